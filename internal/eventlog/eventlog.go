@@ -1,0 +1,211 @@
+// Package eventlog turns [event.Event] into OTLP log records and back; it is the only package that knows both. It
+// decides nothing about events: what a record cannot carry is an error, what the model does not know is passed on.
+//
+// The invariant to keep: Decode(Encode(events)) gives the same events, and a chunk's id and record count stand on the
+// scope of every record of the chunk, so that they survive any OTLP hop.
+package eventlog
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sockeye-project/sockeye/event"
+)
+
+// ScopeName is the instrumentation scope of every record that this package makes.
+const ScopeName = "github.com/sockeye-project/sockeye"
+
+// Scope attributes that carry a chunk's identity.
+const (
+	ChunkIDKey      = "sockeye.chunk.id"
+	ChunkRecordsKey = "sockeye.chunk.records"
+)
+
+// Chunk names a set of records that is stored as one: the unit of acknowledgement and of deduplication. A source cuts
+// it once; nobody merges or splits it later. The zero Chunk means that the records came without one.
+type Chunk struct {
+	// ID is the same whenever the same records are sent again.
+	ID string
+	// Records is how many records the source put into the chunk.
+	Records int
+}
+
+// Encode appends events to a new plog.Logs, grouped by Resource pointer in order of first appearance, with chunk on
+// every scope. chunk.Records is set to len(events).
+func Encode(events []event.Event, chunk Chunk) plog.Logs {
+	ld := plog.NewLogs()
+	groups := make(map[*event.Resource]plog.LogRecordSlice, 1)
+	for i := range events {
+		e := &events[i]
+		records, ok := groups[e.Resource]
+		if !ok {
+			rl := ld.ResourceLogs().AppendEmpty()
+			encodeNamed(rl.Resource().Attributes(), e.Resource.Attributes())
+			sl := rl.ScopeLogs().AppendEmpty()
+			sl.Scope().SetName(ScopeName)
+			if chunk.ID != "" {
+				sl.Scope().Attributes().PutStr(ChunkIDKey, chunk.ID)
+				sl.Scope().Attributes().PutInt(ChunkRecordsKey, int64(len(events)))
+			}
+			records = sl.LogRecords()
+			groups[e.Resource] = records
+		}
+		EncodeRecord(records.AppendEmpty(), e)
+	}
+	return ld
+}
+
+// EncodeRecord writes e into lr, which must be empty.
+func EncodeRecord(lr plog.LogRecord, e *event.Event) {
+	lr.SetEventName(string(e.Name))
+	lr.SetTimestamp(timestamp(e.Time))
+	observed := e.Observed
+	if observed.IsZero() {
+		observed = e.Time
+	}
+	lr.SetObservedTimestamp(timestamp(observed))
+	severity := e.Severity()
+	lr.SetSeverityNumber(plog.SeverityNumber(severity))
+	lr.SetSeverityText(severity.String())
+	if e.TraceID != [16]byte{} {
+		lr.SetTraceID(e.TraceID)
+		lr.SetSpanID(e.SpanID)
+	}
+	attrs := lr.Attributes()
+	extra := e.Extra()
+	attrs.EnsureCapacity(24 + len(extra))
+	e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
+	encodeNamed(attrs, extra)
+}
+
+func encodeNamed(m pcommon.Map, attrs []event.Named) {
+	for _, a := range attrs {
+		encodeValue(m.PutEmpty(a.Name), a.Value)
+	}
+}
+
+func encodeValue(dst pcommon.Value, v event.Value) {
+	switch v.Kind() {
+	case event.KindString:
+		dst.SetStr(v.Str())
+	case event.KindInt:
+		dst.SetInt(v.Int())
+	case event.KindDouble:
+		dst.SetDouble(v.Double())
+	case event.KindBool:
+		dst.SetBool(v.Bool())
+	case event.KindStrings:
+		list := dst.SetEmptySlice()
+		list.EnsureCapacity(len(v.Strings()))
+		for _, s := range v.Strings() {
+			list.AppendEmpty().SetStr(s)
+		}
+	}
+}
+
+func timestamp(t time.Time) pcommon.Timestamp {
+	if t.IsZero() {
+		return 0
+	}
+	return pcommon.NewTimestampFromTime(t)
+}
+
+// ChunkOf returns the chunk that scope names, or the zero Chunk.
+func ChunkOf(scope pcommon.InstrumentationScope) Chunk {
+	id, ok := scope.Attributes().Get(ChunkIDKey)
+	if !ok || id.Type() != pcommon.ValueTypeStr {
+		return Chunk{}
+	}
+	n, ok := scope.Attributes().Get(ChunkRecordsKey)
+	if !ok || n.Type() != pcommon.ValueTypeInt || n.Int() < 0 || n.Int() > math.MaxInt32 {
+		return Chunk{}
+	}
+	return Chunk{ID: id.Str(), Records: int(n.Int())}
+}
+
+// DecodeResource returns r's attributes as an event.Resource.
+func DecodeResource(r pcommon.Resource) *event.Resource {
+	named := make([]event.Named, 0, r.Attributes().Len())
+	for name, v := range r.Attributes().All() {
+		named = append(named, event.Named{Name: name, Value: decodeAny(v)})
+	}
+	return event.NewResource(named...)
+}
+
+// DecodeRecord fills e, which it resets first, from lr. A record without an event name of the model is an error.
+// An attribute of the model whose value has another type, or is outside its closed set, is kept among
+// [event.Event.Extra], where it does no harm.
+func DecodeRecord(lr plog.LogRecord, resource *event.Resource, e *event.Event) error {
+	e.Reset()
+	name := event.Name(lr.EventName())
+	if !name.Known() {
+		return fmt.Errorf("event name: not in the event model (%d characters)", len(name))
+	}
+	e.Name = name
+	e.Resource = resource
+	e.Time = decodeTime(lr.Timestamp())
+	e.Observed = decodeTime(lr.ObservedTimestamp())
+	if e.Time.IsZero() {
+		e.Time = e.Observed
+	}
+	if e.Time.IsZero() {
+		return fmt.Errorf("%s: record has neither a timestamp nor an observed timestamp", name)
+	}
+	e.TraceID = lr.TraceID()
+	e.SpanID = lr.SpanID()
+	for name, raw := range lr.Attributes().All() {
+		v := decodeAny(raw)
+		k, known := event.KeyOf(name)
+		if known && v.Kind() == event.KindInt && k.Definition().Kind == event.KindDouble {
+			v = event.Double(v.Double())
+		}
+		if known && k.Accepts(v) {
+			e.Set(k, v)
+		} else {
+			e.AddExtra(name, v)
+		}
+	}
+	return nil
+}
+
+func decodeTime(t pcommon.Timestamp) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// decodeAny maps what the model has no kind for (maps, bytes, mixed lists) to its JSON text.
+func decodeAny(v pcommon.Value) event.Value {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		return event.String(v.Str())
+	case pcommon.ValueTypeInt:
+		return event.Int(v.Int())
+	case pcommon.ValueTypeDouble:
+		return event.Double(v.Double())
+	case pcommon.ValueTypeBool:
+		return event.Bool(v.Bool())
+	case pcommon.ValueTypeSlice:
+		list := make([]string, 0, v.Slice().Len())
+		for _, item := range v.Slice().All() {
+			if item.Type() != pcommon.ValueTypeStr {
+				b, err := json.Marshal(v.Slice().AsRaw())
+				if err != nil {
+					return event.String(v.AsString())
+				}
+				return event.String(string(b))
+			}
+			list = append(list, item.Str())
+		}
+		return event.Strings(list)
+	case pcommon.ValueTypeEmpty:
+		return event.String("")
+	}
+	return event.String(v.AsString())
+}
