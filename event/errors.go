@@ -127,6 +127,14 @@ var faultsByType = func() map[string]Fault {
 	return m
 }()
 
+func errorTypeNames() []string {
+	names := make([]string, len(errorDefinitions))
+	for i, d := range errorDefinitions {
+		names[i] = d.Type
+	}
+	return names
+}
+
 // ErrorTypes returns the table of error types. It must not be changed.
 func ErrorTypes() []ErrorDefinition { return errorDefinitions }
 

@@ -70,6 +70,31 @@ type Schema struct {
 	// ErrorTypes lists what error.type may be on this event; nil where it has none.
 	ErrorTypes []string
 	Brief      string
+
+	// needs and may are Needs and May with the common attributes, as sets.
+	needs, may keySet
+}
+
+// keySet is a set of keys.
+type keySet [(keyCount + 63) / 64]uint64
+
+func (s *keySet) add(k Key)      { s[k/64] |= 1 << (k % 64) }
+func (s *keySet) has(k Key) bool { return s[k/64]&(1<<(k%64)) != 0 }
+
+// Requires returns every attribute without which an event of this name is refused, the common ones included.
+func (s *Schema) Requires() []Key { return s.needs.keys() }
+
+// Allows reports whether k may stand on an event of this name.
+func (s *Schema) Allows(k Key) bool { return s.may.has(k) }
+
+func (s *keySet) keys() []Key {
+	var keys []Key
+	for k := invalidKey + 1; k < keyCount; k++ {
+		if s.has(k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // common is on every event: the decoder requires the first group and allows the second.
@@ -115,7 +140,22 @@ var schemas = []Schema{
 var schemasByName = func() map[Name]*Schema {
 	m := make(map[Name]*Schema, len(schemas))
 	for i := range schemas {
-		m[schemas[i].Name] = &schemas[i]
+		s := &schemas[i]
+		for _, k := range s.Needs {
+			s.needs.add(k)
+		}
+		for _, k := range commonNeeds {
+			if k == NetworkProtocolName || s.Name != SourceProgress && (k != ConnectionID || !withoutConnection[s.Name]) {
+				s.needs.add(k)
+			}
+		}
+		s.may = s.needs
+		for _, keys := range [][]Key{s.May, commonNeeds, commonMay} {
+			for _, k := range keys {
+				s.may.add(k)
+			}
+		}
+		m[s.Name] = s
 	}
 	return m
 }()
