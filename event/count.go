@@ -34,7 +34,7 @@ type Facts struct {
 	Policy string
 	// Count is how many events this one stands for, at least 1.
 	Count uint64
-	// Bytes is the payload that the event reports, both directions.
+	// Bytes is what the event reports of its messages, or a close of its connection in both directions.
 	Bytes uint64
 	// Judged is Count where the outcome is known, else 0.
 	Judged uint64
@@ -50,29 +50,31 @@ func (e *Event) Facts() Facts {
 		f.CountedAt = e.Observed
 	}
 	if f.Outcome == OutcomeFailure {
-		f.Fault = FaultOf(e.String(ErrorType), int(e.Get(HTTPResponseStatusCode).Int()))
-		switch {
-		case f.Fault != FaultNone:
-		case e.Name == RateLimited:
-			f.Fault = FaultPolicy
-		default:
-			f.Fault = FaultUnknown
+		errorType := e.String(ErrorType)
+		if errorType == "" {
+			errorType = OtherError
+			if e.Name == RateLimited {
+				errorType = TypeRateLimited
+			}
 		}
+		f.Fault = FaultOf(errorType, int(e.Get(HTTPResponseStatusCode).Int()))
 	}
-	if n := e.Get(MessageCount).Int(); n > 1 {
-		f.Count = uint64(n)
+	// Each measure counts only on the events that it belongs to: a record that arrived by OTLP may carry any.
+	switch e.Name {
+	case Message, MessageRejected, MessageDropped:
+		if n := e.Get(MessageCount).Int(); n > 1 {
+			f.Count = uint64(n)
+		}
+		f.Bytes = size(e.Get(MessageSize))
+	case Close:
+		f.Bytes = size(e.Get(IOReceived)) + size(e.Get(IOSent))
+	case RateLimited:
+		f.Policy = e.String(RateLimitPolicy)
+	case PolicyChanged:
+		f.Policy = e.String(PolicyKind)
 	}
 	if f.Outcome != OutcomeUnknown {
 		f.Judged = f.Count
-	}
-	f.Policy = e.String(RateLimitPolicy)
-	if f.Policy == "" {
-		f.Policy = e.String(PolicyKind)
-	}
-	for _, k := range [...]Key{MessageSize, IOReceived, IOSent} {
-		if n := e.Get(k).Int(); n > 0 {
-			f.Bytes += uint64(n)
-		}
 	}
 	var timer Key
 	switch e.Name {
@@ -91,6 +93,8 @@ func (e *Event) Facts() Facts {
 	return f
 }
 
+func size(v Value) uint64 { return uint64(max(v.Int(), 0)) }
+
 func (e *Event) outcome() Outcome {
 	switch e.Name {
 	case Open, Message:
@@ -98,10 +102,12 @@ func (e *Event) outcome() Outcome {
 	case HandshakeRejected, MessageRejected, MessageDropped, Error, RateLimited, AuthRevoked:
 		return OutcomeFailure
 	case Auth:
-		if e.String(AuthResult) == AuthSuccess {
+		switch e.String(AuthResult) {
+		case AuthSuccess:
 			return OutcomeSuccess
+		case AuthFailure:
+			return OutcomeFailure
 		}
-		return OutcomeFailure
 	case AuthRefreshed:
 		if e.Has(ErrorType) {
 			return OutcomeFailure
