@@ -1,0 +1,130 @@
+package slo
+
+import (
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/sockeye-project/sockeye/store/schema"
+)
+
+// Window is a span of time that burn rates are computed over, by its nominal name.
+type Window struct {
+	Name   string
+	Length time.Duration
+}
+
+// Severity says whom an alert reaches: a page wakes somebody, a ticket waits for working hours.
+type Severity string
+
+// The severities. SeverityNone is on a status nothing fires for.
+const (
+	SeverityNone   Severity = ""
+	SeverityTicket Severity = "ticket"
+	SeverityPage   Severity = "page"
+)
+
+// Rule fires while the burn rate over both of its windows exceeds Burn. The long window gives weight, the short one
+// lets the alert end soon after the cause has.
+type Rule struct {
+	Severity    Severity
+	Long, Short string
+	Burn        Number
+}
+
+// String is the rule as people write it.
+func (r Rule) String() string {
+	return fmt.Sprintf("burn over %s and %s > %s", r.Long, r.Short, r.Burn)
+}
+
+const day = 24 * time.Hour
+
+// BurnWindows returns the windows that every SLO is computed over, short to long, besides its budget window.
+func BurnWindows() []Window {
+	return []Window{
+		{"5m", 5 * time.Minute}, {"30m", 30 * time.Minute}, {"1h", time.Hour}, {"2h", 2 * time.Hour},
+		{"6h", 6 * time.Hour}, {"1d", day}, {"3d", 3 * day},
+	}
+}
+
+// StandardRules returns the alerts of an SLO that names none: the four window pairs of the SRE workbook, and a ticket
+// for a burn rate that stays above 2, which the pairs notice only after days.
+func StandardRules() []Rule {
+	return []Rule{
+		{SeverityPage, "1h", "5m", mustDecimal("14.4")},
+		{SeverityPage, "6h", "30m", mustDecimal("6")},
+		{SeverityTicket, "1d", "2h", mustDecimal("3")},
+		{SeverityTicket, "3d", "6h", mustDecimal("1")},
+		{SeverityTicket, "6h", "1h", mustDecimal("2")},
+	}
+}
+
+// shortOf gives the short window that goes with a long one: a twelfth.
+var shortOf = map[string]string{"1h": "5m", "6h": "30m", "1d": "2h", "3d": "6h"}
+
+// recent is the window that decides whether there is traffic now and whether enough of it could be judged.
+const recent = "1h"
+
+// reachable reports whether a rule can ever fire: with every event bad, the burn rate is 1/budget and no more.
+func (s *SLO) reachable(r Rule) bool {
+	highest := new(big.Rat).Inv(s.budget())
+	return highest.Cmp(r.Burn.rat) > 0
+}
+
+func (s *SLO) budget() *big.Rat { return new(big.Rat).Sub(one, s.Objective.rat) }
+
+// retention is how long the tier that budget windows read is kept, in full; a longer window would be cut silently.
+const retention = 35 * day
+
+// Timing is how an engine reads the rollups. The zero Timing is the right one outside of demonstrations.
+type Timing struct {
+	// Resolution is the step that asof and burn windows are multiples of: 1m (the default) or 10s.
+	Resolution time.Duration
+	// Scale divides the burn windows, so that a demonstration need not take hours; 0 means 1. Budget windows are
+	// never scaled.
+	Scale int
+}
+
+// Validate reports what is wrong with it.
+func (t Timing) Validate() error {
+	t = t.defaulted()
+	if t.Resolution != time.Minute && t.Resolution != 10*time.Second {
+		return fmt.Errorf("must be 1m or 10s, the steps of the rollups, got %v", t.Resolution)
+	}
+	if t.Resolution == 10*time.Second && t.Scale < 2 {
+		return fmt.Errorf("10s needs a window_scale of at least 2: %s is kept for 3 days, so a window of 3 days would be cut",
+			schema.Rollup10s)
+	}
+	return nil
+}
+
+func (t Timing) defaulted() Timing {
+	if t.Resolution == 0 {
+		t.Resolution = time.Minute
+	}
+	if t.Scale < 1 {
+		t.Scale = 1
+	}
+	return t
+}
+
+// AsOf floors a watermark to the resolution: everything before it has been read.
+func (t Timing) AsOf(watermark time.Time) time.Time {
+	return floor(watermark, t.defaulted().Resolution)
+}
+
+// Windows returns the burn windows at their real lengths: scaled, and rounded up to a multiple of the resolution.
+func (t Timing) Windows() []Window {
+	t = t.defaulted()
+	windows := BurnWindows()
+	for i := range windows {
+		w := windows[i].Length / time.Duration(t.Scale)
+		windows[i].Length = max(t.Resolution, (w+t.Resolution-1)/t.Resolution*t.Resolution)
+	}
+	return windows
+}
+
+func floor(t time.Time, step time.Duration) time.Time {
+	s := int64(step / time.Second)
+	return time.Unix(t.Unix()/s*s, 0).UTC()
+}
