@@ -104,3 +104,17 @@ func TestTheCheckerCatchesAForbiddenEdge(t *testing.T) {
 		})
 	}
 }
+
+// TestFormatted leaves out what other programs write: their output stays as it is, so that it can be compared.
+func TestFormatted(t *testing.T) {
+	t.Parallel()
+	files, err := exec.Command("git", "-C", root, "ls-files", "*.go", ":!cmd/sockeye/components.go").Output()
+	if err != nil {
+		t.Skip("not a git checkout: ", err)
+	}
+	gofmt := exec.Command("gofmt", append([]string{"-l"}, strings.Fields(string(files))...)...)
+	gofmt.Dir = root
+	out, err := gofmt.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Empty(t, string(out), "run `make fmt`")
+}

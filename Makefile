@@ -1,0 +1,92 @@
+# `make` alone lists the targets. Each is a line or two of shell; what needs more is Go code or a script under .ci.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+
+export SOCKEYE_BIN ?= $(CURDIR)/bin/sockeye
+
+# Lists are discovered, never written down. `testing PKG` are the packages whose tests import PKG.
+testing = $(shell $(GO) list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "$(1)"}}{{$$p}}{{end}}{{end}} {{range .XTestImports}}{{if eq . "$(1)"}}{{$$p}}{{end}}{{end}}' ./...)
+# Tests against real services; they need bin/sockeye.
+INTEGRATION = $(shell $(GO) list ./test/...)
+# Whoever has goroutines checks for leaks with goleak, and whoever has goroutines is tested for races.
+RACE = $(filter-out $(INTEGRATION),$(call testing,go.uber.org/goleak))
+UNIT = $(filter-out $(RACE) $(INTEGRATION),$(shell $(GO) list ./...))
+SOURCES = $(shell git ls-files '*.go' ':!cmd/sockeye/components.go' ':!*/generated_*.go')
+GENERATED = cmd/sockeye/components.go docs/events.md '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+build: components ## bin/sockeye, from the components of builder-config.yaml
+	@cmp -s _build/components.go cmd/sockeye/components.go || { echo 'cmd/sockeye/components.go is not what builder-config.yaml says: run `make generate`' >&2; exit 1; }
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sockeye ./cmd/sockeye
+
+components:
+	@$(GO) tool builder --config builder-config.yaml --skip-get-modules --skip-compilation >_build.log 2>&1 || { cat _build.log >&2; exit 1; }; rm _build.log
+
+generate: components ## write everything that is generated from something else
+	cp _build/components.go cmd/sockeye/components.go
+	for f in $$(git ls-files '*/metadata.yaml'); do (cd $$(dirname $$f) && $(GO) tool mdatagen metadata.yaml); done
+	$(GO) run ./cmd/sockeye generate events > docs/events.md.new && mv docs/events.md.new docs/events.md
+
+check-generate: generate ## fail if a generated file is not what `make generate` writes
+	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); git diff -- $(GENERATED) | head -50; echo 'commit what `make generate` wrote' >&2; exit 1; }
+
+fmt: ## format the code
+	gofmt -w $(SOURCES)
+
+lint: bin/golangci-lint ## go vet, staticcheck and the rest of .golangci.yml
+	bin/golangci-lint run
+
+unit: ## unit tests; with the race detector where there are goroutines
+	$(GO) test $(UNIT)
+	$(if $(RACE),$(GO) test -race $(RACE))
+
+test: setup build unit test-integration ## everything CI runs: installs what is missing, then unit and integration tests
+
+test-integration: ## against the real engine, nginx and Alertmanager; needs bin/sockeye
+	$(GO) test -count=1 -timeout 15m $(INTEGRATION)
+
+golden: ## rewrite golden files; read the diff
+	$(GO) test $(filter-out $(INTEGRATION),$(call testing,$(shell $(GO) list -m)/internal/golden)) -update
+
+fuzz: ## each fuzz target for FUZZTIME=30s
+	@git grep -oE '^func Fuzz\w+' -- '*_test.go' | while IFS=: read -r file name; do \
+	  echo "$$file $${name#func }"; $(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; done
+
+bench: ## events per CPU-second and allocations of every benchmark
+	$(GO) test -run '^$$' -bench . -benchmem $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+
+vuln: bin/govulncheck ## known vulnerabilities in what we call
+	@.ci/vuln bin/govulncheck ./...
+
+demo: build libchdb ## all of it on this machine, with an incident; KEEP=1 leaves it running
+	@bin/sockeye demo $(if $(KEEP),--keep)
+
+check: fmt lint check-generate unit ## before a commit
+
+setup: libchdb ## what tests need besides Go: the engine's library, nginx, Prometheus, Alertmanager
+	@.ci/packages
+
+libchdb: ## the embedded ClickHouse engine, from npm
+	@store/embedded/libchdb/install.sh
+
+bin/golangci-lint: tools/go.mod
+	$(GO) build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/govulncheck: tools/go.mod
+	$(GO) build -C tools -o ../$@ golang.org/x/vuln/cmd/govulncheck
+
+bin/benchstat: tools/go.mod
+	$(GO) build -C tools -o ../$@ golang.org/x/perf/cmd/benchstat
+
+bin/deadcode: tools/go.mod
+	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
+
+.PHONY: help build components generate check-generate fmt lint unit test test-integration golden fuzz bench vuln demo check setup libchdb
