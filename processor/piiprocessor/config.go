@@ -1,0 +1,222 @@
+package piiprocessor
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
+)
+
+// Values of unknown_keys.
+const (
+	unknownDrop = "drop"
+	unknownScan = "scan"
+)
+
+// Config says what may pass. The zero value of every list is the safe one.
+type Config struct {
+	// KeyFile holds the installation key (32 bytes as base64). It is created where it does not exist. Without one,
+	// nothing is pseudonymised: what should be is dropped.
+	KeyFile string `mapstructure:"key_file"`
+	// UnknownKeys says what happens to attribute keys and bodies that the event model does not know.
+	UnknownKeys string `mapstructure:"unknown_keys"`
+	// MaxValueBytes is the longest string that is looked at. A longer one is dropped and counted.
+	MaxValueBytes int `mapstructure:"max_value_bytes"`
+	// MaxDepth is how deep maps and lists may nest. What is deeper is dropped and counted.
+	MaxDepth int `mapstructure:"max_depth"`
+	// QueryParameters is about the query of url.query and of URLs in text.
+	QueryParameters QueryParameters `mapstructure:"query_parameters"`
+	// Attributes overrides the key table, for attributes of records, resources, scopes and members of maps.
+	Attributes Attributes `mapstructure:"attributes"`
+	// Detectors says what is done about what is found in text.
+	Detectors Detectors `mapstructure:"detectors"`
+	// Pseudonyms says how long one subject keeps one pseudonym.
+	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
+}
+
+// QueryParameters is an allowlist: values of other parameters become REDACTED.
+type QueryParameters struct {
+	Allow []string `mapstructure:"allow"`
+}
+
+// Attributes are lists of attribute keys. A key stands in one of them at most.
+type Attributes struct {
+	// Keep passes the value unseen. Prefer Scan.
+	Keep []string `mapstructure:"keep"`
+	// Scan passes the value without what detectors find.
+	Scan []string `mapstructure:"scan"`
+	// Mask replaces the value.
+	Mask []string `mapstructure:"mask"`
+	// Hash replaces the value by a keyed pseudonym; without a key it is dropped.
+	Hash []string `mapstructure:"hash"`
+	// Drop removes the attribute.
+	Drop []string `mapstructure:"drop"`
+}
+
+// Detectors holds one action for each kind of find: mask, hash or truncate where that makes sense, or off.
+type Detectors struct {
+	Email      string `mapstructure:"email"`
+	IP         string `mapstructure:"ip"`
+	MAC        string `mapstructure:"mac"`
+	Card       string `mapstructure:"card"`
+	IBAN       string `mapstructure:"iban"`
+	Phone      string `mapstructure:"phone"`
+	NationalID string `mapstructure:"national_id"`
+	JWT        string `mapstructure:"jwt"`
+	Credential string `mapstructure:"credential"`
+	Secret     string `mapstructure:"secret"`
+	Person     string `mapstructure:"person"`
+	Location   string `mapstructure:"location"`
+}
+
+// Pseudonyms configures keyed hashes.
+type Pseudonyms struct {
+	// Epoch is the time after which a subject gets another pseudonym. It is counted from 1970 in UTC.
+	Epoch time.Duration `mapstructure:"epoch"`
+	// Tenant separates installations that share a key.
+	Tenant string `mapstructure:"tenant"`
+}
+
+func createDefaultConfig() component.Config {
+	d := redact.DefaultSettings()
+	cfg := &Config{
+		UnknownKeys:     unknownDrop,
+		MaxValueBytes:   d.MaxValueBytes,
+		MaxDepth:        d.MaxDepth,
+		QueryParameters: QueryParameters{Allow: d.Parameters},
+		Pseudonyms:      Pseudonyms{Epoch: d.Epoch},
+	}
+	for _, detector := range redact.Detectors() {
+		*cfg.Detectors.field(detector.Rule) = detector.Default.String()
+	}
+	return cfg
+}
+
+func (d *Detectors) field(r redact.Rule) *string {
+	switch r {
+	case redact.Email:
+		return &d.Email
+	case redact.IP:
+		return &d.IP
+	case redact.MAC:
+		return &d.MAC
+	case redact.Card:
+		return &d.Card
+	case redact.IBAN:
+		return &d.IBAN
+	case redact.Phone:
+		return &d.Phone
+	case redact.NationalID:
+		return &d.NationalID
+	case redact.JWT:
+		return &d.JWT
+	case redact.Credential:
+		return &d.Credential
+	case redact.Secret:
+		return &d.Secret
+	case redact.Person:
+		return &d.Person
+	default:
+		return &d.Location
+	}
+}
+
+// Bounds of the configuration. An epoch shorter than an hour would make pseudonyms useless for joins.
+const (
+	minEpoch      = time.Hour
+	maxValueBytes = 16 << 20
+	maxDepth      = 64
+)
+
+// Validate reports all faults at once, each beginning with its key.
+func (c *Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if c.UnknownKeys != unknownDrop && c.UnknownKeys != unknownScan {
+		fault("unknown_keys: must be drop or scan, got %q", c.UnknownKeys)
+	}
+	if c.MaxValueBytes < 64 || c.MaxValueBytes > maxValueBytes {
+		fault("max_value_bytes: must be between 64 and %d, got %d", maxValueBytes, c.MaxValueBytes)
+	}
+	if c.MaxDepth < 1 || c.MaxDepth > maxDepth {
+		fault("max_depth: must be between 1 and %d, got %d", maxDepth, c.MaxDepth)
+	}
+	for _, p := range c.QueryParameters.Allow {
+		if p == "" || strings.ContainsAny(p, "=&?#; ") {
+			fault("query_parameters.allow: %q is not the name of a parameter", p)
+		}
+	}
+	seen := map[string]string{}
+	for _, list := range c.Attributes.lists() {
+		for _, key := range list.keys {
+			if key == "" {
+				fault("attributes.%s: empty key", list.name)
+				continue
+			}
+			if other, ok := seen[key]; ok {
+				fault("attributes.%s: %q is in attributes.%s too; a key can have one treatment", list.name, key, other)
+				continue
+			}
+			seen[key] = list.name
+		}
+	}
+	for _, d := range redact.Detectors() {
+		name := *c.Detectors.field(d.Rule)
+		action, ok := redact.ActionOf(name)
+		if !ok || !slices.Contains(d.Allowed, action) {
+			fault("detectors.%s: must be %s, got %q", d.Rule, oneOf(d.Allowed), name)
+		}
+	}
+	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
+		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
+	}
+	return errors.Join(faults...)
+}
+
+type keyList struct {
+	name string
+	keys []string
+}
+
+func (a *Attributes) lists() []keyList {
+	return []keyList{{"keep", a.Keep}, {"scan", a.Scan}, {"mask", a.Mask}, {"hash", a.Hash}, {"drop", a.Drop}}
+}
+
+func oneOf(actions []redact.Action) string {
+	names := make([]string, len(actions))
+	for i, a := range actions {
+		names[i] = a.String()
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
+
+// settings returns the engine's settings; key may be nil.
+func (c *Config) settings(key []byte) redact.Settings {
+	s := redact.Settings{
+		Key:           key,
+		Tenant:        c.Pseudonyms.Tenant,
+		Epoch:         c.Pseudonyms.Epoch,
+		ScanUnknown:   c.UnknownKeys == unknownScan,
+		Parameters:    c.QueryParameters.Allow,
+		Keep:          c.Attributes.Keep,
+		Scan:          c.Attributes.Scan,
+		Mask:          c.Attributes.Mask,
+		Hash:          c.Attributes.Hash,
+		Drop:          c.Attributes.Drop,
+		Actions:       map[redact.Rule]redact.Action{},
+		MaxValueBytes: c.MaxValueBytes,
+		MaxDepth:      c.MaxDepth,
+	}
+	for _, d := range redact.Detectors() {
+		if a, ok := redact.ActionOf(*c.Detectors.field(d.Rule)); ok {
+			s.Actions[d.Rule] = a
+		}
+	}
+	return s
+}

@@ -1,0 +1,199 @@
+package piiprocessor
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
+)
+
+// Redactor applies a Config to data without a collector around it: the processor and `sockeye redact` are both one.
+// It is safe for concurrent use.
+type Redactor struct {
+	engine  *redact.Engine
+	walkers sync.Pool
+}
+
+// Counts says how often each rule took each action.
+type Counts [redact.RuleCount][redact.ActionCount]uint32
+
+// NewRedactor returns a Redactor for cfg, which must be valid. A nil key means that what should be pseudonymised is
+// dropped.
+func NewRedactor(cfg *Config, key []byte) *Redactor {
+	return &Redactor{engine: redact.New(cfg.settings(key))}
+}
+
+func (r *Redactor) take() *walker {
+	w, ok := r.walkers.Get().(*walker)
+	if !ok {
+		w = newWalker(r.engine)
+	}
+	w.scanner = r.engine.Scanner()
+	return w
+}
+
+func (r *Redactor) release(w *walker) (counts Counts) {
+	counts = w.scanner.Counts
+	w.scanner.Release()
+	w.scanner, w.clientHash = nil, ""
+	clear(w.digits[:cap(w.digits)])
+	r.walkers.Put(w)
+	return counts
+}
+
+// Text returns line without what detectors find in it, or "" where it cannot be judged.
+func (r *Redactor) Text(line string) (string, Counts) {
+	w := r.take()
+	out, _ := w.scanner.Text(line)
+	return out, r.release(w)
+}
+
+// Logs redacts ld in place. The number of its records stays as it is.
+func (r *Redactor) Logs(ld plog.Logs) Counts {
+	w := r.take()
+	for _, rl := range ld.ResourceLogs().All() {
+		rl.SetSchemaUrl(w.schemaURL(rl.SchemaUrl()))
+		w.guard(rl.Resource().Attributes(), w.resource)
+		for _, sl := range rl.ScopeLogs().All() {
+			sl.SetSchemaUrl(w.schemaURL(sl.SchemaUrl()))
+			w.instrumentation(sl.Scope())
+			for _, lr := range sl.LogRecords().All() {
+				w.record(lr)
+			}
+		}
+	}
+	return r.release(w)
+}
+
+// guard walks m and empties it where that panics.
+func (w *walker) guard(m pcommon.Map, lookup func(string) (redact.Treatment, bool)) {
+	defer func() {
+		if recover() != nil {
+			w.scanner.CountDrop(redact.Panic)
+			m.RemoveIf(func(string, pcommon.Value) bool { return true })
+		}
+	}()
+	w.walk(m, lookup)
+}
+
+func (w *walker) record(lr plog.LogRecord) {
+	defer func() {
+		if recover() != nil {
+			w.scanner.CountDrop(redact.Panic)
+			lr.SetEventName("")
+			lr.SetSeverityText("")
+			pcommon.NewValueEmpty().MoveTo(lr.Body())
+			lr.Attributes().RemoveIf(func(string, pcommon.Value) bool { return true })
+		}
+	}()
+	w.scanner.SetTime(recordTime(lr))
+	if name := lr.EventName(); name != "" && !event.Name(name).Known() {
+		lr.SetEventName(w.foreign(name))
+	}
+	if text := lr.SeverityText(); text != "" && !knownSeverity(text) {
+		lr.SetSeverityText(w.foreign(text))
+	}
+	if body := lr.Body(); body.Type() != pcommon.ValueTypeEmpty {
+		// An event has no body: what stands there came from elsewhere.
+		t := w.engine.Unknown(redact.Body)
+		if w.scanner.Drops(t) || w.value(body, t, 0) == redact.Dropped {
+			pcommon.NewValueEmpty().MoveTo(body)
+		}
+	}
+	w.walk(lr.Attributes(), w.attributes)
+}
+
+// recordTime is the source's time of the record, which a replay does not change.
+func recordTime(lr plog.LogRecord) time.Time {
+	switch {
+	case lr.Timestamp() != 0:
+		return lr.Timestamp().AsTime()
+	case lr.ObservedTimestamp() != 0:
+		return lr.ObservedTimestamp().AsTime()
+	}
+	return time.Time{}
+}
+
+// foreign treats text in a field where the event model has a closed set.
+func (w *walker) foreign(text string) string {
+	out, _ := w.scanner.String(w.engine.Unknown(redact.UnknownValue), text)
+	return out
+}
+
+var severities = map[string]bool{
+	"TRACE": true, "DEBUG": true, "INFO": true, "WARN": true, "WARNING": true, "ERROR": true, "FATAL": true,
+	"NOTICE": true, "CRITICAL": true, "ALERT": true, "EMERGENCY": true, "CRIT": true, "EMERG": true, "ERR": true,
+	"INFORMATIONAL": true, "PANIC": true,
+}
+
+// knownSeverity reports whether text is a severity's usual name, also with OTLP's digit ("INFO2").
+func knownSeverity(text string) bool {
+	if len(text) > 16 {
+		return false
+	}
+	return severities[text] || severities[strings.ToUpper(strings.TrimRight(text, "234"))]
+}
+
+func (w *walker) instrumentation(scope pcommon.InstrumentationScope) {
+	if name := scope.Name(); name != "" {
+		out := ""
+		if libraryName(name) {
+			out, _ = w.scanner.String(w.engine.Library(), name)
+		} else {
+			out = w.foreign(name)
+		}
+		scope.SetName(out)
+	}
+	if v := scope.Version(); v != "" {
+		out := ""
+		if versionLike(v) {
+			out, _ = w.scanner.String(w.engine.Library(), v)
+		} else {
+			out = w.foreign(v)
+		}
+		scope.SetVersion(out)
+	}
+	w.guard(scope.Attributes(), w.scope)
+}
+
+// libraryName reports whether a scope's name is one that code gives itself.
+func libraryName(name string) bool {
+	for _, prefix := range [...]string{"github.com/", "go.opentelemetry.io/", "io.opentelemetry.", "opentelemetry.", "@opentelemetry/"} {
+		if strings.HasPrefix(name, prefix) {
+			return len(name) <= 128
+		}
+	}
+	return false
+}
+
+func versionLike(v string) bool {
+	if len(v) > 48 {
+		return false
+	}
+	for i := range len(v) {
+		c := v[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '.' && c != '-' && c != '+' {
+			return false
+		}
+	}
+	return strings.ContainsAny(v[:min(len(v), 2)], "0123456789")
+}
+
+// otelSchemas is where OpenTelemetry publishes its schemas; what follows is a version.
+const otelSchemas = "https://opentelemetry.io/schemas/"
+
+func (w *walker) schemaURL(url string) string {
+	if url == "" {
+		return ""
+	}
+	if version, ok := strings.CutPrefix(url, otelSchemas); ok && strings.Trim(version, "0123456789.") == "" && len(version) < 16 {
+		return url
+	}
+	out, _ := w.scanner.String(w.engine.SchemaURL(), url)
+	return out
+}

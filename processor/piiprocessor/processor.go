@@ -1,0 +1,87 @@
+package piiprocessor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/sockeye-project/sockeye/internal/keyfile"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/internal/metadata"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
+)
+
+type piiProcessor struct {
+	cfg       *Config
+	logger    *zap.Logger
+	telemetry *metadata.TelemetryBuilder
+	options   [redact.RuleCount][redact.ActionCount][]metric.AddOption
+	redactor  *Redactor
+}
+
+func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	p := &piiProcessor{cfg: cfg, logger: set.Logger, telemetry: telemetry}
+	for r := range redact.RuleCount {
+		for a := range redact.ActionCount {
+			p.options[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
+				attribute.String("rule", r.String()), attribute.String("action", a.String())))}
+		}
+	}
+	return p, nil
+}
+
+// start reads the key and says once what is weaker than the defaults. A key file that is there and wrong stops the
+// start: going on without would silently lose what joins events of one client.
+func (p *piiProcessor) start(context.Context, component.Host) error {
+	var key []byte
+	if p.cfg.KeyFile == "" {
+		p.logger.Warn("no key file: client.hash, session.id and other pseudonyms are dropped; set key_file to keep them")
+	} else {
+		var created bool
+		var err error
+		if key, created, err = keyfile.LoadOrCreate(p.cfg.KeyFile); err != nil {
+			return err
+		}
+		if created {
+			p.logger.Info("created the installation key; back it up, pseudonyms cannot be joined without it",
+				zap.String("key_file", p.cfg.KeyFile))
+		}
+	}
+	p.redactor = NewRedactor(p.cfg, key)
+	if off := p.redactor.engine.Off(); len(off) > 0 {
+		names := make([]string, len(off))
+		for i, r := range off {
+			names[i] = r.String()
+		}
+		p.logger.Warn("detectors are off: what they find passes through", zap.Strings("detectors", names))
+	}
+	if len(p.cfg.Attributes.Keep) > 0 {
+		p.logger.Warn("attributes pass unseen", zap.Strings("attributes.keep", p.cfg.Attributes.Keep))
+	}
+	return nil
+}
+
+func (p *piiProcessor) shutdown(context.Context) error {
+	p.telemetry.Shutdown()
+	return nil
+}
+
+func (p *piiProcessor) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
+	counts := p.redactor.Logs(ld)
+	for r := range counts {
+		for a, n := range counts[r] {
+			if n > 0 {
+				p.telemetry.ProcessorPiiActions.Add(ctx, int64(n), p.options[r][a]...)
+			}
+		}
+	}
+	return ld, nil
+}

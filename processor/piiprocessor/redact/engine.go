@@ -1,0 +1,423 @@
+package redact
+
+import (
+	"hash"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sockeye-project/sockeye/internal/keyfile"
+)
+
+// Settings says what an [Engine] does. [DefaultSettings] is the place of the defaults.
+type Settings struct {
+	// Key is the installation key; nil means that nothing can be pseudonymised and what should be is dropped.
+	Key []byte
+	// Tenant separates the pseudonyms of tenants that share an installation.
+	Tenant string
+	// Epoch is how long one subject keeps one pseudonym.
+	Epoch time.Duration
+	// ScanUnknown scans attribute keys and bodies that the event model does not know instead of dropping them.
+	ScanUnknown bool
+	// Parameters are the names of query parameters whose values stay.
+	Parameters []string
+	// Keep, Drop, Hash, Mask and Scan override the key table, in this order of precedence: Drop, Mask, Hash, Scan, Keep.
+	Keep, Drop, Hash, Mask, Scan []string
+	// Actions overrides what is done about a detector's finds.
+	Actions map[Rule]Action
+	// MaxValueBytes is the longest string that is looked at; a longer one is dropped.
+	MaxValueBytes int
+	// MaxDepth is how deep maps and lists may nest; what is deeper is dropped.
+	MaxDepth int
+}
+
+// DefaultSettings returns the safe defaults: unknown keys dropped, all detectors on, no key.
+func DefaultSettings() Settings {
+	return Settings{
+		Epoch:         24 * time.Hour,
+		Parameters:    DefaultParameters(),
+		MaxValueBytes: 64 << 10,
+		MaxDepth:      16,
+	}
+}
+
+// DefaultParameters are query parameters that WebSocket services use to route and to negotiate, and that say nothing
+// about a person. Socket.IO's sid is a credential and is not among them.
+func DefaultParameters() []string {
+	return []string{
+		"EIO", "channel", "encoding", "format", "lang", "locale", "protocol", "room", "stream", "topic", "transport",
+		"v", "version",
+	}
+}
+
+// Engine holds the compiled policy. It is immutable and safe for concurrent use.
+type Engine struct {
+	settings   Settings
+	root       []byte
+	kid        string
+	actions    [RuleCount]Action
+	parameters map[string]bool
+	attributes map[string]Treatment
+	resource   map[string]Treatment
+	scope      map[string]Treatment
+	overrides  map[string]Treatment
+	scanners   sync.Pool
+}
+
+// New compiles settings.
+func New(settings Settings) *Engine {
+	e := &Engine{
+		settings:   settings,
+		parameters: make(map[string]bool, len(settings.Parameters)),
+		overrides:  map[string]Treatment{},
+	}
+	if settings.Key != nil {
+		e.root = keyfile.Derive(settings.Key, "pii")
+		e.kid = kidOf(e.root)
+	}
+	for _, d := range Detectors() {
+		e.actions[d.Rule] = d.Default
+		if a, ok := settings.Actions[d.Rule]; ok && slices.Contains(d.Allowed, a) {
+			e.actions[d.Rule] = a
+		}
+	}
+	for _, p := range settings.Parameters {
+		e.parameters[p] = true
+	}
+	// Later lists win, so the strictest comes last.
+	for _, list := range []struct {
+		keys []string
+		t    Treatment
+	}{
+		{settings.Keep, Treatment{kind: kindKeep}}, {settings.Scan, Treatment{kind: kindText}},
+		{settings.Hash, Treatment{kind: kindHash, rule: AttributeKey}},
+		{settings.Mask, Treatment{kind: kindMask, rule: AttributeKey}},
+		{settings.Drop, Treatment{kind: kindDrop, rule: AttributeKey}},
+	} {
+		for _, k := range list.keys {
+			e.overrides[k] = list.t
+		}
+	}
+	e.attributes, e.resource, e.scope = attributeTable(), resourceTable(), scopeTable()
+	for _, table := range []map[string]Treatment{e.attributes, e.resource, e.scope} {
+		for k, t := range e.overrides {
+			table[k] = t
+		}
+	}
+	return e
+}
+
+// HasKey reports whether the engine can pseudonymise.
+func (e *Engine) HasKey() bool { return e.root != nil }
+
+// Off returns the detectors that are switched off.
+func (e *Engine) Off() (off []Rule) {
+	for _, d := range Detectors() {
+		if e.actions[d.Rule] == Off {
+			off = append(off, d.Rule)
+		}
+	}
+	return off
+}
+
+// ScansUnknown is [Settings.ScanUnknown].
+func (e *Engine) ScansUnknown() bool { return e.settings.ScanUnknown }
+
+// MaxDepth is [Settings.MaxDepth].
+func (e *Engine) MaxDepth() int { return e.settings.MaxDepth }
+
+// Scanner takes a Scanner with zero counts.
+func (e *Engine) Scanner() *Scanner {
+	if s, ok := e.scanners.Get().(*Scanner); ok {
+		return s
+	}
+	return &Scanner{e: e, macs: map[macKey]hash.Hash{}}
+}
+
+// maxScratch bounds the memory that a Scanner keeps between uses.
+const maxScratch = 1 << 20
+
+// Release gives s back. What it remembers of values is overwritten by its next use and never read before.
+func (s *Scanner) Release() {
+	if cap(s.out) > maxScratch || cap(s.finds) > maxScratch/32 {
+		return
+	}
+	clear(s.out[:cap(s.out)])
+	clear(s.text[:cap(s.text)])
+	s.Counts = [RuleCount][ActionCount]uint32{}
+	s.e.scanners.Put(s)
+}
+
+// SetTime says when the record happened, which decides the epoch of its pseudonyms: a replayed record gets the same
+// ones.
+func (s *Scanner) SetTime(t time.Time) {
+	epoch := int64(s.e.settings.Epoch / time.Second)
+	if epoch <= 0 || t.IsZero() || t.Unix() < 0 {
+		s.epoch = 0
+		return
+	}
+	s.epoch = t.Unix() / epoch
+}
+
+// Verdict says what became of a value.
+type Verdict uint8
+
+const (
+	Kept Verdict = iota
+	Changed
+	Dropped
+)
+
+// String treats one string value. It returns what may be passed on and whether that differs; [Dropped] means that the
+// field must go. A detector's panic drops.
+func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
+	defer func() {
+		if recover() != nil {
+			s.count(Panic, Drop)
+			out, verdict = "", Dropped
+		}
+	}()
+	if len(v) > s.e.settings.MaxValueBytes && t.kind != kindDrop && t.kind != kindKeep {
+		s.count(Oversize, Drop)
+		return "", Dropped
+	}
+	switch t.kind {
+	case kindKeep:
+		return v, Kept
+	case kindNumber:
+		// The model has a number here. A string under the key is not the model's and is judged as unknown.
+		return s.unknown(v)
+	case kindEnum:
+		if slices.Contains(t.values, v) {
+			return v, Kept
+		}
+		return s.unknown(v)
+	case kindIdent:
+		if plainIdent(v) {
+			return v, Kept
+		}
+		out = s.redact(v, plain)
+	case kindNonce:
+		if len(v) <= 32 && plainIdent(strings.NewReplacer("+", "", "/", "", "=", "").Replace(v)) {
+			return v, Kept
+		}
+		out = s.redact(v, infrastructure)
+	case kindInfra:
+		out = s.redact(v, infrastructure)
+	case kindLabel:
+		if tokenLike(v) {
+			s.count(Credential, Drop)
+			return "", Dropped
+		}
+		out = s.redact(v, infrastructure)
+	case kindAgent:
+		out = s.redact(v, agent)
+	case kindText:
+		out = s.redact(v, plain)
+	case kindURL:
+		out = s.url(v)
+	case kindPath:
+		out = s.path(v)
+	case kindQuery:
+		out = s.query(v)
+	case kindSubprotocol:
+		out = s.subprotocols(v)
+	case kindAddress:
+		return s.address(v)
+	case kindPseudonym:
+		if IsPseudonym(v) {
+			return v, Kept
+		}
+		s.count(t.rule, Drop)
+		return "", Dropped
+	case kindHash:
+		return s.pseudonymise(t.rule, v)
+	case kindMask:
+		if v == "" || isMask(v) {
+			return v, Kept
+		}
+		s.count(t.rule, Mask)
+		if masks[t.rule] == "" {
+			return Redacted, Changed
+		}
+		return masks[t.rule], Changed
+	default:
+		s.count(t.rule, Drop)
+		return "", Dropped
+	}
+	if out == v {
+		return v, Kept
+	}
+	return out, Changed
+}
+
+// Drops reports whether the treatment drops the field whatever its value, and counts it.
+func (s *Scanner) Drops(t Treatment) bool {
+	if t.kind != kindDrop {
+		return false
+	}
+	s.count(t.rule, Drop)
+	return true
+}
+
+// Text scans one string as free text, with no key to go by. Oversize is the caller's.
+func (s *Scanner) Text(v string) (out string, verdict Verdict) {
+	return s.String(Treatment{kind: kindText}, v)
+}
+
+// SubprotocolItem treats one item of a list of subprotocols. after is what the item before returned as announces.
+func (s *Scanner) SubprotocolItem(v string, after bool) (out string, announces bool) {
+	defer func() {
+		if recover() != nil {
+			s.count(Panic, Mask)
+			out, announces = Redacted, false
+		}
+	}()
+	if strings.IndexByte(v, ',') >= 0 || len(v) > s.e.settings.MaxValueBytes {
+		out, _ := s.String(Treatment{kind: kindSubprotocol}, v)
+		return out, false
+	}
+	return s.subprotocol(v, after)
+}
+
+// Number treats a number that stands under a key that the model does not know, as its decimal text: a card may be
+// an int and a coordinate a double.
+func (s *Scanner) Number(t Treatment, text string) Verdict {
+	if _, verdict := s.String(t, text); verdict == Kept {
+		return Kept
+	}
+	if t.kind != kindDrop && t.kind != kindMask {
+		s.count(UnknownValue, Drop)
+	}
+	return Dropped
+}
+
+// KeyOK reports whether the text of an attribute key, which the sender chose, may stay.
+func (s *Scanner) KeyOK(key string) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			s.count(Panic, Drop)
+			ok = false
+		}
+	}()
+	if len(key) > 256 || tokenLike(key) || s.contains(key, plain) {
+		s.count(KeyText, Drop)
+		return false
+	}
+	return true
+}
+
+func (s *Scanner) unknown(v string) (string, Verdict) {
+	if !s.e.settings.ScanUnknown {
+		s.count(UnknownValue, Drop)
+		return "", Dropped
+	}
+	if out := s.redact(v, plain); out != v {
+		return out, Changed
+	}
+	return v, Kept
+}
+
+// address truncates a value that should be nothing but an address, with or without a port.
+func (s *Scanner) address(v string) (string, Verdict) {
+	if v == "" || isMask(v) {
+		return v, Kept
+	}
+	a, err := parseAddr(v)
+	if err != nil {
+		host := v
+		if i := strings.LastIndexByte(v, ':'); i > 0 {
+			host = strings.Trim(v[:i], "[]")
+		} else {
+			host = strings.Trim(v, "[]")
+		}
+		if a, err = parseAddr(host); err != nil {
+			// A name, a socket's path, a list: a host name may name its user, so it is not passed on.
+			if v == "unix:" {
+				return v, Kept
+			}
+			s.count(IP, Drop)
+			return "", Dropped
+		}
+	}
+	network, _ := truncateAddr(a)
+	s.out = network.AppendTo(s.out[:0])
+	if string(s.out) == v {
+		return v, Kept
+	}
+	s.count(IP, Truncate)
+	return string(s.out), Changed
+}
+
+// ClientHash returns the pseudonym of the whole address in v, or "" where there is no key, no address, or nothing left
+// to tell apart because v was truncated before.
+func (s *Scanner) ClientHash(v string) (out string) {
+	defer func() {
+		if recover() != nil {
+			s.count(Panic, Drop)
+			out = ""
+		}
+	}()
+	if s.e.root == nil {
+		return ""
+	}
+	a, err := parseAddr(v)
+	if err != nil {
+		i := strings.LastIndexByte(v, ':')
+		if i <= 0 {
+			return ""
+		}
+		if a, err = parseAddr(strings.Trim(v[:i], "[]")); err != nil {
+			return ""
+		}
+	}
+	if network, differs := truncateAddr(a); !differs && network == a {
+		return ""
+	}
+	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
+	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
+	s.count(IP, Hash)
+	return string(s.out)
+}
+
+func (s *Scanner) pseudonymise(r Rule, v string) (string, Verdict) {
+	if v == "" || IsPseudonym(v) {
+		return v, Kept
+	}
+	s.text = append(s.text[:0], strings.TrimSpace(v)...)
+	out, ok := s.appendPseudonym(s.out[:0], r, s.text)
+	s.out = out
+	if !ok {
+		s.count(r, Drop)
+		return "", Dropped
+	}
+	s.count(r, Hash)
+	return string(out), Changed
+}
+
+// plainIdent reports whether v is an opaque identifier: letters, digits and "._:-" only, no longer than a hash, and not
+// the compact form of a JWT.
+func plainIdent(v string) bool {
+	if len(v) > 128 || strings.HasPrefix(v, "eyJ") {
+		return false
+	}
+	dots, colons := 0, 0
+	for i := range len(v) {
+		switch c := v[i]; {
+		case isAlnum(c), c == '_', c == '-':
+		case c == ':':
+			// More colons make a MAC or an IPv6 address.
+			if colons++; colons > 1 {
+				return false
+			}
+		case c == '.':
+			if dots++; dots > 1 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}

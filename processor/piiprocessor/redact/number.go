@@ -1,0 +1,245 @@
+package redact
+
+// digits handles the number that starts at t[i]: an IPv4 address, a card, a national id, an IBAN whose check digits
+// these are, the first byte of a MAC address. It returns where to go on, which is at least the end of the digits.
+func (s *Scanner) digits(t string, i int, f flavour) int {
+	end := i + 1
+	for end < len(t) && isDigit(t[end]) {
+		end++
+	}
+	if i > 0 {
+		switch p := t[i-1]; {
+		case isAlpha(p):
+			if end-i == 2 {
+				if e := s.iban(t, i); e > 0 {
+					return e
+				}
+			}
+			return end
+		case p == '.' && i > 1 && isDigit(t[i-2]), p == '_':
+			return end
+		}
+	}
+	if end < len(t) && t[end] == '.' && end-i <= 3 {
+		if e := s.ipv4(t, i, f); e > 0 {
+			return e
+		}
+	}
+	if f == infrastructure {
+		return end
+	}
+	if end-i == 3 && s.ssn(t, i) {
+		return i + 11
+	}
+	if e := s.card(t, i); e > 0 {
+		return e
+	}
+	return end
+}
+
+// card looks for a payment card at t[i]: one number, or groups of two to seven digits with one kind of separator.
+func (s *Scanner) card(t string, i int) int {
+	var digits [19]byte
+	n, group := 0, 0
+	var sep byte
+	grouped := false
+	found := 0
+	for j := i; ; j++ {
+		if j < len(t) && isDigit(t[j]) {
+			if n == len(digits) {
+				break
+			}
+			digits[n] = t[j] - '0'
+			n++
+			group++
+			continue
+		}
+		if grouped && (group < 2 || group > 7) {
+			break
+		}
+		ends := j == len(t) || !isAlpha(t[j]) && t[j] != '_' && !(t[j] == '.' && j+1 < len(t) && isDigit(t[j+1]))
+		if n >= 13 && ends && isCard(digits[:n]) {
+			found = j
+		}
+		if j == len(t) || j+1 >= len(t) || t[j] != ' ' && t[j] != '-' || !isDigit(t[j+1]) {
+			break
+		}
+		if grouped && t[j] != sep || group < 2 || group > 7 {
+			break
+		}
+		sep, grouped, group = t[j], true, 0
+	}
+	if found == 0 {
+		return 0
+	}
+	s.add(i, found, Card)
+	return found
+}
+
+// isCard checks length and issuer ranges (ISO/IEC 7812 as the networks publish them), then the Luhn digit.
+func isCard(d []byte) bool {
+	n := len(d)
+	p2 := int(d[0])*10 + int(d[1])
+	p3 := p2*10 + int(d[2])
+	p4 := p3*10 + int(d[3])
+	switch {
+	case d[0] == 4:
+		if n != 13 && n != 16 && n != 19 {
+			return false
+		}
+	case p2 == 34 || p2 == 37:
+		if n != 15 {
+			return false
+		}
+	case p2 >= 51 && p2 <= 55 || p4 >= 2221 && p4 <= 2720:
+		if n != 16 {
+			return false
+		}
+	case p4 >= 3528 && p4 <= 3589, p4 == 6011, p3 >= 644 && p3 <= 649, p2 == 65, p2 == 62, p2 == 81:
+		if n < 16 {
+			return false
+		}
+	case p3 >= 300 && p3 <= 305, p4 == 3095, p2 == 36, p2 == 38, p2 == 39:
+		if n < 14 {
+			return false
+		}
+	case p2 == 50, p2 >= 56 && p2 <= 58, p4 == 6304, p4 == 6759, p4 >= 6761 && p4 <= 6763, p4 >= 2200 && p4 <= 2204,
+		p2 == 60:
+		if n != 16 && n != 18 && n != 19 {
+			return false
+		}
+	case p4 == 1800 || p4 == 2131:
+		if n != 15 {
+			return false
+		}
+	default:
+		return false
+	}
+	sum, same := 0, true
+	for i := range d {
+		v := int(d[n-1-i])
+		if i%2 == 1 {
+			if v *= 2; v > 9 {
+				v -= 9
+			}
+		}
+		sum += v
+		same = same && d[i] == d[0]
+	}
+	return sum%10 == 0 && !same
+}
+
+// ssn looks for a US social security or taxpayer number, AAA-GG-SSSS, in ranges that have been issued.
+func (s *Scanner) ssn(t string, i int) bool {
+	if len(t)-i < 11 || t[i+3] != '-' && t[i+3] != ' ' || t[i+6] != t[i+3] {
+		return false
+	}
+	for j, c := range []byte(t[i : i+11]) {
+		if j != 3 && j != 6 && !isDigit(c) {
+			return false
+		}
+	}
+	if i+11 < len(t) && (isAlnum(t[i+11]) || t[i+11] == '-' || t[i+11] == '_') || i > 0 && (t[i-1] == '-' || t[i-1] == '+') {
+		return false
+	}
+	if t[i:i+3] == "000" || t[i:i+3] == "666" || t[i+4:i+6] == "00" || t[i+7:i+11] == "0000" {
+		return false
+	}
+	s.add(i, i+11, NationalID)
+	return true
+}
+
+// ibanLengths are the lengths of the IBAN registry (ISO 13616) by country.
+var ibanLengths = map[string]int{
+	"AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
+	"BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29,
+	"ES": 24, "FI": 18, "FK": 18, "FO": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28,
+	"HN": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26, "IT": 27, "JO": 30, "KW": 30, "KZ": 20,
+	"LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27, "MD": 24, "ME": 22, "MK": 19,
+	"MN": 20, "MR": 27, "MT": 31, "MU": 30, "NI": 28, "NL": 18, "NO": 15, "OM": 23, "PK": 24, "PL": 28, "PS": 29,
+	"PT": 25, "QA": 29, "RO": 24, "RS": 22, "RU": 33, "SA": 24, "SC": 31, "SD": 18, "SE": 24, "SI": 19, "SK": 24,
+	"SM": 27, "SO": 23, "ST": 25, "SV": 28, "TL": 23, "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
+	"YE": 30,
+}
+
+// iban looks for an IBAN whose two check digits start at t[i].
+func (s *Scanner) iban(t string, i int) int {
+	if i < 2 || !isAlpha(t[i-1]) || !isAlpha(t[i-2]) || i > 2 && (isAlnum(t[i-3]) || t[i-3] == '_') {
+		return 0
+	}
+	var country [2]byte
+	country[0], country[1] = t[i-2]&^0x20, t[i-1]&^0x20
+	want := ibanLengths[string(country[:])]
+	if want == 0 {
+		return 0
+	}
+	// mod 97 of the rest, then country and check digits (ISO 7064).
+	sum, n, j := 0, 4, i+2
+	for ; j < len(t) && n < want; j++ {
+		c := t[j]
+		if (c == ' ' || c == '-') && j+1 < len(t) && isAlnum(t[j+1]) {
+			continue
+		}
+		if !isAlnum(c) {
+			return 0
+		}
+		sum = ibanStep(sum, c)
+		n++
+	}
+	if n != want || j < len(t) && isAlnum(t[j]) {
+		return 0
+	}
+	sum = ibanStep(ibanStep(sum, country[0]), country[1])
+	sum = ibanStep(ibanStep(sum, t[i]), t[i+1])
+	if sum != 1 {
+		return 0
+	}
+	s.add(i-2, j, IBAN)
+	return j
+}
+
+func ibanStep(sum int, c byte) int {
+	if isDigit(c) {
+		return (sum*10 + int(c-'0')) % 97
+	}
+	return (sum*100 + int(lower(c)-'a') + 10) % 97
+}
+
+// plus looks for an international phone number (E.164) at t[i] == '+' and returns where to go on.
+func (s *Scanner) plus(t string, i int, f flavour) int {
+	if f != plain || i+8 >= len(t) || t[i+1] < '1' || t[i+1] > '9' || i > 0 && isAlnum(t[i-1]) {
+		return i + 1
+	}
+	n, end := 0, i+1
+	for j := i + 1; j < len(t) && n <= 15; j++ {
+		c := t[j]
+		if isDigit(c) {
+			n++
+			end = j + 1
+			continue
+		}
+		separator := c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/'
+		if !separator || j-end >= 2 {
+			break
+		}
+	}
+	if n < 7 || n > 15 || end < len(t) && isAlpha(t[end]) {
+		return i + 1
+	}
+	s.add(i, end, Phone)
+	return end
+}
+
+// dash looks for a MAC address written with dashes, around its first dash at t[i], and for a private key's armour.
+func (s *Scanner) dash(t string, i int) int {
+	if i >= 2 && i+15 <= len(t) && isHex(t[i-1]) && isHex(t[i-2]) && t[i+3-0] == '-' && isMAC(t[i-2:i+15], '-') &&
+		(i == 2 || !isAlnum(t[i-3]) && t[i-3] != '-') && (i+15 == len(t) || !isAlnum(t[i+15]) && t[i+15] != '-') {
+		s.add(i-2, i+15, MAC)
+		return i + 15
+	}
+	if e := s.armour(t, i); e > 0 {
+		return e
+	}
+	s.vendor(t, i)
+	return i + 1
+}

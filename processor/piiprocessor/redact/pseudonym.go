@@ -1,0 +1,98 @@
+package redact
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"hash"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sockeye-project/sockeye/internal/keyfile"
+)
+
+// A pseudonym is p1:<kid>:<24 characters of base32>, 120 bits of HMAC-SHA256. The kid names the root key (4 characters)
+// and the epoch ("-" and its number since 1970), so that all pseudonyms of one epoch can be found and erased together.
+const (
+	pseudonymPrefix = "p1:"
+	pseudonymBytes  = 15
+	kidChars        = 4
+)
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// pseudonymKey derives the key of one type in one epoch: HKDF(root, tenant, type, epoch).
+func pseudonymKey(root []byte, tenant, typ string, epoch time.Duration, n int64) []byte {
+	return keyfile.Derive(root, strings.Join([]string{
+		"pii/p1", strconv.Quote(tenant), typ, epoch.String(), strconv.FormatInt(n, 10),
+	}, "\x1f"))
+}
+
+func kidOf(root []byte) string {
+	return lowerBase32.EncodeToString(keyfile.Derive(root, "pii/p1/kid"))[:kidChars]
+}
+
+// IsPseudonym reports whether v has the form of a pseudonym. It says nothing about who made it.
+func IsPseudonym(v string) bool {
+	rest, ok := strings.CutPrefix(v, pseudonymPrefix)
+	if !ok {
+		return false
+	}
+	kid, code, ok := strings.Cut(rest, ":")
+	if !ok || len(kid) == 0 || len(kid) > 32 || len(code) < 20 || len(code) > 64 {
+		return false
+	}
+	for i := range len(kid) {
+		if c := kid[i]; !isLower(c) && !isDigit(c) && c != '-' {
+			return false
+		}
+	}
+	for i := range len(code) {
+		if c := code[i]; !isLower(c) && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
+type macKey struct {
+	rule  Rule
+	epoch int64
+}
+
+// maxMACs bounds the keyed states that a Scanner remembers: types times epochs in sight. Old records replayed over
+// months rebuild them; that costs two hashes each.
+const maxMACs = 64
+
+func (s *Scanner) mac(rule Rule) hash.Hash {
+	k := macKey{rule, s.epoch}
+	if m, ok := s.macs[k]; ok {
+		m.Reset()
+		return m
+	}
+	if len(s.macs) >= maxMACs {
+		clear(s.macs)
+	}
+	key := pseudonymKey(s.e.root, s.e.settings.Tenant, rule.String(), s.e.settings.Epoch, s.epoch)
+	m := hmac.New(sha256.New, key)
+	s.macs[k] = m
+	return m
+}
+
+// appendPseudonym appends the pseudonym of value, which must be normalised, as a value of rule's type. Without a key it
+// appends nothing and reports false: a caller then drops, and never falls back to a weaker form.
+func (s *Scanner) appendPseudonym(dst []byte, rule Rule, value []byte) ([]byte, bool) {
+	if s.e.root == nil {
+		return dst, false
+	}
+	m := s.mac(rule)
+	m.Write(value)
+	s.sum = m.Sum(s.sum[:0])
+	dst = append(dst, pseudonymPrefix...)
+	dst = append(dst, s.e.kid...)
+	dst = append(dst, '-')
+	dst = strconv.AppendInt(dst, s.epoch, 10)
+	dst = append(dst, ':')
+	return lowerBase32.AppendEncode(dst, s.sum[:pseudonymBytes]), true
+}

@@ -1,0 +1,255 @@
+package redact
+
+import (
+	"hash"
+	"strings"
+)
+
+// flavour says what kind of text is scanned, which decides what numbers may mean in it.
+type flavour uint8
+
+const (
+	// plain text: all detectors.
+	plain flavour = iota
+	// infrastructure: names of hosts, services and files, where addresses are the operator's own and numbers with
+	// dots are versions.
+	infrastructure
+	// agent: a User-Agent, whose products carry versions.
+	agent
+)
+
+// find is one value to remove: t[start:end].
+type find struct {
+	start, end int
+	rule       Rule
+}
+
+// Scanner applies an [Engine] to values. It keeps scratch memory and counts, and is for one goroutine at a time: take
+// it from [Engine.Scanner] and give it back with [Scanner.Release].
+type Scanner struct {
+	e     *Engine
+	finds []find
+	out   []byte
+	sum   []byte
+	text  []byte
+	macs  map[macKey]hash.Hash
+	epoch int64
+	// Counts holds how often each rule took each action since the Scanner was taken.
+	Counts [RuleCount][ActionCount]uint32
+}
+
+func (s *Scanner) count(r Rule, a Action) { s.Counts[r][a]++ }
+
+// CountDrop notes that a caller dropped a field for rule.
+func (s *Scanner) CountDrop(r Rule) { s.count(r, Drop) }
+
+// redact returns v without its finds, or v itself where there are none.
+func (s *Scanner) redact(v string, f flavour) string {
+	s.finds = s.finds[:0]
+	s.search(v, f)
+	if len(s.finds) == 0 {
+		return v
+	}
+	return s.rewrite(v)
+}
+
+// contains reports whether a detector finds anything in v.
+func (s *Scanner) contains(v string, f flavour) bool {
+	s.finds = s.finds[:0]
+	s.search(v, f)
+	found := len(s.finds) > 0
+	s.finds = s.finds[:0]
+	return found
+}
+
+// maxDecodings bounds how often text is decoded again: %2540 is an "@" after two.
+const maxDecodings = 3
+
+// search adds the finds in v, also those behind an encoding.
+func (s *Scanner) search(v string, f flavour) {
+	if !s.pass(v, f) {
+		return
+	}
+	d := decode(v, nil)
+	for range maxDecodings {
+		if !d.changed {
+			return
+		}
+		before := len(s.finds)
+		again := s.pass(d.text, f)
+		for i := before; i < len(s.finds); i++ {
+			s.finds[i].start, s.finds[i].end = d.source(s.finds[i].start), d.source(s.finds[i].end)
+		}
+		if !again {
+			return
+		}
+		d = decode(d.text, &d)
+	}
+}
+
+func (s *Scanner) add(start, end int, r Rule) {
+	if end > start && s.e.actions[r] != Off {
+		s.finds = append(s.finds, find{start, end, r})
+	}
+}
+
+// pass goes once over t and adds what it finds. It reports whether t may hide more behind an encoding.
+func (s *Scanner) pass(t string, f flavour) (encoded bool) {
+	for i := 0; i < len(t); {
+		switch trigger[t[i]] {
+		case tNone:
+			i++
+		case tDigit:
+			i = s.digits(t, i, f)
+		case tAt:
+			s.email(t, i)
+			i++
+		case tColon:
+			s.keyed(t, i)
+			s.userinfo(t, i)
+			i = s.colons(t, i, f)
+		case tEqual:
+			s.keyed(t, i)
+			i++
+		case tDash:
+			i = s.dash(t, i)
+		case tUnderscore:
+			s.underscore(t, i)
+			i++
+		case tPlus:
+			i = s.plus(t, i, f)
+		case tQuestion:
+			s.embeddedQuery(t, i)
+			i++
+		case tDot:
+			s.dot(t, i)
+			i++
+		case tLetter:
+			i = s.letter(t, i)
+		case tPercent:
+			encoded = encoded || i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2])
+			i++
+		case tBackslash:
+			encoded = encoded || i+1 < len(t) && (t[i+1] == 'u' || t[i+1] == 'x' || t[i+1] == '/' || t[i+1] == '\\')
+			i++
+		case tAmpersand:
+			encoded = encoded || i+1 < len(t) && (t[i+1] == '#' || strings.HasPrefix(t[i+1:], "amp;") ||
+				strings.HasPrefix(t[i+1:], "quot;") || strings.HasPrefix(t[i+1:], "commat;"))
+			i++
+		case tHigh:
+			encoded = encoded || i+2 < len(t) && (t[i+1] == 0xBC || t[i+1] == 0xBD)
+			i++
+		}
+	}
+	return encoded
+}
+
+// minRepeated is the shortest secret that is also removed where it stands in the same text without the mark that gave
+// it away. Shorter ones are words and numbers that mean other things elsewhere.
+const minRepeated = 8
+
+// rewrite returns v with its finds replaced.
+func (s *Scanner) rewrite(v string) string {
+	s.repeat(v)
+	s.merge()
+	out := s.out[:0]
+	at := 0
+	for _, f := range s.finds {
+		out = append(out, v[at:f.start]...)
+		at = f.end
+		value := v[f.start:f.end]
+		bare := len(out)
+		action := s.e.actions[f.rule]
+		switch action {
+		case Truncate:
+			out = s.appendTruncated(out, value)
+		case Hash:
+			var ok bool
+			s.text = normalise(s.text[:0], f.rule, value)
+			if out, ok = s.appendPseudonym(out, f.rule, s.text); !ok {
+				action = Mask
+				out = append(out, masks[f.rule]...)
+			}
+		default:
+			action = Mask
+			out = append(out, masks[f.rule]...)
+		}
+		if f.rule != QueryParameter && jsonNumber(v, f.start, f.end) {
+			out = append(out, `""`...)
+			copy(out[bare+1:], out[bare:len(out)-2])
+			out[bare], out[len(out)-1] = '"', '"'
+		}
+		s.count(f.rule, action)
+	}
+	out = append(out, v[at:]...)
+	s.out = out
+	return string(out)
+}
+
+// repeat adds the other places where a find's value stands in v.
+func (s *Scanner) repeat(v string) {
+	n := len(s.finds)
+	for i := range n {
+		f := s.finds[i]
+		if f.rule == IP && s.e.actions[IP] == Truncate || f.end-f.start < minRepeated || f.end-f.start > len(v)/2 {
+			continue
+		}
+		value := v[f.start:f.end]
+		for at := 0; ; {
+			j := strings.Index(v[at:], value)
+			if j < 0 {
+				break
+			}
+			at += j
+			if at != f.start {
+				s.finds = append(s.finds, find{at, at + len(value), f.rule})
+			}
+			at += len(value)
+		}
+		if len(s.finds) > 4*n+64 {
+			return
+		}
+	}
+}
+
+// merge sorts the finds and unites those that overlap under the rule of higher precedence.
+func (s *Scanner) merge() {
+	finds := s.finds
+	for i := 1; i < len(finds); i++ {
+		for j := i; j > 0 && before(finds[j], finds[j-1]); j-- {
+			finds[j], finds[j-1] = finds[j-1], finds[j]
+		}
+	}
+	kept := finds[:1]
+	for _, f := range finds[1:] {
+		last := &kept[len(kept)-1]
+		if f.start >= last.end {
+			kept = append(kept, f)
+			continue
+		}
+		if precedence[f.rule] > precedence[last.rule] {
+			last.rule = f.rule
+		}
+		last.end = max(last.end, f.end)
+	}
+	s.finds = kept
+}
+
+func before(a, b find) bool {
+	return a.start < b.start || a.start == b.start && a.end > b.end
+}
+
+// jsonNumber reports whether v[start:end] is a bare value in JSON, where a mask needs quotes to stay JSON.
+func jsonNumber(v string, start, end int) bool {
+	i := start - 1
+	for i >= 0 && v[i] == ' ' {
+		i--
+	}
+	if i < 1 || v[i] != ':' || v[i-1] != '"' {
+		return false
+	}
+	for end < len(v) && isSpace(v[end]) {
+		end++
+	}
+	return end == len(v) || v[end] == ',' || v[end] == '}' || v[end] == ']'
+}

@@ -1,0 +1,251 @@
+package redact
+
+import "strings"
+
+// url redacts a whole URL or a reference: userinfo, path, query and fragment, each by its own rules.
+func (s *Scanner) url(v string) string {
+	rest, fragment, hasFragment := strings.Cut(v, "#")
+	rest, query, hasQuery := strings.Cut(rest, "?")
+	authority := ""
+	if i := strings.Index(rest, "://"); i >= 0 {
+		authority, rest = rest[:i+3], rest[i+3:]
+		host := rest
+		if j := strings.IndexByte(rest, '/'); j >= 0 {
+			host, rest = rest[:j], rest[j:]
+		} else {
+			rest = ""
+		}
+		if at := strings.LastIndexByte(host, '@'); at >= 0 {
+			if s.e.actions[Credential] == Off {
+				authority += host[:at+1]
+			} else {
+				s.count(Credential, Drop)
+			}
+			host = host[at+1:]
+		}
+		authority += s.redact(host, plain)
+	}
+	out := authority + s.path(rest)
+	if hasQuery {
+		out += "?" + s.query(query)
+	}
+	if hasFragment {
+		// OAuth's implicit flow puts tokens there (RFC 6749 §4.2.2).
+		if strings.IndexByte(fragment, '=') >= 0 {
+			out += "#" + s.query(fragment)
+		} else {
+			out += "#" + s.path(fragment)
+		}
+	}
+	if out == v {
+		return v
+	}
+	return out
+}
+
+// path redacts segments that look minted and whatever a detector finds.
+func (s *Scanner) path(v string) string {
+	if strings.IndexAny(v, "?#") >= 0 {
+		return s.url(v)
+	}
+	clean := true
+	for at := 0; at < len(v); {
+		segment, _, _ := strings.Cut(v[at:], "/")
+		if s.minted(segment) {
+			clean = false
+			break
+		}
+		at += len(segment) + 1
+	}
+	if clean {
+		return s.redact(v, plain)
+	}
+	segments := strings.Split(v, "/")
+	for i, segment := range segments {
+		if s.minted(segment) {
+			s.count(PathSegment, Mask)
+			segments[i] = Redacted
+		}
+	}
+	return s.redact(strings.Join(segments, "/"), plain)
+}
+
+func (s *Scanner) minted(segment string) bool {
+	if len(segment) < 16 {
+		return false
+	}
+	if strings.IndexByte(segment, '%') >= 0 {
+		segment = decode(segment, nil).text
+	}
+	if tokenLike(segment) {
+		return true
+	}
+	// Matrix parameters and the like: ";jsessionid=…", "token:…".
+	if i := strings.LastIndexAny(segment, ";=:,"); i >= 0 {
+		return tokenLike(segment[i+1:])
+	}
+	return false
+}
+
+// query keeps the parameters that are allowed, with what detectors find in them removed, and the names of the others.
+func (s *Scanner) query(v string) string {
+	if v == "" {
+		return v
+	}
+	prefix := ""
+	if v[0] == '?' {
+		prefix, v = "?", v[1:]
+	}
+	changed := false
+	out := make([]byte, 0, len(v))
+	for at := 0; at <= len(v); {
+		pair, _, _ := strings.Cut(v[at:], "&")
+		at += len(pair) + 1
+		name, value, hasValue := strings.Cut(pair, "=")
+		kept := s.parameter(name, value, hasValue)
+		changed = changed || kept != pair
+		if len(out) > 0 {
+			out = append(out, '&')
+		}
+		out = append(out, kept...)
+	}
+	if !changed {
+		return prefix + v
+	}
+	return prefix + string(out)
+}
+
+func (s *Scanner) parameter(name, value string, hasValue bool) string {
+	if name == "" && value == "" || isMask(name) && (!hasValue || value == Redacted) {
+		return name + strings.Repeat("=", boolToInt(hasValue)) + value
+	}
+	if s.allowed(name, value) {
+		if kept := s.redact(value, plain); kept != value {
+			return name + "=" + kept
+		}
+		if hasValue {
+			return name + "=" + value
+		}
+		return name
+	}
+	// A name that nobody allowed is the sender's text too: only what looks like an identifier stays.
+	if !identifier(name) || tokenLike(name) || s.contains(name, plain) {
+		s.count(QueryParameter, Mask)
+		return Redacted
+	}
+	if !hasValue {
+		// "?eyJhbGci…" and "?4711" are values without a name.
+		s.count(QueryParameter, Mask)
+		return Redacted
+	}
+	if value == "" || value == Redacted {
+		return name + "=" + value
+	}
+	s.count(QueryParameter, Mask)
+	return name + "=" + Redacted
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// identifier reports whether v is a short name made of letters, digits and "._-[]", not only of digits.
+func identifier(v string) bool {
+	if v == "" || len(v) > maxKeyBytes {
+		return false
+	}
+	letters := 0
+	for i := range len(v) {
+		switch c := v[i]; {
+		case isAlpha(c):
+			letters++
+		case isDigit(c), c == '.', c == '_', c == '-', c == '[', c == ']':
+		default:
+			return false
+		}
+	}
+	return letters > 0
+}
+
+// bearerWords announce a credential in a subprotocol: "bearer.<token>", "access_token, <token>".
+var bearerWords = map[string]bool{
+	"bearer": true, "token": true, "auth": true, "authorization": true, "jwt": true, "access_token": true,
+	"accesstoken": true, "id_token": true, "apikey": true, "api_key": true, "api-key": true, "ticket": true,
+	"session": true, "sessionid": true, "basic": true, "key": true, "password": true, "secret": true, "sid": true,
+	"x-api-key": true, "realtime-api-key": true, "insecure-api-key": true,
+}
+
+// subprotocols redacts the comma-separated list of a Sec-WebSocket-Protocol header (RFC 6455 §11.3.4).
+func (s *Scanner) subprotocols(v string) string {
+	if strings.IndexByte(v, ',') < 0 {
+		out, _ := s.subprotocol(v, false)
+		return out
+	}
+	items := strings.Split(v, ",")
+	changed, after := false, false
+	for i, item := range items {
+		name := strings.TrimSpace(item)
+		var out string
+		if out, after = s.subprotocol(name, after); out != name {
+			items[i] = strings.Replace(item, name, out, 1)
+			changed = true
+		}
+	}
+	if !changed {
+		return v
+	}
+	return strings.Join(items, ",")
+}
+
+// subprotocol redacts one. after says that the one before announced a credential; announces says that this one does.
+// A credential is opaque, so every token after an announcement and everything after a bearer word goes.
+func (s *Scanner) subprotocol(v string, after bool) (out string, announces bool) {
+	if v == "" || v == Redacted {
+		return v, false
+	}
+	if bearerWords[strings.ToLower(v)] {
+		return v, true
+	}
+	if after {
+		s.count(Subprotocol, Mask)
+		return Redacted, false
+	}
+	// Cut at separators; the first word that announces a credential makes the rest one.
+	for at := 0; at < len(v); {
+		n := strings.IndexAny(v[at:], ".-|:=+ ")
+		if n < 0 {
+			break
+		}
+		if bearerWords[strings.ToLower(v[at:at+n])] {
+			return s.afterBearer(v, at+n+1), false
+		}
+		at += n + 1
+	}
+	for part := range strings.SplitSeq(v, ".") {
+		if tokenLike(part) || strings.HasPrefix(part, "eyJ") {
+			s.count(Subprotocol, Mask)
+			return Redacted, false
+		}
+	}
+	if len(v) > 128 || tokenLike(v) || isUUID(v) {
+		s.count(Subprotocol, Mask)
+		return Redacted, false
+	}
+	return s.redact(v, infrastructure), false
+}
+
+// afterBearer redacts v from i on; the well-known "base64url.bearer.authorization.k8s.io." stays recognisable.
+func (s *Scanner) afterBearer(v string, i int) string {
+	const kubernetes = "authorization.k8s.io."
+	if rest := v[i:]; strings.HasPrefix(rest, kubernetes) {
+		i += len(kubernetes)
+	}
+	if v[i:] == "" || v[i:] == Redacted {
+		return v
+	}
+	s.count(Subprotocol, Mask)
+	return v[:i] + Redacted
+}

@@ -1,0 +1,145 @@
+package redact
+
+// A meaning is what a key says about its value.
+type meaning uint8
+
+const (
+	meansNothing    meaning = iota
+	meansSecret             // whatever the value is
+	meansToken              // a secret, unless the value is a word of prose after "token: "
+	meansHeader             // Authorization, Cookie: everything to the end of the line
+	meansPerson             // a name, a user name, a birthday, a street
+	meansPhone              //
+	meansNationalID         //
+	meansLocation           // a coordinate
+	meansVersion            // four numbers with dots are not an address here
+)
+
+// words gives the meaning of a key's last word, last two words joined, or all of them joined, in lower case without
+// separators.
+var words = map[string]meaning{
+	"password": meansSecret, "passwd": meansSecret, "pwd": meansSecret, "passphrase": meansSecret,
+	"passcode": meansSecret, "passwort": meansSecret, "userpass": meansSecret, "pass": meansSecret,
+	"secret": meansSecret, "secrets": meansSecret, "credential": meansSecret, "credentials": meansSecret,
+	"apikey": meansSecret, "accesskey": meansSecret, "secretkey": meansSecret, "privatekey": meansSecret,
+	"authkey": meansSecret, "signingkey": meansSecret, "encryptionkey": meansSecret, "masterkey": meansSecret,
+	"accountkey": meansSecret, "sharedkey": meansSecret, "storagekey": meansSecret, "accesskeyid": meansSecret,
+	"connectionstring": meansSecret, "cvv": meansSecret, "cvc": meansSecret,
+	"otp": meansSecret, "totp": meansSecret, "pin": meansSecret, "pincode": meansSecret, "mfacode": meansSecret,
+	"otpcode": meansSecret, "verificationcode": meansSecret, "authcode": meansSecret,
+
+	"token": meansToken, "tokens": meansToken, "jwt": meansToken, "bearer": meansToken, "auth": meansToken,
+	"session": meansToken, "sessionid": meansToken, "sessionkey": meansToken, "sid": meansToken,
+	"jsessionid": meansToken, "phpsessid": meansToken, "csrf": meansToken, "xsrf": meansToken,
+	"signature": meansToken, "sig": meansToken, "hmac": meansToken, "ticket": meansToken, "sessid": meansToken,
+
+	"authorization": meansHeader, "cookie": meansHeader, "cookies": meansHeader,
+
+	"firstname": meansPerson, "lastname": meansPerson, "fullname": meansPerson, "surname": meansPerson,
+	"givenname": meansPerson, "familyname": meansPerson, "middlename": meansPerson, "displayname": meansPerson,
+	"realname": meansPerson, "nickname": meansPerson, "username": meansPerson, "login": meansPerson,
+	"endusername": meansPerson, "customername": meansPerson, "cardholder": meansPerson, "holdername": meansPerson,
+	"maidenname": meansPerson, "personname": meansPerson, "contactname": meansPerson, "clientname": meansNothing,
+	"dob": meansPerson, "birthday": meansPerson, "birthdate": meansPerson, "dateofbirth": meansPerson,
+	"street": meansPerson, "streetaddress": meansPerson, "postaladdress": meansPerson, "homeaddress": meansPerson,
+	"billingaddress": meansPerson, "shippingaddress": meansPerson, "postcode": meansPerson,
+	"postalcode": meansPerson, "zipcode": meansPerson, "userid": meansPerson, "enduserid": meansPerson,
+
+	"phone": meansPhone, "phones": meansPhone, "mobile": meansPhone, "tel": meansPhone, "telephone": meansPhone,
+	"msisdn": meansPhone, "fax": meansPhone, "cellphone": meansPhone, "phonenumber": meansPhone,
+	"mobilenumber": meansPhone, "phoneno": meansPhone,
+
+	"ssn": meansNationalID, "taxid": meansNationalID, "nationalid": meansNationalID, "passport": meansNationalID,
+	"passportno": meansNationalID, "passportnumber": meansNationalID, "nino": meansNationalID,
+	"pesel": meansNationalID, "cpf": meansNationalID, "aadhaar": meansNationalID, "itin": meansNationalID,
+	"socialsecuritynumber": meansNationalID, "driverlicense": meansNationalID, "driverslicense": meansNationalID,
+
+	"lat": meansLocation, "lon": meansLocation, "lng": meansLocation, "latitude": meansLocation,
+	"longitude": meansLocation, "coordinates": meansLocation, "latlng": meansLocation, "latlon": meansLocation,
+	"geopoint": meansLocation, "gps": meansLocation,
+
+	"version": meansVersion, "ver": meansVersion, "build": meansVersion, "release": meansVersion,
+	"firmware": meansVersion, "revision": meansVersion, "agent": meansVersion, "useragent": meansVersion,
+}
+
+// anywhere holds words that mean a secret wherever in the key they stand: userPasswordOld, secret_access_key.
+var anywhere = map[string]bool{"password": true, "passwd": true, "pwd": true, "passphrase": true, "secret": true}
+
+// maxKeyBytes is the longest key that is looked at; keys are identifiers.
+const maxKeyBytes = 64
+
+// meaningOf classifies a key as it is written in an attribute, JSON, a form or a log line.
+func meaningOf(key string) meaning {
+	if len(key) > maxKeyBytes {
+		key = key[len(key)-maxKeyBytes:]
+	}
+	// Words are cut at separators and at humps; digits at the end ("token2") do not count.
+	var joined [maxKeyBytes]byte
+	var starts [maxKeyBytes]uint8
+	n, count := 0, 0
+	for len(key) > 0 && isDigit(key[len(key)-1]) {
+		key = key[:len(key)-1]
+	}
+	wordStart := true
+	for i := range len(key) {
+		c := key[i]
+		if !isAlnum(c) {
+			wordStart = true
+			continue
+		}
+		if isUpper(c) && i > 0 && !isUpper(key[i-1]) {
+			wordStart = true
+		}
+		if wordStart {
+			starts[count] = uint8(n)
+			count++
+			wordStart = false
+		}
+		joined[n] = lower(c)
+		n++
+	}
+	if count == 0 {
+		return meansNothing
+	}
+	all := joined[:n]
+	if m, ok := words[string(all)]; ok {
+		return m
+	}
+	last := int(starts[count-1])
+	if count >= 2 {
+		if m := words[string(all[starts[count-2]:])]; m != meansNothing {
+			return m
+		}
+	}
+	if count >= 3 {
+		if m := words[string(all[starts[count-3]:])]; m != meansNothing {
+			return m
+		}
+	}
+	if m := words[string(all[last:])]; m != meansNothing {
+		return m
+	}
+	for i := range count - 1 {
+		if anywhere[string(all[starts[i]:starts[i+1]])] {
+			return meansSecret
+		}
+	}
+	return meansNothing
+}
+
+// ruleOf is the rule that a meaning stands for.
+func ruleOf(m meaning) Rule {
+	switch m {
+	case meansSecret, meansToken, meansHeader:
+		return Secret
+	case meansPerson:
+		return Person
+	case meansPhone:
+		return Phone
+	case meansNationalID:
+		return NationalID
+	case meansLocation:
+		return Location
+	}
+	return ruleNone
+}

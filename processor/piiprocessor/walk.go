@@ -1,0 +1,162 @@
+package piiprocessor
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
+)
+
+// walker goes through pdata with one Scanner. It knows maps and values, not signals; logs.go knows log records.
+type walker struct {
+	engine  *redact.Engine
+	scanner *redact.Scanner
+	// lookup is the key table of the map that is being walked.
+	lookup func(key string) (redact.Treatment, bool)
+	// attribute is w.remove bound once, so that walking a map allocates nothing.
+	attribute  func(key string, v pcommon.Value) bool
+	attributes func(key string) (redact.Treatment, bool)
+	resource   func(key string) (redact.Treatment, bool)
+	scope      func(key string) (redact.Treatment, bool)
+	// clientHash is the pseudonym of the whole client.address of the map that is being walked.
+	clientHash string
+	digits     []byte
+}
+
+func newWalker(e *redact.Engine) *walker {
+	w := &walker{engine: e, attributes: e.Attribute, resource: e.Resource, scope: e.Scope}
+	w.attribute = w.remove
+	return w
+}
+
+// walk treats every attribute of m by the key table that lookup is.
+func (w *walker) walk(m pcommon.Map, lookup func(string) (redact.Treatment, bool)) {
+	w.lookup, w.clientHash = lookup, ""
+	m.RemoveIf(w.attribute)
+	if w.clientHash != "" {
+		m.PutStr(clientHashKey, w.clientHash)
+	}
+}
+
+var (
+	clientAddressKey = event.ClientAddress.String()
+	clientHashKey    = event.ClientHash.String()
+)
+
+// remove treats one attribute and reports whether it must go.
+func (w *walker) remove(key string, v pcommon.Value) (gone bool) {
+	defer func() {
+		if recover() != nil {
+			w.scanner.CountDrop(redact.Panic)
+			gone = true
+		}
+	}()
+	t, known := w.lookup(key)
+	if w.scanner.Drops(t) {
+		return true
+	}
+	if !known && !w.scanner.KeyOK(key) {
+		return true
+	}
+	if key == clientAddressKey && t.IsAddress() && v.Type() == pcommon.ValueTypeStr {
+		if hashed, ok := w.lookup(clientHashKey); ok && hashed.IsPseudonym() {
+			w.clientHash = w.scanner.ClientHash(v.Str())
+		}
+	}
+	return w.value(v, t, 0) == redact.Dropped
+}
+
+// value treats v in place. Dropped means that the caller must remove or empty it.
+func (w *walker) value(v pcommon.Value, t redact.Treatment, depth int) redact.Verdict {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		out, verdict := w.scanner.String(t, v.Str())
+		if verdict == redact.Changed {
+			v.SetStr(out)
+		}
+		return verdict
+	case pcommon.ValueTypeInt:
+		if t.Numeric() {
+			return redact.Kept
+		}
+		w.digits = strconv.AppendInt(w.digits[:0], v.Int(), 10)
+		return w.scanner.Number(t, string(w.digits))
+	case pcommon.ValueTypeDouble:
+		if t.Numeric() {
+			return redact.Kept
+		}
+		w.digits = strconv.AppendFloat(w.digits[:0], v.Double(), 'f', -1, 64)
+		return w.scanner.Number(t, string(w.digits))
+	case pcommon.ValueTypeBool, pcommon.ValueTypeEmpty:
+		return redact.Kept
+	case pcommon.ValueTypeBytes:
+		return w.bytes(v, t)
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+		if t.Keeps() {
+			return redact.Kept
+		}
+		if depth >= w.engine.MaxDepth() {
+			w.scanner.CountDrop(redact.Depth)
+			return redact.Dropped
+		}
+		if v.Type() == pcommon.ValueTypeSlice {
+			w.list(v.Slice(), t, depth+1)
+			return redact.Kept
+		}
+		return w.members(v.Map(), t, depth+1)
+	}
+	w.scanner.CountDrop(redact.UnknownValue)
+	return redact.Dropped
+}
+
+// bytes treats text in bytes as text. Bytes that are no text may hold anything, compressed or not.
+func (w *walker) bytes(v pcommon.Value, t redact.Treatment) redact.Verdict {
+	raw := v.Bytes()
+	if t.Keeps() || raw.Len() == 0 {
+		return redact.Kept
+	}
+	text := string(raw.AsRaw())
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+		w.scanner.CountDrop(redact.Binary)
+		return redact.Dropped
+	}
+	out, verdict := w.scanner.String(t, text)
+	if verdict == redact.Changed {
+		raw.FromRaw([]byte(out))
+	}
+	return verdict
+}
+
+func (w *walker) list(list pcommon.Slice, t redact.Treatment, depth int) {
+	announced := false
+	list.RemoveIf(func(item pcommon.Value) bool {
+		if t.IsSubprotocol() && item.Type() == pcommon.ValueTypeStr {
+			var out string
+			if out, announced = w.scanner.SubprotocolItem(item.Str(), announced); out != item.Str() {
+				item.SetStr(out)
+			}
+			return false
+		}
+		return w.value(item, t, depth) == redact.Dropped
+	})
+}
+
+// members treats the members of a map in a value. The event model has no such maps, so they are unknown.
+func (w *walker) members(m pcommon.Map, t redact.Treatment, depth int) redact.Verdict {
+	if !w.engine.ScansUnknown() && !t.IsText() {
+		w.scanner.CountDrop(redact.UnknownValue)
+		return redact.Dropped
+	}
+	m.RemoveIf(func(key string, v pcommon.Value) bool {
+		if !w.scanner.KeyOK(key) {
+			return true
+		}
+		nested := w.engine.Nested(t, key)
+		return w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+	})
+	return redact.Kept
+}
