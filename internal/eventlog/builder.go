@@ -1,0 +1,62 @@
+package eventlog
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sockeye-project/sockeye/event"
+)
+
+// Builder makes the records of one chunk one event at a time, so that a source that parses a line need not keep its
+// events. Its result is that of [Encode].
+type Builder struct {
+	logs    plog.Logs
+	groups  map[*event.Resource]plog.LogRecordSlice
+	scopes  []pcommon.InstrumentationScope
+	records int
+
+	// The last group: most sources have one resource.
+	last      *event.Resource
+	lastSlice plog.LogRecordSlice
+}
+
+// NewBuilder returns an empty Builder.
+func NewBuilder() *Builder {
+	return &Builder{logs: plog.NewLogs(), groups: make(map[*event.Resource]plog.LogRecordSlice, 1)}
+}
+
+// Add appends e's record. It keeps no reference to e, but to e's strings.
+func (b *Builder) Add(e *event.Event) {
+	if b.records == 0 || e.Resource != b.last {
+		b.last, b.lastSlice = e.Resource, b.group(e.Resource)
+	}
+	EncodeRecord(b.lastSlice.AppendEmpty(), e)
+	b.records++
+}
+
+func (b *Builder) group(r *event.Resource) plog.LogRecordSlice {
+	if records, ok := b.groups[r]; ok {
+		return records
+	}
+	rl := b.logs.ResourceLogs().AppendEmpty()
+	encodeNamed(rl.Resource().Attributes(), r.Attributes())
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.Scope().SetName(ScopeName)
+	b.scopes = append(b.scopes, sl.Scope())
+	b.groups[r] = sl.LogRecords()
+	return sl.LogRecords()
+}
+
+// Records returns how many records there are.
+func (b *Builder) Records() int { return b.records }
+
+// Logs returns the records as the chunk with that id, or without one if it is "". The Builder must not be used after.
+func (b *Builder) Logs(chunkID string) plog.Logs {
+	if chunkID != "" {
+		for _, scope := range b.scopes {
+			scope.Attributes().PutStr(ChunkIDKey, chunkID)
+			scope.Attributes().PutInt(ChunkRecordsKey, int64(b.records))
+		}
+	}
+	return b.logs
+}
