@@ -1,7 +1,26 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sockeye-project/sockeye/internal/eventdoc"
+)
 
 func newGenerateCommand() *cobra.Command {
-	return &cobra.Command{Use: "generate", Short: "Write the files that are generated from code"}
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Write files that are generated from code: the event reference",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "events",
+		Short: "Print the reference of events and attributes as Markdown",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(eventdoc.Markdown())
+			return err
+		},
+	})
+	return cmd
 }

@@ -66,6 +66,7 @@ var rules = []rule{
 	{part: "extension", each: true, ours: []string{"slo", "store"}, outside: []string{anything}},
 
 	{part: "internal/eventlog", ours: []string{"event"}, outside: []string{pdata}},
+	{part: "internal/eventdoc", ours: []string{"event"}},
 	{part: "internal/keyfile", outside: []string{"golang.org/x/crypto", "golang.org/x/sys"}},
 	{part: "internal/golden", outside: []string{"github.com/google/go-cmp"}},
 	{part: "internal/testenv", outside: []string{"go.yaml.in/yaml/v3"}},
