@@ -90,6 +90,9 @@ func (e *Event) SetStrings(k Key, v ...string) { e.Set(k, Strings(v)) }
 // String returns the string stored under k, or "".
 func (e *Event) String(k Key) string { return e.Get(k).Str() }
 
+// Len is how many attributes of the model are set.
+func (e *Event) Len() int { return len(e.attrs) }
+
 // Each calls f for every attribute of the model that is set, in the order in which they were set.
 func (e *Event) Each(f func(Key, Value)) {
 	for i := range e.attrs {

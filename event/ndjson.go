@@ -190,6 +190,11 @@ func appendString(dst []byte, s string) []byte {
 			dst = append(dst, s[start:i]...)
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&15])
 			start = i + size
+		case r == '\u2028' || r == '\u2029':
+			// Some readers take these for the end of a line.
+			dst = append(dst, s[start:i]...)
+			dst = append(dst, '\\', 'u', '2', '0', '2', hexDigits[r&15])
+			start = i + size
 		}
 		i += size
 	}

@@ -115,10 +115,12 @@ func (d *Decoder) checkUTF8() {
 	}
 }
 
-// fault records a fault after which the rest of the line cannot be read.
+// fault records a fault after which the rest of the line cannot be read. What was wrong before it is forgotten: half a
+// line is half a line, whatever else its beginning looked like.
 func (d *Decoder) fault(reason string, offset int, text string) {
 	if !d.broken {
 		d.broken = true
+		d.problems = problems{list: d.problems.list[:0]}
 		d.problems.add(reason, "", offset, text)
 	}
 }
