@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,10 @@ func flat(lr plog.LogRecord) string {
 func survives(text, value, typ string) bool {
 	if typ == "IPV4" || typ == "IPV6" {
 		return strings.Contains(text, value)
+	}
+	if len(value) < 8 {
+		// Three letters of a first name stand in many words.
+		return regexp.MustCompile(`\b` + regexp.QuoteMeta(value) + `\b`).MatchString(text)
 	}
 	n := len(value)*6/10 + 1
 	for i := 0; i+n <= len(value); i++ {
@@ -200,5 +205,3 @@ func BenchmarkLogs(b *testing.B) {
 		})
 	}
 }
-
-

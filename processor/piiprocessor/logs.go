@@ -58,7 +58,7 @@ func (r *Redactor) Logs(ld plog.Logs) Counts {
 	w := r.take()
 	for _, rl := range ld.ResourceLogs().All() {
 		rl.SetSchemaUrl(w.schemaURL(rl.SchemaUrl()))
-		w.guard(rl.Resource().Attributes(), w.resource)
+		w.guard(rl.Resource().Attributes(), redact.Resource)
 		for _, sl := range rl.ScopeLogs().All() {
 			sl.SetSchemaUrl(w.schemaURL(sl.SchemaUrl()))
 			w.instrumentation(sl.Scope())
@@ -71,14 +71,14 @@ func (r *Redactor) Logs(ld plog.Logs) Counts {
 }
 
 // guard walks m and empties it where that panics.
-func (w *walker) guard(m pcommon.Map, lookup func(string) (redact.Treatment, bool)) {
+func (w *walker) guard(m pcommon.Map, table redact.Table) {
 	defer func() {
 		if recover() != nil {
 			w.scanner.CountDrop(redact.Panic)
 			m.RemoveIf(func(string, pcommon.Value) bool { return true })
 		}
 	}()
-	w.walk(m, lookup)
+	w.walk(m, table)
 }
 
 func (w *walker) record(lr plog.LogRecord) {
@@ -105,7 +105,7 @@ func (w *walker) record(lr plog.LogRecord) {
 			pcommon.NewValueEmpty().MoveTo(body)
 		}
 	}
-	w.walk(lr.Attributes(), w.attributes)
+	w.walk(lr.Attributes(), redact.Record)
 }
 
 // recordTime is the source's time of the record, which a replay does not change.
@@ -158,7 +158,7 @@ func (w *walker) instrumentation(scope pcommon.InstrumentationScope) {
 		}
 		scope.SetVersion(out)
 	}
-	w.guard(scope.Attributes(), w.scope)
+	w.guard(scope.Attributes(), redact.Scope)
 }
 
 // libraryName reports whether a scope's name is one that code gives itself.

@@ -15,27 +15,24 @@ import (
 type walker struct {
 	engine  *redact.Engine
 	scanner *redact.Scanner
-	// lookup is the key table of the map that is being walked.
-	lookup func(key string) (redact.Treatment, bool)
+	// table is the key table of the map that is being walked.
+	table redact.Table
 	// attribute is w.remove bound once, so that walking a map allocates nothing.
-	attribute  func(key string, v pcommon.Value) bool
-	attributes func(key string) (redact.Treatment, bool)
-	resource   func(key string) (redact.Treatment, bool)
-	scope      func(key string) (redact.Treatment, bool)
+	attribute func(key string, v pcommon.Value) bool
 	// clientHash is the pseudonym of the whole client.address of the map that is being walked.
 	clientHash string
 	digits     []byte
 }
 
 func newWalker(e *redact.Engine) *walker {
-	w := &walker{engine: e, attributes: e.Attribute, resource: e.Resource, scope: e.Scope}
+	w := &walker{engine: e}
 	w.attribute = w.remove
 	return w
 }
 
-// walk treats every attribute of m by the key table that lookup is.
-func (w *walker) walk(m pcommon.Map, lookup func(string) (redact.Treatment, bool)) {
-	w.lookup, w.clientHash = lookup, ""
+// walk treats every attribute of m.
+func (w *walker) walk(m pcommon.Map, table redact.Table) {
+	w.table, w.clientHash = table, ""
 	m.RemoveIf(w.attribute)
 	if w.clientHash != "" {
 		m.PutStr(clientHashKey, w.clientHash)
@@ -55,15 +52,12 @@ func (w *walker) remove(key string, v pcommon.Value) (gone bool) {
 			gone = true
 		}
 	}()
-	t, known := w.lookup(key)
-	if w.scanner.Drops(t) {
-		return true
-	}
-	if !known && !w.scanner.KeyOK(key) {
+	t, ok := w.scanner.Key(w.table, key)
+	if !ok || w.scanner.Drops(t) {
 		return true
 	}
 	if key == clientAddressKey && t.IsAddress() && v.Type() == pcommon.ValueTypeStr {
-		if hashed, ok := w.lookup(clientHashKey); ok && hashed.IsPseudonym() {
+		if w.engine.Holds(w.table, clientHashKey) {
 			w.clientHash = w.scanner.ClientHash(v.Str())
 		}
 	}
@@ -152,11 +146,8 @@ func (w *walker) members(m pcommon.Map, t redact.Treatment, depth int) redact.Ve
 		return redact.Dropped
 	}
 	m.RemoveIf(func(key string, v pcommon.Value) bool {
-		if !w.scanner.KeyOK(key) {
-			return true
-		}
-		nested := w.engine.Nested(t, key)
-		return w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+		nested, ok := w.scanner.Nested(t, key)
+		return !ok || w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
 	})
 	return redact.Kept
 }

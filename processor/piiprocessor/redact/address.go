@@ -109,6 +109,8 @@ func (s *Scanner) colons(t string, i int, f flavour) int {
 	for end > start && t[end-1] == '.' || end-start > 1 && t[end-1] == ':' && t[end-2] != ':' {
 		end--
 	}
+	// The address may be followed by ":" or "." of the text, which are not counted.
+	colons = strings.Count(t[start:end], ":")
 	if end < len(t) && (isAlnum(t[end]) || t[end] == '_') {
 		return i + 1
 	}
@@ -203,12 +205,21 @@ func versionSuffix(rest string) bool {
 
 // versionBefore reports whether the word before t[i] says that a version follows: version=, "build": , Chrome/.
 func versionBefore(t string, i int) bool {
+	if i > 0 && t[i-1] == '/' {
+		end := i - 1
+		j := end
+		for j > 0 && end-j < 40 && isAlnum(t[j-1]) {
+			j--
+		}
+		return products[t[j:end]] && (j == 0 || t[j-1] != '/')
+	}
+	return keyMeans(t, i, meansVersion)
+}
+
+// keyMeans reports whether the word before the value at t[i] means m.
+func keyMeans(t string, i int, m meaning) bool {
 	j := i
 	for j > 0 && i-j < 6 && (isSpace(t[j-1]) || t[j-1] == ':' || t[j-1] == '=' || t[j-1] == '"' || t[j-1] == '\\' || t[j-1] == '\'') {
-		j--
-	}
-	slash := j == i && j > 0 && t[j-1] == '/'
-	if slash {
 		j--
 	}
 	end := j
@@ -218,11 +229,7 @@ func versionBefore(t string, i int) bool {
 	if j == end {
 		return false
 	}
-	word := t[j:end]
-	if slash {
-		return products[word] && (j == 0 || t[j-1] != '/')
-	}
-	return meaningOf(word) == meansVersion
+	return meaningOf(t[j:end]) == m
 }
 
 // products are names that stand before "/" and a version of four numbers in User-Agents.

@@ -58,9 +58,7 @@ type Engine struct {
 	kid        string
 	actions    [RuleCount]Action
 	parameters map[string]bool
-	attributes map[string]Treatment
-	resource   map[string]Treatment
-	scope      map[string]Treatment
+	tables     [tableCount]map[string]Treatment
 	overrides  map[string]Treatment
 	scanners   sync.Pool
 }
@@ -99,8 +97,8 @@ func New(settings Settings) *Engine {
 			e.overrides[k] = list.t
 		}
 	}
-	e.attributes, e.resource, e.scope = attributeTable(), resourceTable(), scopeTable()
-	for _, table := range []map[string]Treatment{e.attributes, e.resource, e.scope} {
+	e.tables = [tableCount]map[string]Treatment{attributeTable(), resourceTable(), scopeTable()}
+	for _, table := range e.tables {
 		for k, t := range e.overrides {
 			table[k] = t
 		}
@@ -132,7 +130,7 @@ func (e *Engine) Scanner() *Scanner {
 	if s, ok := e.scanners.Get().(*Scanner); ok {
 		return s
 	}
-	return &Scanner{e: e, macs: map[macKey]hash.Hash{}}
+	return &Scanner{e: e, macs: map[macKey]hash.Hash{}, judged: map[string]judged{}}
 }
 
 // maxScratch bounds the memory that a Scanner keeps between uses.
@@ -199,7 +197,7 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		}
 		out = s.redact(v, plain)
 	case kindNonce:
-		if len(v) <= 32 && plainIdent(strings.NewReplacer("+", "", "/", "", "=", "").Replace(v)) {
+		if nonce(v) {
 			return v, Kept
 		}
 		out = s.redact(v, infrastructure)
@@ -293,19 +291,9 @@ func (s *Scanner) Number(t Treatment, text string) Verdict {
 	return Dropped
 }
 
-// KeyOK reports whether the text of an attribute key, which the sender chose, may stay.
-func (s *Scanner) KeyOK(key string) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			s.count(Panic, Drop)
-			ok = false
-		}
-	}()
-	if len(key) > 256 || tokenLike(key) || s.contains(key, plain) {
-		s.count(KeyText, Drop)
-		return false
-	}
-	return true
+// keyTextOK reports whether the text of an attribute key, which the sender chose, may stay.
+func (s *Scanner) keyTextOK(key string) bool {
+	return len(key) <= 256 && !tokenLike(key) && !s.contains(key, plain)
 }
 
 func (s *Scanner) unknown(v string) (string, Verdict) {
@@ -416,6 +404,19 @@ func plainIdent(v string) bool {
 				return false
 			}
 		default:
+			return false
+		}
+	}
+	return true
+}
+
+// nonce reports whether v is the base64 of at most 20 bytes.
+func nonce(v string) bool {
+	if len(v) > 28 {
+		return false
+	}
+	for i := range len(v) {
+		if c := v[i]; !isAlnum(c) && c != '+' && c != '/' && c != '=' {
 			return false
 		}
 	}

@@ -10,7 +10,7 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if i > 0 {
 		switch p := t[i-1]; {
 		case isAlpha(p):
-			if end-i == 2 {
+			if end-i >= 2 {
 				if e := s.iban(t, i); e > 0 {
 					return e
 				}
@@ -58,7 +58,7 @@ func (s *Scanner) card(t string, i int) int {
 			break
 		}
 		ends := j == len(t) || !isAlpha(t[j]) && t[j] != '_' && !(t[j] == '.' && j+1 < len(t) && isDigit(t[j+1]))
-		if n >= 13 && ends && isCard(digits[:n]) {
+		if n >= 12 && ends && isCard(digits[:n], grouped, t, i) {
 			found = j
 		}
 		if j == len(t) || j+1 >= len(t) || t[j] != ' ' && t[j] != '-' || !isDigit(t[j+1]) {
@@ -76,14 +76,17 @@ func (s *Scanner) card(t string, i int) int {
 	return found
 }
 
-// isCard checks length and issuer ranges (ISO/IEC 7812 as the networks publish them), then the Luhn digit.
-func isCard(d []byte) bool {
+// isCard checks length and issuer ranges (ISO/IEC 7812 as the networks publish them), then the Luhn digit. Lengths that
+// are rare among cards and common among order numbers and timestamps need a key that says card, or groups.
+func isCard(d []byte, grouped bool, t string, start int) bool {
 	n := len(d)
 	p2 := int(d[0])*10 + int(d[1])
 	p3 := p2*10 + int(d[2])
 	p4 := p3*10 + int(d[3])
+	rare := false
 	switch {
 	case d[0] == 4:
+		rare = n == 13
 		if n != 13 && n != 16 && n != 19 {
 			return false
 		}
@@ -96,23 +99,26 @@ func isCard(d []byte) bool {
 			return false
 		}
 	case p4 >= 3528 && p4 <= 3589, p4 == 6011, p3 >= 644 && p3 <= 649, p2 == 65, p2 == 62, p2 == 81:
+		rare = n == 18
 		if n < 16 {
 			return false
 		}
-	case p3 >= 300 && p3 <= 305, p4 == 3095, p2 == 36, p2 == 38, p2 == 39:
-		if n < 14 {
+	case p2 == 30, p2 == 36, p2 == 38, p2 == 39:
+		rare = n != 14
+		if n != 14 && n != 16 {
 			return false
 		}
 	case p2 == 50, p2 >= 56 && p2 <= 58, p4 == 6304, p4 == 6759, p4 >= 6761 && p4 <= 6763, p4 >= 2200 && p4 <= 2204,
 		p2 == 60:
-		if n != 16 && n != 18 && n != 19 {
-			return false
-		}
+		rare = n != 16 && n != 19
 	case p4 == 1800 || p4 == 2131:
 		if n != 15 {
 			return false
 		}
 	default:
+		return false
+	}
+	if rare && !grouped && !keyMeans(t, start, meansCard) {
 		return false
 	}
 	sum, same := 0, true

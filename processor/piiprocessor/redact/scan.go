@@ -33,7 +33,9 @@ type Scanner struct {
 	sum   []byte
 	text  []byte
 	macs  map[macKey]hash.Hash
-	epoch int64
+	// judged remembers keys in no table, which repeat from record to record.
+	judged map[string]judged
+	epoch  int64
 	// Counts holds how often each rule took each action since the Scanner was taken.
 	Counts [RuleCount][ActionCount]uint32
 }

@@ -28,9 +28,6 @@ func (t Treatment) IsAddress() bool { return t.kind == kindAddress }
 // IsSubprotocol reports whether the value is a subprotocol, where one item can announce that the next is a secret.
 func (t Treatment) IsSubprotocol() bool { return t.kind == kindSubprotocol }
 
-// IsPseudonym reports whether the key may hold a pseudonym.
-func (t Treatment) IsPseudonym() bool { return t.kind == kindPseudonym }
-
 type kind uint8
 
 const (
@@ -104,15 +101,6 @@ func attributeTable() map[string]Treatment {
 	return table
 }
 
-// Attribute returns the treatment of a log record's attribute and whether its key is one of the tables' or the
-// policy's; the text of another key was chosen by the sender and needs [Scanner.KeyOK].
-func (e *Engine) Attribute(key string) (t Treatment, known bool) {
-	if t, ok := e.attributes[key]; ok {
-		return t, true
-	}
-	return e.unknown(key), false
-}
-
 // infraKeys are resource attributes (OpenTelemetry semantic conventions) that describe the operator's own systems.
 var infraKeys = []string{
 	"service.name", "service.namespace", "service.instance.id", "service.version", "deployment.environment.name",
@@ -135,14 +123,6 @@ func resourceTable() map[string]Treatment {
 	return table
 }
 
-// Resource returns the treatment of a resource attribute.
-func (e *Engine) Resource(key string) (t Treatment, known bool) {
-	if t, ok := e.resource[key]; ok {
-		return t, true
-	}
-	return e.unknown(key), false
-}
-
 // A chunk's id and count (internal/eventlog) must survive as they are, or the chunk is no longer exact. An id that
 // is no identifier is treated like any text; the exporter notices.
 func scopeTable() map[string]Treatment {
@@ -152,12 +132,55 @@ func scopeTable() map[string]Treatment {
 	}
 }
 
-// Scope returns the treatment of a scope attribute.
-func (e *Engine) Scope(key string) (t Treatment, known bool) {
-	if t, ok := e.scope[key]; ok {
+// Table names one of the key tables.
+type Table uint8
+
+// The tables: attributes of records, of resources and of scopes.
+const (
+	Record Table = iota
+	Resource
+	Scope
+
+	tableCount
+)
+
+// judged is what was decided about a key that is in no table.
+type judged struct {
+	treatment Treatment
+	ok        bool
+}
+
+// maxJudged bounds the memory for keys that senders chose.
+const maxJudged = 1024
+
+// Key returns the treatment of an attribute. Not ok means that the key must go because of its own text.
+func (s *Scanner) Key(table Table, key string) (t Treatment, ok bool) {
+	if t, ok := s.e.tables[table][key]; ok {
 		return t, true
 	}
-	return e.unknown(key), false
+	if !s.e.settings.ScanUnknown {
+		return Treatment{kind: kindDrop, rule: UnknownKey}, true
+	}
+	j, seen := s.judged[key]
+	if !seen {
+		j = judged{s.e.unknown(key), s.keyTextOK(key)}
+		if len(s.judged) >= maxJudged {
+			clear(s.judged)
+		}
+		// What does not pass is not remembered either.
+		if j.ok {
+			s.judged[strings.Clone(key)] = j
+		}
+	}
+	if !j.ok {
+		s.count(KeyText, Drop)
+	}
+	return j.treatment, j.ok
+}
+
+// Holds reports whether table lets the key of the model hold a pseudonym.
+func (e *Engine) Holds(table Table, key string) bool {
+	return e.tables[table][key].kind == kindPseudonym
 }
 
 // Unknown returns the treatment of text that has no key of the model: bodies, names that a sender chose.
@@ -210,12 +233,6 @@ var wellKnown = map[string]Treatment{
 
 // unknown returns the treatment of a key that is in no table.
 func (e *Engine) unknown(key string) Treatment {
-	if !e.settings.ScanUnknown {
-		return Treatment{kind: kindDrop, rule: UnknownKey}
-	}
-	if t, ok := e.overrides[key]; ok {
-		return t
-	}
 	if t, ok := wellKnown[key]; ok {
 		return t
 	}
@@ -275,22 +292,26 @@ func (e *Engine) byMeaning(key string) Treatment {
 }
 
 // Nested returns the treatment of a member of a map whose own key deserves parent: below a masked or dropped key
-// everything is, elsewhere the member's key decides.
-func (e *Engine) Nested(parent Treatment, key string) Treatment {
+// everything is, elsewhere the member's key decides. Not ok means that the member must go because of its key's text.
+func (s *Scanner) Nested(parent Treatment, key string) (t Treatment, ok bool) {
+	if !s.keyTextOK(key) {
+		s.count(KeyText, Drop)
+		return Treatment{}, false
+	}
 	switch parent.kind {
 	case kindText, kindInfra, kindAgent:
-		if t, ok := e.overrides[key]; ok {
-			return t
+		if t, ok := s.e.overrides[key]; ok {
+			return t, true
 		}
 		if t, ok := wellKnown[key]; ok {
-			return t
+			return t, true
 		}
 		if credentialHeaders[strings.ToLower(key)] {
-			return Treatment{kind: kindDrop, rule: Credential}
+			return Treatment{kind: kindDrop, rule: Credential}, true
 		}
-		if t := e.byMeaning(key); t.kind != kindText {
-			return t
+		if t := s.e.byMeaning(key); t.kind != kindText {
+			return t, true
 		}
 	}
-	return parent
+	return parent, true
 }

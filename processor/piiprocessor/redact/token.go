@@ -141,6 +141,11 @@ const maxVendorPrefix = 9
 
 func (s *Scanner) underscore(t string, i int) { s.vendor(t, i) }
 func (s *Scanner) dot(t string, i int) {
+	// A MAC address as Cisco writes it: 0123.4567.89ab.
+	if i >= 4 && i+10 <= len(t) && t[i+5] == '.' && hexes(t[i-4:i]) && hexes(t[i+1:i+5]) && hexes(t[i+6:i+10]) &&
+		(i == 4 || !isAlnum(t[i-5]) && t[i-5] != '.') && (i+10 == len(t) || !isAlnum(t[i+10])) {
+		s.add(i-4, i+10, MAC)
+	}
 	// Only "SG." (SendGrid), "hvs." (Vault) and "ya29." (Google) have a dot there.
 	if i >= 2 && (t[i-1] == 'G' || t[i-1] == 's' || t[i-1] == '9') {
 		s.vendor(t, i)

@@ -12,6 +12,7 @@ const (
 	meansPhone              //
 	meansNationalID         //
 	meansLocation           // a coordinate
+	meansCard               // a payment card's number
 	meansVersion            // four numbers with dots are not an address here
 )
 
@@ -57,6 +58,10 @@ var words = map[string]meaning{
 	"lat": meansLocation, "lon": meansLocation, "lng": meansLocation, "latitude": meansLocation,
 	"longitude": meansLocation, "coordinates": meansLocation, "latlng": meansLocation, "latlon": meansLocation,
 	"geopoint": meansLocation, "gps": meansLocation,
+
+	"card": meansCard, "cc": meansCard, "pan": meansCard, "cardnumber": meansCard, "creditcard": meansCard,
+	"cardno": meansCard, "ccnumber": meansCard, "ccnum": meansCard, "creditcardnumber": meansCard,
+	"cardnum": meansCard, "debitcard": meansCard, "primaryaccountnumber": meansCard,
 
 	"version": meansVersion, "ver": meansVersion, "build": meansVersion, "release": meansVersion,
 	"firmware": meansVersion, "revision": meansVersion, "agent": meansVersion, "useragent": meansVersion,
