@@ -21,7 +21,7 @@ const (
 	ConnectionsTab = "connections"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
-	Migrations     = "schema_migrations"
+	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
 // Dimensions of every rollup tier, in the order of the sorting key after bucket. The finest tier has Instance besides.
@@ -39,6 +39,45 @@ const (
 	ErrorType   = "error_type"
 	Fault       = "fault"
 	Policy      = "policy"
+)
+
+// Columns of the events table besides the dimensions and the measures.
+const (
+	Time               = "time"
+	Observed           = "observed"
+	CountedAt          = "counted_at"
+	Severity           = "severity"
+	Namespace          = "namespace"
+	Duration           = "duration"
+	SourceType         = "source_type"
+	Evidence           = "evidence"
+	ConnectionID       = "connection_id"
+	Status             = "status"
+	ServerAddress      = "server_address"
+	URLPath            = "url_path"
+	URLTemplate        = "url_template"
+	Subprotocol        = "subprotocol"
+	ClientAddress      = "client_address"
+	ClientHash         = "client_hash"
+	CloseCode          = "close_code"
+	CloseInitiator     = "close_initiator"
+	CloseClean         = "close_clean"
+	ConnectionDuration = "connection_duration"
+	IOReceived         = "io_received"
+	IOSent             = "io_sent"
+	TraceID            = "trace_id"
+	SpanID             = "span_id"
+	Attributes         = "attributes"
+	Resource           = "resource"
+	ChunkID            = "chunk_id"
+)
+
+// Columns of source_progress.
+const (
+	ProgressSource      = "source"
+	ProgressReadThrough = "read_through"
+	ProgressBacklog     = "backlog"
+	ProgressWall        = "wall"
 )
 
 // Measures of every rollup tier; all are sums.
@@ -80,4 +119,83 @@ type Tier struct {
 // Tiers returns them from fine to coarse.
 func Tiers() []Tier {
 	return []Tier{{Rollup10s, 10 * time.Second}, {Rollup1m, time.Minute}, {Rollup15m, 15 * time.Minute}}
+}
+
+// Column is a column's name and its ClickHouse type.
+type Column struct{ Name, Type string }
+
+const (
+	lowCardinality = "LowCardinality(String)"
+	nanoseconds    = "DateTime64(9, 'UTC')"
+	milliseconds   = "DateTime64(3, 'UTC')"
+)
+
+// EventColumns returns the columns of the events table in its order.
+func EventColumns() []Column {
+	return []Column{
+		{Time, nanoseconds}, {Observed, nanoseconds}, {CountedAt, milliseconds},
+		{EventName, lowCardinality}, {Severity, "UInt8"},
+		{Service, lowCardinality}, {Namespace, lowCardinality}, {Instance, lowCardinality},
+		{Environment, lowCardinality}, {Region, lowCardinality},
+		{Vantage, lowCardinality}, {Visibility, lowCardinality}, {Tenant, lowCardinality},
+		{Outcome, lowCardinality}, {Fault, lowCardinality}, {ErrorType, lowCardinality},
+		{Direction, lowCardinality}, {Policy, lowCardinality},
+		{Count, "UInt64"}, {Bytes, "UInt64"}, {Judged, "UInt64"}, {Duration, "Nullable(Float64)"},
+		{SourceType, lowCardinality}, {Evidence, lowCardinality},
+		{ConnectionID, "String"}, {Status, "UInt16"},
+		{ServerAddress, lowCardinality}, {URLPath, "String"}, {URLTemplate, lowCardinality},
+		{Subprotocol, lowCardinality}, {ClientAddress, "String"}, {ClientHash, "String"},
+		{CloseCode, "Nullable(UInt16)"}, {CloseInitiator, lowCardinality}, {CloseClean, "Nullable(Bool)"},
+		{ConnectionDuration, "Nullable(Float64)"}, {IOReceived, "Nullable(Int64)"}, {IOSent, "Nullable(Int64)"},
+		{TraceID, "String"}, {SpanID, "String"},
+		{Attributes, "Map(LowCardinality(String), String)"}, {Resource, "Map(LowCardinality(String), String)"},
+		{ChunkID, lowCardinality},
+	}
+}
+
+// RollupColumns returns the columns of a rollup tier in its order.
+func RollupColumns(table string) []Column {
+	const sum = "SimpleAggregateFunction(sum, UInt64)"
+	columns := []Column{{Bucket, "DateTime('UTC')"}}
+	for _, d := range Dimensions() {
+		columns = append(columns, Column{d, lowCardinality})
+	}
+	if table == Rollup10s {
+		columns = append(columns, Column{Instance, lowCardinality})
+	}
+	columns = append(columns, Column{Count, sum}, Column{Bytes, sum}, Column{Judged, sum}, Column{DurationCount, sum},
+		Column{DurationSum, "SimpleAggregateFunction(sum, Float64)"})
+	for _, c := range DurationColumns() {
+		columns = append(columns, Column{c, sum})
+	}
+	return columns
+}
+
+// ProgressColumns returns the columns of source_progress in its order.
+func ProgressColumns() []Column {
+	return []Column{
+		{ProgressSource, "String"}, {ProgressReadThrough, nanoseconds}, {ProgressBacklog, "UInt64"},
+		{ProgressWall, milliseconds},
+	}
+}
+
+// Expiry says which column ages a table's rows and how long they are kept where nobody configures otherwise.
+type Expiry struct {
+	Table string
+	// Expression is the time that the age is counted from, as in the table's TTL clause.
+	Expression string
+	Default    time.Duration
+}
+
+const day = 24 * time.Hour
+
+// Expiries returns them for every table whose retention is configured.
+func Expiries() []Expiry {
+	return []Expiry{
+		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
+		{ConnectionsTab, "day", 7 * day},
+		{Rollup10s, Bucket, 3 * day},
+		{Rollup1m, Bucket, 35 * day},
+		{Rollup15m, Bucket, 396 * day}, // 13 months
+	}
 }

@@ -1,0 +1,115 @@
+package websocketclickhouseexporter
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/eventlog"
+	"github.com/sockeye-project/sockeye/store"
+)
+
+// chunkGroup is all that arrived under one chunk id, in order; records without one form a group of their own.
+type chunkGroup struct {
+	chunk   eventlog.Chunk
+	parts   []part
+	records int
+	// torn is true where scopes of one chunk disagree on how many records it has.
+	torn bool
+}
+
+type part struct {
+	resource plog.ResourceLogs
+	scope    plog.ScopeLogs
+}
+
+// exact reports whether the group is the chunk that its source cut, so that the chunk's id may name it.
+func (g *chunkGroup) exact() bool {
+	return g.chunk.ID != "" && !g.torn && g.records == g.chunk.Records
+}
+
+func group(ld plog.Logs) []*chunkGroup {
+	var groups []*chunkGroup
+	byID := map[string]*chunkGroup{}
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			chunk := eventlog.ChunkOf(sl.Scope())
+			g := byID[chunk.ID]
+			if g == nil {
+				g = &chunkGroup{chunk: chunk}
+				byID[chunk.ID] = g
+				groups = append(groups, g)
+			}
+			g.torn = g.torn || g.chunk != chunk
+			g.parts = append(g.parts, part{rl, sl})
+			g.records += sl.LogRecords().Len()
+		}
+	}
+	return groups
+}
+
+// drops counts records that cannot be stored.
+type drops struct{ notAnEvent, noTime int }
+
+// batch is a group in the form in which it is stored. It is reused.
+type batch struct {
+	rows     store.Rows
+	progress []store.Progress
+	event    event.Event
+}
+
+func (b *batch) reset() {
+	b.rows.Reset()
+	b.progress = b.progress[:0]
+	b.event.Reset()
+}
+
+// read fills b from g.
+func (b *batch) read(g *chunkGroup) (dropped drops) {
+	for _, p := range g.parts {
+		resource := eventlog.DecodeResource(p.resource.Resource())
+		for _, lr := range p.scope.LogRecords().All() {
+			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
+			case err == nil && b.event.Name == event.SourceProgress:
+				b.progress = append(b.progress, progressOf(&b.event))
+			case err == nil:
+				b.rows.Append(&b.event)
+			case event.Name(lr.EventName()).Known():
+				dropped.noTime++
+			default:
+				dropped.notAnEvent++
+			}
+		}
+	}
+	return dropped
+}
+
+func progressOf(e *event.Event) store.Progress {
+	backlog := e.Get(event.ProgressBacklog).Int()
+	return store.Progress{
+		Source:      e.String(event.ProgressSource),
+		ReadThrough: time.Unix(0, e.Get(event.ProgressReadThrough).Int()).UTC(),
+		Backlog:     uint64(max(backlog, 0)),
+		Wall:        e.Time,
+	}
+}
+
+// remaining copies what has not been stored: chunks that wait, whole, and every progress record.
+func remaining(ld plog.Logs, waiting map[string]bool) plog.Logs {
+	rest := plog.NewLogs()
+	ld.CopyTo(rest)
+	rest.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
+		rl.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool {
+			if waiting[eventlog.ChunkOf(sl.Scope()).ID] {
+				return false
+			}
+			sl.LogRecords().RemoveIf(func(lr plog.LogRecord) bool {
+				return lr.EventName() != string(event.SourceProgress)
+			})
+			return sl.LogRecords().Len() == 0
+		})
+		return rl.ScopeLogs().Len() == 0
+	})
+	return rest
+}

@@ -1,0 +1,61 @@
+package websocketclickhouseexporter
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
+	"github.com/sockeye-project/sockeye/store"
+)
+
+// NewFactory returns the factory of the exporter.
+func NewFactory() exporter.Factory {
+	return exporter.NewFactory(metadata.Type, createDefaultConfig,
+		exporter.WithLogs(createLogs, metadata.LogsStability))
+}
+
+func createDefaultConfig() component.Config {
+	retention := store.DefaultRetention()
+	retry := configretry.NewDefaultBackOffConfig()
+	retry.InitialInterval = time.Second
+	retry.MaxInterval = 15 * time.Second
+	retry.MaxElapsedTime = 0
+	queue := exporterhelper.NewDefaultQueueConfig()
+	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
+	queue.BlockOnOverflow = true
+	queue.NumConsumers = 2
+	return &Config{
+		MaxConnections: 4,
+		CreateSchema:   true,
+		Retention: RetentionConfig{
+			Events: retention.Events, Rollup10s: retention.Rollup10s,
+			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
+		},
+		TimeoutConfig: exporterhelper.TimeoutConfig{Timeout: 30 * time.Second},
+		RetryConfig:   retry,
+		QueueConfig:   configoptional.Default(queue),
+	}
+}
+
+func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
+	config := cfg.(*Config)
+	e, err := newExporter(config, set)
+	if err != nil {
+		return nil, err
+	}
+	return exporterhelper.NewLogs(ctx, set, cfg, e.push,
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		exporterhelper.WithStart(e.start),
+		exporterhelper.WithShutdown(e.shutdown),
+		exporterhelper.WithTimeout(config.TimeoutConfig),
+		exporterhelper.WithRetry(config.RetryConfig),
+		exporterhelper.WithQueue(config.QueueConfig),
+	)
+}

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/sockeye-project/sockeye/store/schema"
+)
+
+// insertSettings make an INSERT exact: it is stored before it is acknowledged, and a second one with the same token
+// changes nothing, in the table and behind every view. Where the first stored the rows but not what a view makes of
+// them, the second completes that.
+func insertSettings(token string) clickhouse.Settings {
+	return clickhouse.Settings{
+		"async_insert":               0,
+		"insert_deduplicate":         1,
+		"insert_deduplication_token": token,
+		"deduplicate_blocks_in_dependent_materialized_views": 1,
+		"materialized_views_ignore_errors":                   0,
+		// A file from the past may hold more days than the default of 100, and will hold them on every retry.
+		"max_partitions_per_insert_block": 0,
+	}
+}
+
+var (
+	eventColumns    = columnList(schema.EventColumns())
+	insertEvents    = insertStatement(schema.Events, schema.EventColumns())
+	progressColumns = columnList(schema.ProgressColumns())
+	insertProgress  = insertStatement(schema.SourceProgress, schema.ProgressColumns())
+)
+
+func columnList(columns []schema.Column) []clickhouse.ColumnNameAndType {
+	list := make([]clickhouse.ColumnNameAndType, len(columns))
+	for i, c := range columns {
+		list[i] = clickhouse.ColumnNameAndType{Name: c.Name, Type: c.Type}
+	}
+	return list
+}
+
+func insertStatement(table string, columns []schema.Column) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
+}
+
+// InsertChunk stores rows as one INSERT with that deduplication token, which becomes their chunk_id. When it returns
+// nil the rows and everything the views make of them can be read. Rows is left as it is, but for its chunk_id column.
+func (s *Store) InsertChunk(ctx context.Context, token string, rows *Rows) error {
+	if rows.Len() == 0 {
+		return nil
+	}
+	if token == "" {
+		return errors.New("insert events: a chunk needs a token")
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
+		clickhouse.WithColumnNamesAndTypes(eventColumns))
+	batch, err := s.conn.PrepareBatch(ctx, insertEvents)
+	if err != nil {
+		return s.explain("insert events", err)
+	}
+	if err := rows.fill(batch.Columns(), token); err != nil {
+		return errors.Join(s.schemaFault("insert events", err), batch.Abort())
+	}
+	return s.explain("insert events", batch.Send())
+}
+
+// schemaFault is for a table that does not look as this version made it.
+func (s *Store) schemaFault(doing string, err error) error {
+	return &Error{
+		Kind: Schema, cause: err,
+		sentence: fmt.Sprintf("%s: clickhouse at %s: %v; run `sockeye store migrate`", doing, s.address, err),
+	}
+}
+
+// Progress says how far one source has been read and stored.
+type Progress struct {
+	Source string
+	// ReadThrough is the time before which everything that the source wrote has been stored.
+	ReadThrough time.Time
+	// Backlog is how many bytes are known to wait.
+	Backlog uint64
+	// Wall is when the source said so.
+	Wall time.Time
+}
+
+// InsertProgress stores how far sources have been read, as one INSERT. It needs no name: of equal rows one is kept.
+func (s *Store) InsertProgress(ctx context.Context, progress []Progress) error {
+	if len(progress) == 0 {
+		return nil
+	}
+	hash := sha256.New()
+	for _, p := range progress {
+		fmt.Fprintf(hash, "%q %d %d %d\n", p.Source, p.ReadThrough.UnixNano(), p.Backlog, p.Wall.UnixNano())
+	}
+	token := "progress-" + hex.EncodeToString(hash.Sum(nil)[:16])
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
+		clickhouse.WithColumnNamesAndTypes(progressColumns))
+	batch, err := s.conn.PrepareBatch(ctx, insertProgress)
+	if err != nil {
+		return s.explain("insert progress", err)
+	}
+	for _, p := range progress {
+		if err := batch.Append(p.Source, p.ReadThrough, p.Backlog, p.Wall); err != nil {
+			return errors.Join(s.schemaFault("insert progress", err), batch.Abort())
+		}
+	}
+	return s.explain("insert progress", batch.Send())
+}
+
+// AliveFor is how long a source counts as alive after it last said how far it is.
+const AliveFor = 60 * time.Second
+
+// Watermark is the time before which every source alive at now has been read and stored, and how many those are. With
+// none alive it is zero. A source whose clock is ahead of now counts as alive.
+func (s *Store) Watermark(ctx context.Context, now time.Time) (mark time.Time, alive int, err error) {
+	var n uint64
+	// FINAL: of one source only the latest row counts, whether merged yet or not.
+	err = s.conn.QueryRow(ctx, `SELECT min(read_through), count() FROM `+schema.SourceProgress+
+		` FINAL WHERE wall > fromUnixTimestamp64Milli(?, 'UTC')`, now.Add(-AliveFor).UnixMilli()).Scan(&mark, &n)
+	if err != nil {
+		return time.Time{}, 0, s.explain("read watermark", err)
+	}
+	if n == 0 {
+		return time.Time{}, 0, nil
+	}
+	return mark, int(n), nil
+}
+
+// Sources returns the latest progress of every source, by name.
+func (s *Store) Sources(ctx context.Context) ([]Progress, error) {
+	rows, err := s.conn.Query(ctx, `SELECT source, read_through, backlog, wall FROM `+schema.SourceProgress+
+		` FINAL ORDER BY source`)
+	if err != nil {
+		return nil, s.explain("read progress", err)
+	}
+	defer rows.Close()
+	var sources []Progress
+	for rows.Next() {
+		var p Progress
+		if err := rows.Scan(&p.Source, &p.ReadThrough, &p.Backlog, &p.Wall); err != nil {
+			return nil, s.explain("read progress", err)
+		}
+		sources = append(sources, p)
+	}
+	return sources, s.explain("read progress", rows.Err())
+}

@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/sockeye-project/sockeye/store/schema"
+)
+
+// MigrationState is a migration and what the database knows of it.
+type MigrationState struct {
+	schema.Migration
+	// Applied is when it was completed; zero if it is pending.
+	Applied time.Time
+	// Edited is true where the file that was applied is not the file that this program holds.
+	Edited bool
+}
+
+// Status is what Migrate would find.
+type Status struct {
+	Migrations []MigrationState
+	// Newer lists migrations of the database that this program does not know: a newer version made them.
+	Newer []string
+}
+
+// Pending returns how many migrations are to be applied.
+func (s Status) Pending() int {
+	n := 0
+	for _, m := range s.Migrations {
+		if m.Applied.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// createMigrations is the one table that no migration makes. Two runners may both record a migration: the rows are
+// equal but for the time, and a reader takes the first.
+const createMigrations = `CREATE TABLE IF NOT EXISTS ` + schema.Migrations + `
+(
+    number UInt32,
+    name String,
+    checksum String,
+    applied DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY number
+SETTINGS non_replicated_deduplication_window = 100000`
+
+// MigrationStatus compares the database with the migrations of this program. It changes nothing.
+func (s *Store) MigrationStatus(ctx context.Context) (Status, error) {
+	known, err := schema.All()
+	if err != nil {
+		return Status{}, err
+	}
+	var status Status
+	for _, m := range known {
+		status.Migrations = append(status.Migrations, MigrationState{Migration: m})
+	}
+	var exists uint8
+	if err := s.conn.QueryRow(ctx, "EXISTS TABLE "+schema.Migrations).Scan(&exists); err != nil {
+		return Status{}, s.explain("read migrations", err)
+	}
+	if exists == 0 {
+		return status, nil
+	}
+	rows, err := s.conn.Query(ctx, `SELECT number, any(name), groupUniqArray(checksum), min(applied) FROM `+
+		schema.Migrations+` GROUP BY number ORDER BY number`)
+	if err != nil {
+		return Status{}, s.explain("read migrations", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var number uint32
+		var name string
+		var checksums []string
+		var applied time.Time
+		if err := rows.Scan(&number, &name, &checksums, &applied); err != nil {
+			return Status{}, s.explain("read migrations", err)
+		}
+		if number < 1 || int(number) > len(known) {
+			status.Newer = append(status.Newer, fmt.Sprintf("%04d_%s", number, name))
+			continue
+		}
+		m := &status.Migrations[number-1]
+		m.Applied = applied
+		for _, c := range checksums {
+			m.Edited = m.Edited || c != m.Checksum()
+		}
+	}
+	return status, s.explain("read migrations", rows.Err())
+}
+
+// Migrate applies what is pending, in order, and returns how many migrations that was. It refuses a database to which
+// another form of a migration was applied. Several may run it at once: every statement may run twice.
+func (s *Store) Migrate(ctx context.Context) (int, error) {
+	if err := s.ddl(ctx, createMigrations); err != nil {
+		return 0, s.explainDDL("create "+schema.Migrations, err)
+	}
+	status, err := s.MigrationStatus(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := status.fault(s.database); err != nil {
+		return 0, err
+	}
+	applied := 0
+	for _, m := range status.Migrations {
+		if !m.Applied.IsZero() {
+			continue
+		}
+		for i, statement := range m.Statements() {
+			if err := s.ddl(ctx, statement); err != nil {
+				return applied, s.explainDDL(fmt.Sprintf("migration %04d_%s, statement %d", m.Number, m.Name, i+1), err)
+			}
+		}
+		if err := s.record(ctx, m); err != nil {
+			return applied, s.explain(fmt.Sprintf("record migration %04d_%s", m.Number, m.Name), err)
+		}
+		applied++
+	}
+	return applied, nil
+}
+
+// fault refuses what must not be built upon.
+func (s Status) fault(database string) error {
+	var faults []error
+	for _, m := range s.Migrations {
+		if m.Edited {
+			faults = append(faults, fmt.Errorf("migration %04d_%s: database %q was made with another form of this file; "+
+				"use the version of sockeye that made it, or another database", m.Number, m.Name, database))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// ddl runs a statement that may run twice. Two runners at once can still meet between the check and the creation, which
+// the loser sees as an error; the second attempt then finds the table.
+func (s *Store) ddl(ctx context.Context, statement string) error {
+	var err error
+	for range 3 {
+		err = s.conn.Exec(ctx, statement)
+		if code := codeOf(err); code != codeTableExists && code != codeDeadlockAvoided {
+			return err
+		}
+	}
+	return err
+}
+
+// explainDDL adds the server's message, which names tables and columns and holds no stored value.
+func (s *Store) explainDDL(doing string, err error) error {
+	err = s.explain(doing, err)
+	var e *Error
+	var exception *clickhouse.Exception
+	if errors.As(err, &e) && (e.Kind == Schema || e.Kind == Other || e.Kind == Data) && errors.As(err, &exception) {
+		message, _, _ := strings.Cut(exception.Message, "\n")
+		e.sentence = fmt.Sprintf("%s: clickhouse at %s: %s (code %d)", doing, s.address, message, e.Code)
+	}
+	return err
+}
+
+func (s *Store) record(ctx context.Context, m MigrationState) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(
+		fmt.Sprintf("migration %d %s", m.Number, m.Checksum()))))
+	return s.conn.Exec(ctx, fmt.Sprintf(
+		"INSERT INTO %s (number, name, checksum, applied) SELECT %d, '%s', '%s', now64(3)",
+		schema.Migrations, m.Number, m.Name, m.Checksum()))
+}
+
+// Print returns the statements of all migrations as they run, for an administrator who applies them by hand.
+func Print() (string, error) {
+	migrations, err := schema.All()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for i, m := range migrations {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "-- %04d_%s sha256:%s\n\n%s", m.Number, m.Name, m.Checksum(), m.SQL)
+	}
+	return b.String(), nil
+}
+
+// Retention is how long each table keeps its rows; 0 leaves the table as it is. ConnectionsTab follows Events.
+type Retention struct {
+	Events, Rollup10s, Rollup1m, Rollup15m time.Duration
+}
+
+// DefaultRetention is what the migrations set.
+func DefaultRetention() Retention {
+	var r Retention
+	for _, e := range schema.Expiries() {
+		*r.of(e.Table) = e.Default
+	}
+	return r
+}
+
+func (r *Retention) of(table string) *time.Duration {
+	switch table {
+	case schema.Rollup10s:
+		return &r.Rollup10s
+	case schema.Rollup1m:
+		return &r.Rollup1m
+	case schema.Rollup15m:
+		return &r.Rollup15m
+	}
+	return &r.Events
+}
+
+var ttlClause = regexp.MustCompile(`(?s)\sTTL\s+(.*?)(\s+SETTINGS\s|$)`)
+
+// ApplyRetention alters the tables whose retention differs from r and returns their names.
+func (s *Store) ApplyRetention(ctx context.Context, r Retention) ([]string, error) {
+	var changed []string
+	for _, e := range schema.Expiries() {
+		keep := *r.of(e.Table)
+		if keep == 0 {
+			continue
+		}
+		want := e.Expression + " + " + interval(keep)
+		var engine string
+		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?",
+			e.Table).Scan(&engine)
+		if err != nil {
+			return changed, s.explain("read retention of "+e.Table, err)
+		}
+		if have := ttlClause.FindStringSubmatch(engine); have != nil && have[1] == want {
+			continue
+		}
+		if err := s.conn.Exec(ctx, "ALTER TABLE "+e.Table+" MODIFY TTL "+want); err != nil {
+			return changed, s.explainDDL("change retention of "+e.Table, err)
+		}
+		changed = append(changed, e.Table)
+	}
+	return changed, nil
+}
+
+// interval writes d as ClickHouse prints it back, so that an unchanged retention is recognised.
+func interval(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d%day == 0 {
+		return fmt.Sprintf("toIntervalDay(%d)", d/day)
+	}
+	return fmt.Sprintf("toIntervalSecond(%d)", int64(d/time.Second))
+}

@@ -1,0 +1,405 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/store/schema"
+)
+
+// Rows are the events of one chunk as columns. Append copies what it needs, so an event may be reused at once; a Rows
+// may be reused after [Rows.Reset] and keeps its memory. It is not safe for concurrent use.
+type Rows struct {
+	n int
+
+	time, observed, countedAt, severity       fixed
+	count, bytes, judged, status              fixed
+	duration, connectionDuration              nullable
+	closeCode, closeClean, ioReceived, ioSent nullable
+
+	event, service, namespace, instance, environment, region words
+	vantage, visibility, tenant, outcome, fault, errorType   words
+	direction, policy, sourceType, evidence                  words
+	serverAddress, urlTemplate, subprotocol, closeInitiator  words
+	chunkID                                                  words
+
+	connectionID, urlPath, clientAddress, clientHash, traceID, spanID text
+
+	attributes, resource wordMap
+
+	// sharedResource is the resource of the row before, whose columns the next row most likely repeats.
+	sharedResource *event.Resource
+	shared         resourceColumns
+
+	scratch []byte
+	wire    []byte
+	source  segments
+	reader  *proto.Reader
+}
+
+type resourceColumns struct {
+	service, namespace, instance, environment, region string
+}
+
+// Len is the number of rows.
+func (r *Rows) Len() int { return r.n }
+
+// Reset empties r and keeps its memory.
+func (r *Rows) Reset() {
+	r.n = 0
+	for _, c := range []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status} {
+		*c = (*c)[:0]
+	}
+	for _, c := range []*nullable{
+		&r.duration, &r.connectionDuration, &r.closeCode, &r.closeClean, &r.ioReceived, &r.ioSent,
+	} {
+		c.reset()
+	}
+	for _, c := range []*words{
+		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
+		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
+		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
+	} {
+		c.reset()
+	}
+	for _, c := range []*text{&r.connectionID, &r.urlPath, &r.clientAddress, &r.clientHash, &r.traceID, &r.spanID} {
+		*c = (*c)[:0]
+	}
+	r.attributes.reset()
+	r.resource.reset()
+	r.sharedResource, r.shared = nil, resourceColumns{}
+}
+
+// Append adds e as a row.
+func (r *Rows) Append(e *event.Event) {
+	facts := e.Facts()
+	r.n++
+	r.time.ticks(e.Time, time.Nanosecond)
+	if e.Observed.IsZero() {
+		r.observed.ticks(e.Time, time.Nanosecond)
+	} else {
+		r.observed.ticks(e.Observed, time.Nanosecond)
+	}
+	r.countedAt.ticks(facts.CountedAt, time.Millisecond)
+	r.event.add(string(e.Name))
+	r.severity.u8(uint8(e.Severity()))
+
+	r.appendResource(e.Resource)
+
+	r.outcome.add(string(facts.Outcome))
+	r.fault.add(string(facts.Fault))
+	r.direction.add(facts.Direction)
+	r.policy.add(facts.Policy)
+	r.count.u64(facts.Count)
+	r.bytes.u64(facts.Bytes)
+	r.judged.u64(facts.Judged)
+	if facts.Timed {
+		r.duration.f64(facts.Duration)
+	} else {
+		r.duration.null(8)
+	}
+	r.appendAttributes(e)
+	r.appendTrace(e)
+}
+
+func (r *Rows) appendResource(resource *event.Resource) {
+	if resource != r.sharedResource || r.n == 1 {
+		r.sharedResource = resource
+		r.shared = resourceColumns{
+			service:     resource.String(event.ServiceName),
+			namespace:   resource.String(event.ServiceNamespace),
+			instance:    resource.String(event.ServiceInstanceID),
+			environment: resource.String(event.Environment),
+			region:      resource.String(event.Region),
+		}
+	}
+	r.service.add(r.shared.service)
+	r.namespace.add(r.shared.namespace)
+	r.instance.add(r.shared.instance)
+	r.environment.add(r.shared.environment)
+	r.region.add(r.shared.region)
+	for _, a := range resource.Attributes() {
+		switch a.Name {
+		case event.ServiceName, event.ServiceNamespace, event.ServiceInstanceID, event.Environment, event.Region:
+			if a.Value.Kind() == event.KindString {
+				continue
+			}
+		}
+		r.resource.keys.add(a.Name)
+		r.value(&r.resource.values, a.Value)
+	}
+	r.resource.end()
+}
+
+// row holds the attributes that have columns of their own until all have been seen.
+type row struct {
+	vantage, visibility, tenant, errorType, sourceType, evidence   string
+	connectionID, serverAddress, urlPath, urlTemplate, subprotocol string
+	clientAddress, clientHash, closeInitiator                      string
+	status                                                         uint16
+	closeCode, closeClean, connectionDuration, ioReceived, ioSent  event.Value
+}
+
+func (r *Rows) appendAttributes(e *event.Event) {
+	var c row
+	e.Each(func(k event.Key, v event.Value) {
+		if !c.take(k, v) {
+			r.attributes.keys.add(k.String())
+			r.value(&r.attributes.values, v)
+		}
+	})
+	for _, a := range e.Extra() {
+		r.attributes.keys.add(a.Name)
+		r.value(&r.attributes.values, a.Value)
+	}
+	r.attributes.end()
+
+	r.vantage.add(c.vantage)
+	r.visibility.add(c.visibility)
+	r.tenant.add(c.tenant)
+	r.errorType.add(c.errorType)
+	r.sourceType.add(c.sourceType)
+	r.evidence.add(c.evidence)
+	r.connectionID.add(c.connectionID)
+	r.status.u16(c.status)
+	r.serverAddress.add(c.serverAddress)
+	r.urlPath.add(c.urlPath)
+	r.urlTemplate.add(c.urlTemplate)
+	r.subprotocol.add(c.subprotocol)
+	r.clientAddress.add(c.clientAddress)
+	r.clientHash.add(c.clientHash)
+	r.closeInitiator.add(c.closeInitiator)
+	if c.closeCode.Kind() == event.KindAbsent {
+		r.closeCode.null(2)
+	} else {
+		r.closeCode.u16(uint16(c.closeCode.Int()))
+	}
+	switch {
+	case c.closeClean.Kind() == event.KindAbsent:
+		r.closeClean.null(1)
+	case c.closeClean.Bool():
+		r.closeClean.u8(1)
+	default:
+		r.closeClean.u8(0)
+	}
+	if c.connectionDuration.Kind() == event.KindAbsent {
+		r.connectionDuration.null(8)
+	} else {
+		r.connectionDuration.f64(c.connectionDuration.Double())
+	}
+	optional(&r.ioReceived, c.ioReceived)
+	optional(&r.ioSent, c.ioSent)
+}
+
+func optional(dst *nullable, v event.Value) {
+	if v.Kind() == event.KindAbsent {
+		dst.null(8)
+		return
+	}
+	dst.i64(v.Int())
+}
+
+// take keeps v if k has a column that can hold it.
+func (c *row) take(k event.Key, v event.Value) bool {
+	switch k {
+	case event.Vantage:
+		c.vantage = v.Str()
+	case event.SourceVisibility:
+		c.visibility = v.Str()
+	case event.TenantID:
+		c.tenant = v.Str()
+	case event.ErrorType:
+		c.errorType = v.Str()
+	case event.SourceType:
+		c.sourceType = v.Str()
+	case event.SourceEvidence:
+		c.evidence = v.Str()
+	case event.ConnectionID:
+		c.connectionID = v.Str()
+	case event.ServerAddress:
+		c.serverAddress = v.Str()
+	case event.URLPath:
+		c.urlPath = v.Str()
+	case event.URLTemplate:
+		c.urlTemplate = v.Str()
+	case event.Subprotocol:
+		c.subprotocol = v.Str()
+	case event.ClientAddress:
+		c.clientAddress = v.Str()
+	case event.ClientHash:
+		c.clientHash = v.Str()
+	case event.CloseInitiator:
+		c.closeInitiator = v.Str()
+	case event.CloseClean:
+		c.closeClean = v
+	case event.ConnectionDuration:
+		c.connectionDuration = v
+	case event.IOReceived:
+		c.ioReceived = v
+	case event.IOSent:
+		c.ioSent = v
+	case event.HTTPResponseStatusCode:
+		// 0 means absent, and what does not fit is kept as it came.
+		if v.Int() <= 0 || v.Int() > math.MaxUint16 {
+			return false
+		}
+		c.status = uint16(v.Int())
+	case event.CloseCode:
+		if v.Int() < 0 || v.Int() > math.MaxUint16 {
+			return false
+		}
+		c.closeCode = v
+	case event.Direction:
+		// Facts carries it.
+	case event.NetworkProtocolName:
+		// It has one value.
+	default:
+		return false
+	}
+	return true
+}
+
+func (r *Rows) appendTrace(e *event.Event) {
+	if e.TraceID == [16]byte{} {
+		r.traceID.add("")
+		r.spanID.add("")
+		return
+	}
+	r.scratch = hex.AppendEncode(r.scratch[:0], e.TraceID[:])
+	r.traceID.addBytes(r.scratch)
+	if e.SpanID == [8]byte{} {
+		r.spanID.add("")
+		return
+	}
+	r.scratch = hex.AppendEncode(r.scratch[:0], e.SpanID[:])
+	r.spanID.addBytes(r.scratch)
+}
+
+// value writes v as [event.Value.Text] does, without its allocation.
+func (r *Rows) value(dst *text, v event.Value) {
+	switch v.Kind() {
+	case event.KindString:
+		dst.add(v.Str())
+		return
+	case event.KindInt:
+		r.scratch = strconv.AppendInt(r.scratch[:0], v.Int(), 10)
+	case event.KindDouble:
+		r.scratch = strconv.AppendFloat(r.scratch[:0], v.Double(), 'g', -1, 64)
+	case event.KindBool:
+		r.scratch = strconv.AppendBool(r.scratch[:0], v.Bool())
+	default:
+		r.scratch = append(r.scratch[:0], v.Text()...)
+	}
+	dst.addBytes(r.scratch)
+}
+
+// ContentToken is a deduplication token for rows that have no name of their own: equal rows have equal tokens.
+func (r *Rows) ContentToken() string {
+	sum := sha256.Sum256(r.encode())
+	return "content-" + hex.EncodeToString(sum[:16])
+}
+
+// encode lays all columns but the last behind each other, in the order of [schema.EventColumns].
+func (r *Rows) encode() []byte {
+	b := r.wire[:0]
+	fix := func(c fixed) { b = append(b, c...) }
+	str := func(c text) { b = append(b, c...) }
+	low := func(c *words) { b = c.encode(b) }
+	null := func(c *nullable) { b = append(append(b, c.nulls...), c.values...) }
+	fix(r.time)
+	fix(r.observed)
+	fix(r.countedAt)
+	low(&r.event)
+	fix(r.severity)
+	low(&r.service)
+	low(&r.namespace)
+	low(&r.instance)
+	low(&r.environment)
+	low(&r.region)
+	low(&r.vantage)
+	low(&r.visibility)
+	low(&r.tenant)
+	low(&r.outcome)
+	low(&r.fault)
+	low(&r.errorType)
+	low(&r.direction)
+	low(&r.policy)
+	fix(r.count)
+	fix(r.bytes)
+	fix(r.judged)
+	null(&r.duration)
+	low(&r.sourceType)
+	low(&r.evidence)
+	str(r.connectionID)
+	fix(r.status)
+	low(&r.serverAddress)
+	str(r.urlPath)
+	low(&r.urlTemplate)
+	low(&r.subprotocol)
+	str(r.clientAddress)
+	str(r.clientHash)
+	null(&r.closeCode)
+	low(&r.closeInitiator)
+	null(&r.closeClean)
+	null(&r.connectionDuration)
+	null(&r.ioReceived)
+	null(&r.ioSent)
+	str(r.traceID)
+	str(r.spanID)
+	b = r.attributes.encode(b)
+	b = r.resource.encode(b)
+	r.wire = b
+	return b
+}
+
+// fill gives the rows to a batch: its columns read them in the form in which they would come from a server, which costs
+// one copy instead of one conversion a value. The columns' names, types and row counts are checked, because the driver's
+// HTTP batch would send nothing and report success if they disagreed.
+func (r *Rows) fill(columns []column.Interface, chunkID string) error {
+	want := schema.EventColumns()
+	if len(columns) != len(want) {
+		return fmt.Errorf("table %s: %d columns, not %d", schema.Events, len(columns), len(want))
+	}
+	r.chunkID.reset()
+	for range r.n {
+		r.chunkID.add(chunkID)
+	}
+	r.wire = r.chunkID.encode(r.encode())
+	r.source.rest = r.wire
+	if r.reader == nil {
+		r.reader = proto.NewReader(&r.source)
+	}
+	for i, c := range columns {
+		if c.Name() != want[i].Name || string(c.Type()) != want[i].Type {
+			return fmt.Errorf("table %s: column %d is %s %s, not %s %s",
+				schema.Events, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
+		}
+		if err := c.Decode(r.reader, r.n); err != nil || c.Rows() != r.n {
+			// What is left in the reader belongs to these rows.
+			r.reader = nil
+			return fmt.Errorf("column %s: %d of %d rows: %w", want[i].Name, c.Rows(), r.n, err)
+		}
+	}
+	return nil
+}
+
+// segments is a reader whose content is replaced from chunk to chunk.
+type segments struct{ rest []byte }
+
+func (s *segments) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
