@@ -1,0 +1,232 @@
+//go:build linux && amd64 && !noembedded
+
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// ServeHTTP answers one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-ClickHouse-Server-Display-Name", s.name)
+	header.Set("X-ClickHouse-Timezone", s.timezone)
+	if r.URL.Path == "/ping" || r.URL.Path == "/replicas_status" {
+		_, _ = io.WriteString(w, "Ok.\n")
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	switch {
+	case err != nil:
+		writeException(w, newException(36, "BAD_ARGUMENTS", "The address's query string is malformed"))
+		return
+	case r.URL.Path != "/":
+		http.Error(w, "There is no handle "+strconv.Quote(r.URL.Path)+"; use / or /ping", http.StatusNotFound)
+		return
+	case r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead:
+		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
+		return
+	case s.token == "" && fromBrowser(r):
+		writeException(w, newException(codeAccessDenied, "ACCESS_DENIED",
+			"Web pages may not use an engine without a token"))
+		return
+	case !authorised(r, query, s.token):
+		writeException(w, newException(codeAuthentication, "AUTHENTICATION_FAILED",
+			"The password is wrong or missing; it is the token of the embedded engine"))
+		return
+	case r.Method != http.MethodPost && query.Get("query") == "":
+		_, _ = io.WriteString(w, "Ok.\n")
+		return
+	}
+	q, err := readRequest(r, query)
+	if err != nil {
+		writeException(w, asException(err))
+		return
+	}
+	defer q.done()
+	header.Set("X-ClickHouse-Query-Id", q.id)
+	out := newResponse(w, q)
+	if err := s.serve(r.Context(), r.Method, q, out); err != nil {
+		out.fail(asException(err))
+	}
+	out.finish()
+}
+
+// serve runs the request's statement and writes its result.
+func (s *server) serve(ctx context.Context, method string, q *request, out *response) error {
+	switch {
+	case q.kind == kindEmpty:
+		return newException(codeSyntax, "SYNTAX_ERROR", "Empty query")
+	case q.kind == kindInsert && method != http.MethodPost:
+		return errReadOnlyMethod()
+	}
+	if names := s.engine.unknown(q.settings); len(names) > 0 {
+		return newException(codeUnknownSetting, "UNKNOWN_SETTING", "Unknown setting '%s'", strings.Join(names, "', '"))
+	}
+	turns := s.reads
+	if q.kind == kindInsert {
+		turns = s.writes
+	}
+	leave, err := lane(ctx, turns)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	c, err := s.engine.acquire(q.database, s.settings(q))
+	if err != nil {
+		return err
+	}
+	defer s.engine.release(c)
+	if q.session || q.statement.token || q.has("insert_deduplication_token") {
+		c.spoiled = true
+	}
+	if q.kind == kindInsert {
+		return s.insert(ctx, c, q, out)
+	}
+	a, ok := s.engine.lib.analyse(c.handle, q.text)
+	switch {
+	case ok && a.statements > 1:
+		return newException(codeSyntax, "SYNTAX_ERROR", "Multi-statements are not allowed")
+	case ok && a.class == classControl:
+		c.spoiled = true
+	}
+	if method != http.MethodPost && (!ok || a.class != classReadOnly && a.class != classUnknown) {
+		return errReadOnlyMethod()
+	}
+	finished := s.engine.killOnDone(ctx, c)
+	defer finished()
+	if q.kind == kindSelect && !q.whole && streams(q.format) {
+		return s.stream(ctx, c, q, out)
+	}
+	data, sum, err := s.engine.result(c, q.text, q.format, q.params)
+	if err != nil {
+		return err
+	}
+	out.summary(sum)
+	if len(data) == 0 && q.format == "Native" && ok && a.class == classReadOnly {
+		return s.emptyNative(c, q, out)
+	}
+	return s.write(q, out, data)
+}
+
+func errReadOnlyMethod() error {
+	return newException(codeReadOnly, "READONLY", "Cannot execute query in readonly mode. "+
+		"For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries")
+}
+
+// settings are the request's own and the defaults that differ from the engine's.
+func (s *server) settings(q *request) []setting {
+	settings := q.settings
+	if q.kind == kindInsert {
+		// The engine would answer before the rows are stored.
+		if !q.has("async_insert") {
+			settings = append(settings, setting{name: "async_insert", value: "0"})
+		}
+		return settings
+	}
+	if !q.has("max_memory_usage") {
+		settings = append(settings, setting{"max_memory_usage", strconv.FormatInt(s.engine.reads, 10)})
+	}
+	// INSERT … SELECT and INSERT … VALUES in one text come here too.
+	if q.keyword == "INSERT" && !q.has("async_insert") {
+		settings = append(settings, setting{name: "async_insert", value: "0"})
+	}
+	return settings
+}
+
+func (s *server) insert(ctx context.Context, c *connection, q *request, out *response) error {
+	sum, err := s.engine.insert(ctx, c, q.text, q.format, q.params, q.rows)
+	if err != nil {
+		return err
+	}
+	out.summary(sum)
+	return nil
+}
+
+// streams says whether the pieces of a streamed result in this format make up the result: others have a beginning or
+// an end of their own in each piece.
+func streams(format string) bool {
+	switch format {
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "JSONEachRow", "JSONCompactEachRow",
+		"JSONLines", "NDJSON", "RowBinary", "LineAsString":
+		return true
+	}
+	return false
+}
+
+func (s *server) stream(ctx context.Context, c *connection, q *request, out *response) error {
+	some := false
+	err := s.engine.stream(ctx, c, q.text, q.format, q.params, func(data []byte) error {
+		some = true
+		return s.write(q, out, data)
+	})
+	if err != nil || some || q.format != "Native" {
+		return err
+	}
+	return s.emptyNative(c, q, out)
+}
+
+func (s *server) write(q *request, out *response, data []byte) error {
+	if q.format == "Native" {
+		encoded, err := reencode(data, q.revision)
+		if err != nil {
+			return newException(codeNotImplemented, "NOT_IMPLEMENTED",
+				"This result cannot be sent in Native format, use another: %v", err)
+		}
+		data = encoded
+	}
+	_, err := out.Write(data)
+	return err
+}
+
+// emptyNative sends the block of names and types that an empty result has in ClickHouse; the engine sends no bytes at
+// all, and clients would see a result without columns.
+func (s *server) emptyNative(c *connection, q *request, out *response) error {
+	var columns []column
+	if q.kind == kindSelect {
+		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)", q.params)
+		if err == nil {
+			for _, row := range rows {
+				columns = append(columns, column{name: row[0], typ: row[1]})
+			}
+		}
+	}
+	if columns == nil {
+		data, _, err := s.engine.result(c, q.plain, "JSONCompactStringsEachRowWithNamesAndTypes", q.params)
+		if err != nil {
+			return err
+		}
+		decoder := json.NewDecoder(strings.NewReader(string(data)))
+		var names, types []string
+		if decoder.Decode(&names) != nil || decoder.Decode(&types) != nil || len(names) != len(types) {
+			return nil
+		}
+		for i := range names {
+			columns = append(columns, column{name: names[i], typ: types[i]})
+		}
+	}
+	var block proto.Buffer
+	appendHeader(&block, columns, min(q.revision, engineRevision))
+	_, err := out.Write(block.Buf)
+	return err
+}
+
+func asException(err error) *exception {
+	var known *exception
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.Canceled):
+		return newException(codeCancelled, "QUERY_WAS_CANCELLED", "The client went away")
+	}
+	return newException(codeUnknown, "UNKNOWN_EXCEPTION", "%v", err)
+}

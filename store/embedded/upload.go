@@ -1,0 +1,121 @@
+package embedded
+
+import (
+	"bufio"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/ClickHouse/ch-go/compress"
+	"github.com/klauspost/compress/zstd"
+)
+
+// readUpload fills the buffer. io.EOF, and nothing wrapped around it, means that the upload ended where it should.
+func readUpload(r io.Reader, buffer []byte) (int, error) {
+	n := 0
+	for n < len(buffer) {
+		m, err := r.Read(buffer[n:])
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// errBadUpload marks an upload that cannot be decompressed.
+var errBadUpload = errors.New("upload is corrupt")
+
+// uploadException is what a client is told whose upload did not end cleanly.
+func uploadException(err error) error {
+	var known *exception
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return newException(codeCancelled, "QUERY_WAS_CANCELLED", "The client went away; nothing was inserted")
+	case errors.Is(err, errBadUpload):
+		return newException(codeCannotDecompress, "CANNOT_DECOMPRESS", "%v; nothing was inserted", err)
+	}
+	return newException(codeUnexpectedEnd, "UNEXPECTED_END_OF_FILE",
+		"The upload ended early (%v); nothing was inserted", err)
+}
+
+// body is the request's body, decompressed as its Content-Encoding and the parameter decompress=1 say.
+func body(r *http.Request, native bool) (*bufio.Reader, func(), error) {
+	var source io.Reader = r.Body
+	closers := func() {}
+	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip":
+		z, err := gzip.NewReader(source)
+		if err != nil {
+			return nil, nil, newException(codeCannotDecompress, "CANNOT_DECOMPRESS", "gzip: %v", err)
+		}
+		source = z
+	case "deflate":
+		z, err := zlib.NewReader(source)
+		if err != nil {
+			return nil, nil, newException(codeCannotDecompress, "CANNOT_DECOMPRESS", "deflate: %v", err)
+		}
+		source = z
+	case "zstd":
+		z, err := zstd.NewReader(source, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		if err != nil {
+			return nil, nil, newException(codeCannotDecompress, "CANNOT_DECOMPRESS", "zstd: %v", err)
+		}
+		source, closers = z, z.Close
+	default:
+		return nil, nil, newException(codeNotImplemented, "NOT_IMPLEMENTED",
+			"Content-Encoding %q; use gzip, deflate or zstd", encoding)
+	}
+	if native {
+		source = newFrames(source)
+	}
+	return bufio.NewReaderSize(source, peekBytes), closers, nil
+}
+
+// frames reads ClickHouse's own compressed frames. The reader it is built on wraps the end of the input, whether it
+// comes between two frames or inside one; here only the former is io.EOF.
+type frames struct {
+	source *counted
+	reader *compress.Reader
+}
+
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+func newFrames(r io.Reader) *frames {
+	source := &counted{Reader: r}
+	return &frames{source: source, reader: compress.NewReader(source)}
+}
+
+func (f *frames) Read(p []byte) (int, error) {
+	before := f.source.n
+	n, err := f.reader.Read(p)
+	var network interface{ Timeout() bool }
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF) && f.source.n == before:
+		return n, io.EOF
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return n, fmt.Errorf("inside a compressed frame: %w", io.ErrUnexpectedEOF)
+	case errors.As(err, &network), errors.Is(err, context.Canceled):
+		return n, err
+	}
+	return n, fmt.Errorf("%w: %v", errBadUpload, err)
+}
