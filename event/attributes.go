@@ -39,7 +39,7 @@ type Definition struct {
 	// Values lists the only values allowed, where the set is closed.
 	Values []string
 	// Min and Max bound an int, both inclusive. A double whose Unit is "s" lies between 0 and [MaxSeconds], any other
-	// is finite. A string with Low has at most [MaxLowBytes].
+	// is finite. A string with Low has at most [MaxLowBytes], and a required one is not empty.
 	Min, Max int64
 	Example  string
 	Brief    string
@@ -342,7 +342,7 @@ func (d *Definition) valid(v *Value) bool {
 	switch d.Kind {
 	case KindString:
 		if d.Values == nil {
-			return !d.Low || len(v.str) <= MaxLowBytes
+			return (!d.Low || len(v.str) <= MaxLowBytes) && (d.Level != Required || v.str != "")
 		}
 		for _, allowed := range d.Values {
 			if v.str == allowed {

@@ -130,6 +130,8 @@ func TestDecodeNamesEveryFault(t *testing.T) {
 		"a negative duration":     {`{"websocket.idle.duration":-1,` + minimal + "}", `byte 1: websocket.idle.duration: must be between 0 and 1000000000 seconds`, ReasonBadValue},
 		"an infinite duration":    {`{"websocket.idle.duration":1e999,` + minimal + "}", `byte 1: websocket.idle.duration: must be between 0 and 1000000000 seconds`, ReasonBadValue},
 		"a long dimension":        {ok + `,"server.address":"` + strings.Repeat("x", 513) + `"}`, `byte 211: server.address: must have at most 512 bytes`, ReasonBadValue},
+		"an empty id":             {strings.Replace(ok, `"c"`, `""`, 1) + "}", `byte 84: websocket.connection.id: must not be empty`, ReasonBadValue},
+		"a source without type":   {strings.Replace(ok, `"chat"`, `""`, 1) + "}", `byte 180: websocket.source.type: must have 1 to 512 bytes`, ReasonBadValue},
 		"a short trace id":        {ok + `,"trace_id":"5ec2e7"}`, `byte 211: trace_id: must be 32 hexadecimal digits, not all zero`, ReasonBadValue},
 		"a zero trace id":         {ok + `,"trace_id":"00000000000000000000000000000000"}`, `byte 211: trace_id: must be 32 hexadecimal digits, not all zero`, ReasonBadValue},
 		"a lone span id":          {ok + `,"span_id":"b7ad6b7169203331"}`, `span_id: must not stand without trace_id`, ReasonBadValue},
@@ -355,7 +357,7 @@ func drawEvent(t *rapid.T, extras bool) Event {
 		case KindStrings:
 			return Strings(rapid.SliceOfN(text(40), 0, 4).Draw(t, d.Name))
 		}
-		return String(text(MaxLowBytes).Draw(t, d.Name))
+		return String("v" + text(MaxLowBytes-1).Draw(t, d.Name))
 	}
 	s := &Schemas()[rapid.IntRange(0, len(Schemas())-1).Draw(t, "schema")]
 	e := Event{Name: s.Name, Time: when.Draw(t, "time")}

@@ -232,8 +232,12 @@ func (k Key) rule() string {
 		return "not an error type of the model"
 	case len(d.Values) > 0:
 		return "must be " + oneOf(d.Values)
-	case d.Kind == KindString:
+	case d.Kind == KindString && d.Level != Required:
 		return fmt.Sprintf("must have at most %d bytes", MaxLowBytes)
+	case d.Kind == KindString && d.Low:
+		return fmt.Sprintf("must have 1 to %d bytes", MaxLowBytes)
+	case d.Kind == KindString:
+		return "must not be empty"
 	case d.Kind == KindInt:
 		return fmt.Sprintf("must be between %d and %d", d.Min, d.Max)
 	case d.Unit == "s":

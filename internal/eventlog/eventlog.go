@@ -1,8 +1,9 @@
 // Package eventlog turns [event.Event] into OTLP log records and back; it is the only package that knows both. It
 // decides nothing about events: what a record cannot carry is an error, what the model does not know is passed on.
 //
-// The invariant to keep: Decode(Encode(events)) gives the same events, and a chunk's id and record count stand on the
-// scope of every record of the chunk, so that they survive any OTLP hop.
+// The invariant to keep: what is decoded from an encoded event is the same event (an observed time that was zero is then
+// equal to time, which means the same), and a chunk's id and record count stand on the scope of every record of the
+// chunk, so that they survive any OTLP hop.
 package eventlog
 
 import (
@@ -35,8 +36,8 @@ type Chunk struct {
 	Records int
 }
 
-// Encode appends events to a new plog.Logs, grouped by Resource pointer in order of first appearance, with chunk on
-// every scope. chunk.Records is set to len(events).
+// Encode puts events into a new plog.Logs, grouped by Resource pointer in order of first appearance, with chunk on
+// every scope. The number of records there is len(events), whatever chunk.Records says.
 func Encode(events []event.Event, chunk Chunk) plog.Logs {
 	ld := plog.NewLogs()
 	groups := make(map[*event.Resource]plog.LogRecordSlice, 1)
@@ -78,9 +79,14 @@ func EncodeRecord(lr plog.LogRecord, e *event.Event) {
 	}
 	attrs := lr.Attributes()
 	extra := e.Extra()
-	attrs.EnsureCapacity(24 + len(extra))
+	attrs.EnsureCapacity(e.Len() + len(extra))
 	e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
-	encodeNamed(attrs, extra)
+	for _, a := range extra {
+		// An attribute of the model wins over one outside it with the same name, and the first of two over the second.
+		if v, exists := attrs.GetOrPutEmpty(a.Name); !exists {
+			encodeValue(v, a.Value)
+		}
+	}
 }
 
 func encodeNamed(m pcommon.Map, attrs []event.Named) {
@@ -108,8 +114,12 @@ func encodeValue(dst pcommon.Value, v event.Value) {
 	}
 }
 
+// maxTimestamp is the last that fits nanoseconds since 1970 in both directions.
+const maxTimestamp = pcommon.Timestamp(math.MaxInt64)
+
+// timestamp returns 0, which in OTLP means absent, for a time that nanoseconds since 1970 cannot hold.
 func timestamp(t time.Time) pcommon.Timestamp {
-	if t.IsZero() {
+	if s := t.Unix(); s < 0 || s > math.MaxInt64/int64(time.Second)-1 {
 		return 0
 	}
 	return pcommon.NewTimestampFromTime(t)
@@ -132,34 +142,46 @@ func ChunkOf(scope pcommon.InstrumentationScope) Chunk {
 func DecodeResource(r pcommon.Resource) *event.Resource {
 	named := make([]event.Named, 0, r.Attributes().Len())
 	for name, v := range r.Attributes().All() {
-		named = append(named, event.Named{Name: name, Value: decodeAny(v)})
+		if value := decodeAny(v); value.Kind() != event.KindAbsent {
+			named = append(named, event.Named{Name: name, Value: value})
+		}
 	}
 	return event.NewResource(named...)
 }
 
-// DecodeRecord fills e, which it resets first, from lr. A record without an event name of the model is an error.
-// An attribute of the model whose value has another type, or is outside its closed set, is kept among
-// [event.Event.Extra], where it does no harm.
+// DecodeRecord fills e, which it resets first, from lr. A record without an event name of the model, or without a time,
+// is an error; e is then empty. An attribute of the model whose value has another type, is outside its closed set or
+// breaks its bounds ([event.Key.Accepts]) is kept among [event.Event.Extra], where it does no harm. The strings of e are
+// lr's own.
 func DecodeRecord(lr plog.LogRecord, resource *event.Resource, e *event.Event) error {
 	e.Reset()
 	name := event.Name(lr.EventName())
 	if !name.Known() {
 		return fmt.Errorf("event name: not in the event model (%d characters)", len(name))
 	}
+	at, observed := lr.Timestamp(), lr.ObservedTimestamp()
+	if at == 0 {
+		at = observed
+	}
+	switch {
+	case at == 0:
+		return fmt.Errorf("%s: record has neither a timestamp nor an observed timestamp", name)
+	case at > maxTimestamp || observed > maxTimestamp:
+		return fmt.Errorf("%s: timestamp is after the year 2261", name)
+	}
 	e.Name = name
 	e.Resource = resource
-	e.Time = decodeTime(lr.Timestamp())
-	e.Observed = decodeTime(lr.ObservedTimestamp())
-	if e.Time.IsZero() {
-		e.Time = e.Observed
-	}
-	if e.Time.IsZero() {
-		return fmt.Errorf("%s: record has neither a timestamp nor an observed timestamp", name)
+	e.Time = at.AsTime()
+	if observed != 0 {
+		e.Observed = observed.AsTime()
 	}
 	e.TraceID = lr.TraceID()
 	e.SpanID = lr.SpanID()
 	for name, raw := range lr.Attributes().All() {
 		v := decodeAny(raw)
+		if v.Kind() == event.KindAbsent {
+			continue
+		}
 		k, known := event.KeyOf(name)
 		if known && v.Kind() == event.KindInt && k.Definition().Kind == event.KindDouble {
 			v = event.Double(v.Double())
@@ -173,14 +195,7 @@ func DecodeRecord(lr plog.LogRecord, resource *event.Resource, e *event.Event) e
 	return nil
 }
 
-func decodeTime(t pcommon.Timestamp) time.Time {
-	if t == 0 {
-		return time.Time{}
-	}
-	return t.AsTime()
-}
-
-// decodeAny maps what the model has no kind for (maps, bytes, mixed lists) to its JSON text.
+// decodeAny returns the absent value for an empty one, and maps what the model has no kind for (maps, bytes, mixed lists) to its JSON text.
 func decodeAny(v pcommon.Value) event.Value {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
@@ -205,7 +220,7 @@ func decodeAny(v pcommon.Value) event.Value {
 		}
 		return event.Strings(list)
 	case pcommon.ValueTypeEmpty:
-		return event.String("")
+		return event.Value{}
 	}
 	return event.String(v.AsString())
 }
