@@ -15,8 +15,9 @@ type Query struct {
 	SQL  string
 	AsOf time.Time
 
-	slos  []SLO
-	parts []part
+	slos   []SLO
+	timing Timing
+	parts  []part
 }
 
 // part is one scan of one tier.
@@ -47,7 +48,7 @@ type Counts struct {
 // window a bucket falls into, and matches the SLOs against those; so its cost hardly depends on how many SLOs there are.
 func Plan(slos []SLO, asof time.Time, timing Timing) Query {
 	timing = timing.defaulted()
-	q := Query{AsOf: timing.AsOf(asof), slos: slos}
+	q := Query{AsOf: timing.AsOf(asof), slos: slos, timing: timing}
 	if len(slos) == 0 {
 		return q
 	}
@@ -256,7 +257,7 @@ type Rows interface {
 }
 
 // Read reads the answer: the counts of each SLO, in the order they were given. An SLO without a row counted nothing.
-func (q *Query) Read(rows Rows, timing Timing) ([]Counts, error) {
+func (q *Query) Read(rows Rows) ([]Counts, error) {
 	type raw struct{ hits, totals, judgeds []uint64 }
 	found := make([][]raw, len(q.slos))
 	for i := range found {
@@ -303,7 +304,7 @@ func (q *Query) Read(rows Rows, timing Timing) ([]Counts, error) {
 			}
 			return c, nil
 		}
-		for _, w := range timing.Windows() {
+		for _, w := range q.timing.Windows() {
 			c, err := count(0, w)
 			if err != nil {
 				return nil, err
@@ -318,3 +319,18 @@ func (q *Query) Read(rows Rows, timing Timing) ([]Counts, error) {
 	}
 	return counts, nil
 }
+
+// Nothing returns the counts of an answer without rows.
+func (q *Query) Nothing() []Counts {
+	counts, err := q.Read(noRows{})
+	if err != nil {
+		panic("slo: " + err.Error())
+	}
+	return counts
+}
+
+type noRows struct{}
+
+func (noRows) Next() bool        { return false }
+func (noRows) Scan(...any) error { return nil }
+func (noRows) Err() error        { return nil }

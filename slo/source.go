@@ -323,3 +323,6 @@ func (t Term) String() string {
 	}
 	return b.String()
 }
+
+// Vantages returns the names of the places a connection may be watched from.
+func Vantages() []string { return slices.Clone(vantages) }

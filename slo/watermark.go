@@ -9,12 +9,11 @@ import (
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
-const (
-	// aliveFor is how long a source counts as alive after it last reported; it reports every 5 s.
-	aliveFor = time.Minute
-	// rememberedFor is how long a source that fell silent is still missed. After that it is taken as removed.
-	rememberedFor = day
-)
+// AliveFor is how long a source counts as alive after it last reported; it reports every 5 s.
+const AliveFor = time.Minute
+
+// rememberedFor is how long a source that fell silent is still missed. After that it is taken as removed.
+const rememberedFor = day
 
 // Progress is how far a source has been read and stored.
 type Progress struct {
@@ -68,7 +67,7 @@ func FindWatermark(sources []Progress, now time.Time) Watermark {
 		switch {
 		case age >= rememberedFor:
 			continue
-		case age >= aliveFor:
+		case age >= AliveFor:
 			w.Silent = append(w.Silent, p)
 			continue
 		}

@@ -1,0 +1,74 @@
+package sloextension
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store"
+)
+
+// database is what the engine needs of the store.
+type database interface {
+	// latest returns the last record of each SLO that was written after a moment.
+	latest(ctx context.Context, after time.Time) ([]slo.Record, error)
+	// progress returns how far each source has been read.
+	progress(ctx context.Context, now time.Time) ([]slo.Progress, error)
+	counts(ctx context.Context, q slo.Query) ([]slo.Counts, error)
+	write(ctx context.Context, records []slo.Record) error
+	close() error
+}
+
+// openStore connects, and creates or completes the tables, as whoever uses them first does.
+func openStore(ctx context.Context, dsn string) (database, error) {
+	s, err := store.Open(ctx, dsn, store.Options{Client: "sockeye-slo", MaxConnections: 2})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Migrate(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return clickHouse{s}, nil
+}
+
+type clickHouse struct{ store *store.Store }
+
+func query[T any](ctx context.Context, c clickHouse, sql string, read func(slo.Rows) (T, error)) (T, error) {
+	var none T
+	rows, err := c.store.Conn().Query(ctx, sql)
+	if err != nil {
+		return none, c.store.Explain(err)
+	}
+	defer rows.Close()
+	return read(rows)
+}
+
+func (c clickHouse) latest(ctx context.Context, after time.Time) ([]slo.Record, error) {
+	return query(ctx, c, slo.SelectLatest(after), slo.ReadLatest)
+}
+
+func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress, error) {
+	return query(ctx, c, slo.SelectProgress(now), slo.ReadProgress)
+}
+
+func (c clickHouse) counts(ctx context.Context, q slo.Query) ([]slo.Counts, error) {
+	return query(ctx, c, q.SQL, q.Read)
+}
+
+func (c clickHouse) write(ctx context.Context, records []slo.Record) error {
+	batch, err := c.store.Conn().PrepareBatch(ctx, slo.InsertRecords)
+	if err != nil {
+		return c.store.Explain(err)
+	}
+	for i := range records {
+		if err := batch.Append(records[i].Row()...); err != nil {
+			_ = batch.Abort()
+			return fmt.Errorf("write statuses: %w", err)
+		}
+	}
+	return c.store.Explain(batch.Send())
+}
+
+func (c clickHouse) close() error { return c.store.Close() }
