@@ -46,9 +46,10 @@ var rules = []rule{
 	{part: "source", ours: []string{"event"}, outside: withoutCollector},
 
 	{part: "store/schema", ours: []string{"event"}},
-	{part: "store", ours: []string{"store/schema"}, outside: []string{clickhouseDriver, clickhouseProto}},
+	{part: "store", ours: []string{"event", "store/schema"}, outside: []string{clickhouseDriver, clickhouseProto}},
 	{part: "store/embedded", outside: []string{
-		"github.com/ebitengine/purego", clickhouseProto, "github.com/klauspost/compress", "golang.org/x/sys",
+		"github.com/ebitengine/purego", clickhouseProto, clickhouseDriver + "/lib", "github.com/klauspost/compress",
+		"golang.org/x/sys",
 	}},
 
 	{part: "slo", ours: []string{"event", "store/schema"}, outside: withoutCollector},
