@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store"
+)
+
+func newSLOCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "slo",
+		Short: "Check SLO documents; show how SLOs stand",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newSLOValidateCommand(), newSLOStatusCommand())
+	return cmd
+}
+
+func newSLOValidateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate FILE...",
+		Short: "Check OpenSLO documents; every fault with file, line and column",
+		Long: `Reads OpenSLO v1 documents as the engine does, all files together, so that one may refer to another. Faults go to
+stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is then 1.`,
+		Example: `  sockeye slo validate slo/*.yaml`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			cmd.SilenceUsage = true
+			slos, err := slo.Load(files...)
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), err)
+				var faults slo.Faults
+				if errors.As(err, &faults) && len(faults) == 1 {
+					return errors.New("1 fault")
+				} else if len(faults) > 1 {
+					return fmt.Errorf("%d faults", len(faults))
+				}
+				return errors.New("the documents cannot be used")
+			}
+			for _, s := range slos {
+				rules := make([]string, len(s.Rules))
+				for i, r := range s.Rules {
+					rules[i] = fmt.Sprintf("%s if %s", r.Severity, r)
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s of %s: %s %% over %s; %s\n", s.Name, s.Service, s.Objective.Percent(10),
+					days(s.Window), or(strings.Join(rules, "; "), "no alerts"))
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%d SLOs, no faults\n", len(slos))
+			return nil
+		},
+	}
+}
+
+func days(d time.Duration) string { return fmt.Sprintf("%dd", d/(24*time.Hour)) }
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+type sloStatusOptions struct {
+	endpoint, clickhouse, output, service string
+}
+
+func newSLOStatusCommand() *cobra.Command {
+	var o sloStatusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the SLOs stand: state, budget left, burn rates, coverage",
+		Long: `Asks a running engine, or with --clickhouse the store, for the last status of every SLO. Burn rates are how many
+times faster than sustainable the budget is spent, over each window; "-" is where there was nothing to judge.`,
+		Example: `  sockeye slo status
+  sockeye slo status --endpoint http://127.0.0.1:8124 --output json
+  sockeye slo status --clickhouse http://127.0.0.1:8123/sockeye`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SilenceUsage = true
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.endpoint, "endpoint", "http://127.0.0.1:9466", "`ADDRESS` of the engine's API (http of the slo extension)")
+	f.StringVar(&o.clickhouse, "clickhouse", "", "read slo_status from the store at this `DSN` instead")
+	f.StringVarP(&o.output, "output", "o", "table", "`table or json`")
+	f.StringVar(&o.service, "service", "", "only SLOs of this `SERVICE`")
+	cmd.MarkFlagsMutuallyExclusive("endpoint", "clickhouse")
+	return cmd
+}
+
+// sloReport is what an engine answers.
+type sloReport struct {
+	Trouble string       `json:"trouble,omitempty"`
+	SLOs    []slo.Status `json:"slos"`
+}
+
+func (o *sloStatusOptions) run(ctx context.Context, stdout, stderr io.Writer) error {
+	if o.output != "table" && o.output != "json" {
+		return fmt.Errorf("--output: must be table or json, got %q", o.output)
+	}
+	ask := o.askEngine
+	if o.clickhouse != "" {
+		ask = o.askStore
+	}
+	report, err := ask(ctx)
+	if err != nil {
+		return err
+	}
+	if o.service != "" {
+		report.SLOs = slices.DeleteFunc(report.SLOs, func(s slo.Status) bool { return s.Service != o.service })
+	}
+	if report.Trouble != "" {
+		fmt.Fprintf(stderr, "the engine is in trouble: %s\n", report.Trouble)
+	}
+	if o.output == "json" {
+		if report.SLOs == nil {
+			report.SLOs = []slo.Status{}
+		}
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(report)
+	}
+	return slo.WriteTable(stdout, report.SLOs)
+}
+
+func (o *sloStatusOptions) askEngine(ctx context.Context) (sloReport, error) {
+	var report sloReport
+	base, err := url.Parse(o.endpoint)
+	if err != nil || base.Host == "" {
+		return report, errors.New("--endpoint: write it like http://127.0.0.1:9466")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api/v1/slos").String(), nil)
+	if err != nil {
+		return report, errors.New("--endpoint: write it like http://127.0.0.1:9466")
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is this its "+
+			"http.endpoint?", base.Host, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(body, &report) != nil {
+		return report, fmt.Errorf("%s answers, but not like an SLO engine (status %d); is this its http.endpoint?", base.Host,
+			response.StatusCode)
+	}
+	return report, nil
+}
+
+// askStore reads what engines wrote within the last day.
+func (o *sloStatusOptions) askStore(ctx context.Context) (sloReport, error) {
+	var report sloReport
+	s, err := store.Open(ctx, o.clickhouse, store.Options{KeepDatabase: true, Client: "sockeye-slo", MaxConnections: 1})
+	if err != nil {
+		return report, err
+	}
+	defer s.Close()
+	rows, err := s.Conn().Query(ctx, slo.SelectLatest(time.Now().Add(-24*time.Hour)))
+	if err != nil {
+		return report, s.Explain(err)
+	}
+	defer rows.Close()
+	records, err := slo.ReadLatest(rows)
+	if err != nil {
+		return report, s.Explain(err)
+	}
+	for _, r := range records {
+		report.SLOs = append(report.SLOs, r.Status)
+	}
+	if len(records) == 0 {
+		return report, errors.New("no engine has written a status within the last day; is the slo extension running?")
+	}
+	return report, nil
+}
