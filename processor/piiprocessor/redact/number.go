@@ -216,20 +216,28 @@ func (s *Scanner) plus(t string, i int, f flavour) int {
 	if f != plain || i+8 >= len(t) || t[i+1] < '1' || t[i+1] > '9' || i > 0 && isAlnum(t[i-1]) {
 		return i + 1
 	}
+	// An E.164 number has at most 15 digits. What would make more is another number after it, and so is whatever
+	// follows a whole number written without separators.
 	n, end := 0, i+1
-	for j := i + 1; j < len(t) && n <= 15; j++ {
+	wholeN, wholeEnd := 0, 0
+	for j := i + 1; j < len(t); j++ {
 		c := t[j]
 		if isDigit(c) {
+			if n == 15 {
+				n, end = wholeN, wholeEnd
+				break
+			}
 			n++
 			end = j + 1
 			continue
 		}
 		separator := c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/'
-		if !separator || j-end >= 2 {
+		if !separator || j-end >= 2 || n >= 8 && wholeN == 0 {
 			break
 		}
+		wholeN, wholeEnd = n, end
 	}
-	if n < 7 || n > 15 || end < len(t) && isAlpha(t[end]) {
+	if n < 7 || end < len(t) && isAlpha(t[end]) {
 		return i + 1
 	}
 	s.add(i, end, Phone)

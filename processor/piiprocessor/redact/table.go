@@ -303,8 +303,14 @@ func (s *Scanner) Nested(parent Treatment, key string) (t Treatment, ok bool) {
 		if t, ok := s.e.overrides[key]; ok {
 			return t, true
 		}
+		if t, ok := s.e.tables[Record][key]; ok && t.kind != kindNumber && t.kind != kindEnum {
+			return t, true
+		}
 		if t, ok := wellKnown[key]; ok {
 			return t, true
+		}
+		if name, ok := headerName(key); ok {
+			return s.e.header(name), true
 		}
 		if credentialHeaders[strings.ToLower(key)] {
 			return Treatment{kind: kindDrop, rule: Credential}, true
