@@ -1,23 +1,21 @@
 package event
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 // closeLine is a usual line: an nginx connection that ended.
-const closeLine = `{"time":"2026-11-22T10:00:11.356Z","observed_time":"2026-11-22T11:00:11.4Z","event":"websocket.close",` +
-	`"trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331","websocket.connection.id":"9f3c61d0a2b44e07",` +
-	`"websocket.handshake.key_hash":"b81d0c7725f36a90","websocket.vantage":"edge","websocket.source.visibility":"at_close",` +
-	`"websocket.source.type":"nginx","websocket.source.evidence":"observed","network.protocol.name":"websocket",` +
-	`"network.transport":"tcp","websocket.http.version":"1.1","server.address":"chat.example.com","server.port":443,` +
-	`"client.address":"203.0.113.0","url.scheme":"wss","url.path":"/rooms/42","websocket.close.code":1000,` +
-	`"websocket.close.initiator":"client","websocket.close.clean":true,"websocket.connection.duration":3600.044,` +
-	`"websocket.io.received":4096,"websocket.io.sent":8192,"resource":{"service.instance.id":"edge-1","service.name":"chat"}}`
+func closeLine(t testing.TB) []byte {
+	line, err := os.ReadFile("testdata/close.ndjson")
+	require.NoError(t, err)
+	return line
+}
 
 func BenchmarkDecodeNDJSON(b *testing.B) {
-	line := []byte(closeLine)
+	line := closeLine(b)
 	var d Decoder
 	var e Event
 	b.ReportAllocs()
@@ -33,7 +31,7 @@ func BenchmarkDecodeNDJSON(b *testing.B) {
 func BenchmarkEncodeNDJSON(b *testing.B) {
 	var d Decoder
 	var e Event
-	require.NoError(b, d.Decode([]byte(closeLine), &e))
+	require.NoError(b, d.Decode(closeLine(b), &e))
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -45,7 +43,7 @@ func BenchmarkEncodeNDJSON(b *testing.B) {
 func BenchmarkFacts(b *testing.B) {
 	var d Decoder
 	var e Event
-	require.NoError(b, d.Decode([]byte(closeLine), &e))
+	require.NoError(b, d.Decode(closeLine(b), &e))
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = e.Facts()
@@ -54,7 +52,7 @@ func BenchmarkFacts(b *testing.B) {
 
 // TestDecodingAllocatesOnce: push is a hot path.
 func TestDecodingAllocatesOnce(t *testing.T) {
-	line := []byte(closeLine)
+	line := closeLine(t)
 	var d Decoder
 	var e Event
 	require.NoError(t, d.Decode(line, &e))

@@ -179,8 +179,9 @@ func (k Kind) String() string {
 
 // Value is an attribute's value. The zero Value is absent.
 type Value struct {
-	str  string
-	list []string
+	str string
+	// list is behind a pointer because lists are rare and Values are copied often.
+	list *[]string
 	num  uint64
 	kind Kind
 }
@@ -189,7 +190,7 @@ type Value struct {
 func String(v string) Value    { return Value{kind: KindString, str: v} }
 func Int(v int64) Value        { return Value{kind: KindInt, num: uint64(v)} }
 func Double(v float64) Value   { return Value{kind: KindDouble, num: math.Float64bits(v)} }
-func Strings(v []string) Value { return Value{kind: KindStrings, list: v} }
+func Strings(v []string) Value { return Value{kind: KindStrings, list: &v} }
 func Bool(v bool) (b Value) {
 	b.kind = KindBool
 	if v {
@@ -227,7 +228,12 @@ func (v Value) Double() float64 {
 func (v Value) Bool() bool { return v.kind == KindBool && v.num == 1 }
 
 // Strings returns the list, or nil for another kind. It must not be changed.
-func (v Value) Strings() []string { return v.list }
+func (v Value) Strings() []string {
+	if v.list == nil {
+		return nil
+	}
+	return *v.list
+}
 
 // Text returns the value as a person would write it; for messages and map-typed storage, not for comparison.
 func (v Value) Text() string {
@@ -240,7 +246,7 @@ func (v Value) Text() string {
 		return strconv.FormatBool(v.num == 1)
 	case KindStrings:
 		var b []byte
-		for i, s := range v.list {
+		for i, s := range v.Strings() {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -253,5 +259,5 @@ func (v Value) Text() string {
 
 // Equal reports whether v and w are of one kind and hold the same value.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.list, w.list)
+	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.Strings(), w.Strings())
 }

@@ -48,7 +48,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	}
 	for k := range at {
 		if at[k] != 0 {
-			dst = appendMember(dst, definitions[k].Name, &e.attrs[at[k]-1].value)
+			dst = appendAttribute(dst, Key(k), &e.attrs[at[k]-1].value)
 		}
 	}
 	for i := range e.extra {
@@ -82,13 +82,41 @@ func (e *Event) appendExtra(dst []byte, i int) []byte {
 	return appendMember(dst, x.Name, &x.Value)
 }
 
-func appendMember(dst []byte, name string, v *Value) []byte {
-	if v.kind == KindDouble {
-		if f := math.Float64frombits(v.num); math.IsNaN(f) || math.IsInf(f, 0) {
-			return dst
-		}
+// quotedNames are the names of the attributes as they stand in JSON, with their colon.
+var quotedNames = func() (q [keyCount]string) {
+	for k := range q {
+		q[k] = `"` + definitions[k].Name + `":`
 	}
-	dst = appendName(dst, name)
+	return q
+}()
+
+// appendAttribute is appendMember for an attribute of the model, which is never the object's first member.
+func appendAttribute(dst []byte, k Key, v *Value) []byte {
+	if !v.finite() {
+		return dst
+	}
+	dst = append(dst, ',')
+	dst = append(dst, quotedNames[k]...)
+	return appendValue(dst, v)
+}
+
+func appendMember(dst []byte, name string, v *Value) []byte {
+	if !v.finite() {
+		return dst
+	}
+	return appendValue(appendName(dst, name), v)
+}
+
+// finite is false for a double that JSON cannot hold.
+func (v *Value) finite() bool {
+	if v.kind != KindDouble {
+		return true
+	}
+	f := math.Float64frombits(v.num)
+	return !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+func appendValue(dst []byte, v *Value) []byte {
 	switch v.kind {
 	case KindString:
 		return appendString(dst, v.str)
@@ -100,7 +128,7 @@ func appendMember(dst []byte, name string, v *Value) []byte {
 		return strconv.AppendBool(dst, v.num == 1)
 	case KindStrings:
 		dst = append(dst, '[')
-		for i, s := range v.list {
+		for i, s := range v.Strings() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}

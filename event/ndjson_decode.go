@@ -37,12 +37,16 @@ type Decoder struct {
 	// ends at the next quote.
 	plain bool
 	// broken is set with the first fault of syntax; nothing after it can be understood.
-	broken   bool
-	event    *Event
-	seen     keySet
-	header   uint8
-	at       [keyCount]int32
-	problems problems
+	broken bool
+	event  *Event
+	seen   keySet
+	// after holds, for every attribute, the one that followed it last time, and after[0] the first of the line: lines
+	// of one writer have one order. previous is the last attribute read, guessed the one that d.name recognized.
+	after             [keyCount]Key
+	previous, guessed Key
+	header            uint8
+	at                [keyCount]int32
+	problems          problems
 
 	resources map[string]*Resource
 	lastText  string
@@ -85,6 +89,7 @@ func (d *Decoder) Decode(line []byte, e *Event) error {
 
 func (d *Decoder) begin(line []byte, e *Event) {
 	d.event, d.pos, d.broken, d.header, d.seen = e, 0, false, 0, keySet{}
+	d.previous = invalidKey
 	d.problems = problems{list: d.problems.list[:0]}
 	if len(line) > MaxLine {
 		d.line = ""
@@ -173,7 +178,7 @@ func (d *Decoder) members(depth int, f func(name string, offset int)) {
 			d.fault(ReasonTooLarge, offset, "more than "+strconv.Itoa(MaxMembers)+" members")
 			return
 		}
-		name := d.string()
+		name := d.name(depth)
 		d.space()
 		if d.broken {
 			return
@@ -203,9 +208,27 @@ func (d *Decoder) members(depth int, f func(name string, offset int)) {
 	}
 }
 
+// name reads a member's name. On the line itself the attribute that is likely to come is tried first.
+func (d *Decoder) name(depth int) string {
+	if depth == 1 {
+		d.guessed = d.after[d.previous]
+		if quoted := quotedNames[d.guessed]; d.guessed != invalidKey && strings.HasPrefix(d.line[d.pos:], quoted) {
+			d.pos += len(quoted) - 1
+			return definitions[d.guessed].Name
+		}
+		d.guessed = invalidKey
+	}
+	return d.string()
+}
+
 // member reads one member of the line.
 func (d *Decoder) member(name string, offset int) {
-	if k, ok := keysByName[name]; ok {
+	k, ok := d.guessed, d.guessed != invalidKey
+	if !ok {
+		k, ok = keysByName[name]
+	}
+	if ok {
+		d.after[d.previous], d.previous = k, k
 		if d.seen.has(k) {
 			d.problems.add(ReasonDuplicateKey, name, offset, "stands twice")
 			d.skip(2)
@@ -554,11 +577,11 @@ func (d *Decoder) share(text string, attrs []Named) *Resource {
 func (v Value) clone() Value {
 	v.str = strings.Clone(v.str)
 	if v.list != nil {
-		list := make([]string, len(v.list))
-		for i, s := range v.list {
+		list := make([]string, len(*v.list))
+		for i, s := range *v.list {
 			list[i] = strings.Clone(s)
 		}
-		v.list = list
+		v.list = &list
 	}
 	return v
 }

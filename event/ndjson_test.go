@@ -29,7 +29,7 @@ func requireSame(t require.TestingT, want, got *Event) {
 	attrs := func(e *Event) map[Key]Value {
 		m := map[Key]Value{}
 		e.Each(func(k Key, v Value) {
-			if len(v.list) == 0 {
+			if len(v.Strings()) == 0 {
 				v.list = nil
 			}
 			m[k] = v

@@ -293,21 +293,16 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
+// benchEvents are n usual events: nginx connections that ended.
 func benchEvents(b *testing.B, n int) []event.Event {
-	for _, e := range samples(b) {
-		if e.Name == event.Close && e.Has(event.CloseReason) {
-			for _, k := range []event.Key{event.UserID, event.UserEmail, event.LogRecordOriginal, event.CloseReason, event.SessionID, event.UserHash} {
-				e.Set(k, event.Value{})
-			}
-			events := make([]event.Event, n)
-			for i := range events {
-				events[i] = e.Clone()
-			}
-			return events
-		}
+	line, err := os.ReadFile(filepath.Join(testenv.Root(), "event", "testdata", "close.ndjson"))
+	require.NoError(b, err)
+	var d event.Decoder
+	events := make([]event.Event, n)
+	for i := range events {
+		require.NoError(b, d.Decode(line, &events[i]))
 	}
-	b.Fatal("no sample of websocket.close")
-	return nil
+	return events
 }
 
 func BenchmarkEncodeLogs(b *testing.B) {
