@@ -335,7 +335,7 @@ func (c *clients) run(ctx context.Context, n int) {
 
 func (c *clients) session(ctx context.Context, k int) {
 	token := goodToken
-	if k%199 == 0 { // some clients always come with an old token; that is theirs to mend and must page nobody
+	if k%499 == 498 { // some clients always come with an old token; that is theirs to mend and must page nobody
 		token = badToken
 	}
 	query := url.Values{"room": {"eurusd"}, "user": {"user" + strconv.Itoa(k) + "@example.com"}}

@@ -47,11 +47,12 @@ func writeHistory(ctx context.Context, db executor, end time.Time, step func(str
 	return nil
 }
 
-// attempt gives each of the history's handshakes its time, spread evenly, and a random number of its own in
-// [0, 100000). One failure in about 5,000 is the server's; an outage of four minutes two days ago adds some.
+// attempts gives each of the history's handshakes its time, spread evenly, and a random number of its own in
+// [0, 100000): one handshake in about 5,000 is failed by the server, and an outage of four minutes two days ago adds
+// some. The last two hours are clean, so that the scaled burn windows hold only the incident of the demo.
 func attempts(end time.Time, seed int) string {
 	n := historyEvents * 24 * 3600 / secondsPerAttempt
-	return fmt.Sprintf(`(SELECT number AS n, cityHash64(number, %d) %% 100000 AS dice,
+	return fmt.Sprintf(`(SELECT number AS n, if(number < 3600, 99999, cityHash64(number, %d) %% 100000) AS dice,
 		toDateTime64(%d, 9, 'UTC') - toIntervalMillisecond(number * %d + cityHash64(number) %% 900) AS at,
 		at BETWEEN toDateTime64(%d, 9, 'UTC') AND toDateTime64(%d, 9, 'UTC') AS outage
 		FROM numbers(1, %d))`,
@@ -67,27 +68,28 @@ const commonColumns = `service, instance, environment, region, vantage, visibili
 func handshakeHistory(end time.Time) string {
 	return fmt.Sprintf(`INSERT INTO %s (%s)
 		SELECT '%s', 'chat-1', 'demo', 'local', '%s', '%s', 'nginx', '%s', 1,
-			at, at, at, if(kind = 'open', '%s', '%s'), if(kind = 'open', 'INFO', 'WARN'),
+			at, at, at, if(kind = 'open', '%s', '%s'), if(kind = 'open', %d, %d),
 			lower(hex(sipHash128(n))), '/ws', 'chat.example.com', if(kind = 'open', 'success', 'failure'), 1,
 			transform(kind, ['server', 'client'], ['%s', '%s'], ''), if(kind = 'open', '', kind),
 			transform(kind, ['server', 'client'], [502, 401], 101), 0.004 + (dice %% 97) / 1000
-		FROM (SELECT *, multiIf(dice < 20 OR (outage AND dice < 25000), 'server', dice < 520, 'client', 'open') AS kind
+		FROM (SELECT *, multiIf(dice < 20 OR (outage AND dice < 25000), 'server', dice < 50, 'client', 'open') AS kind
 			FROM %s)`,
 		schema.Events, commonColumns, serviceName, event.VantageEdge, event.VisibilityAtClose, event.EvidenceObserved,
-		event.Open, event.HandshakeRejected, event.UpstreamUnavailable, event.Unauthenticated, attempts(end, 1))
+		event.Open, event.HandshakeRejected, event.SeverityInfo, event.SeverityWarn,
+		event.UpstreamUnavailable, event.Unauthenticated, attempts(end, 1))
 }
 
 func authHistory(end time.Time) string {
 	return fmt.Sprintf(`INSERT INTO %s (%s)
 		SELECT '%s', 'chat-1', 'demo', 'local', '%s', '%s', 'chat-app', '%s', 1,
-			at, at, at, '%s', if(kind = 'success', 'INFO', 'WARN'),
+			at, at, at, '%s', if(kind = 'success', %d, %d),
 			lower(hex(sipHash128(n, 2))), '/ws', '', if(kind = 'success', 'success', 'failure'), 1,
 			transform(kind, ['idp', 'client'], ['%s', '%s'], ''), if(kind = 'success', '', kind), 0,
 			if(dice %% 1000 < 4, 0.23, 0.004 + (dice %% 97) / 1000)
-		FROM (SELECT *, multiIf(dice < 15 OR (outage AND dice < 20000), 'idp', dice < 515, 'client', 'success') AS kind
+		FROM (SELECT *, multiIf(dice < 15 OR (outage AND dice < 20000), 'idp', dice < 45, 'client', 'success') AS kind
 			FROM %s)`,
 		schema.Events, commonColumns, serviceName, event.VantageApp, event.VisibilityAtOpen, event.EvidenceObserved,
-		event.Auth, event.IDPTimeout, event.TokenInvalid, attempts(end, 3))
+		event.Auth, event.SeverityInfo, event.SeverityWarn, event.IDPTimeout, event.TokenInvalid, attempts(end, 3))
 }
 
 // rollupHistory fills one tier from 30 to 7 days ago: for every bucket one row of each kind of outcome.
@@ -101,11 +103,11 @@ func rollupHistory(tier schema.Tier, end time.Time) string {
 		perHundredThousand  int
 	}
 	outcomes := []outcome{
-		{event: event.Open, vantage: event.VantageEdge, visibility: event.VisibilityAtClose, outcome: event.OutcomeSuccess, perHundredThousand: 99480},
-		{event: event.HandshakeRejected, vantage: event.VantageEdge, visibility: event.VisibilityAtClose, outcome: event.OutcomeFailure, errorType: event.Unauthenticated, fault: event.FaultClient, perHundredThousand: 500},
+		{event: event.Open, vantage: event.VantageEdge, visibility: event.VisibilityAtClose, outcome: event.OutcomeSuccess, perHundredThousand: 99950},
+		{event: event.HandshakeRejected, vantage: event.VantageEdge, visibility: event.VisibilityAtClose, outcome: event.OutcomeFailure, errorType: event.Unauthenticated, fault: event.FaultClient, perHundredThousand: 30},
 		{event: event.HandshakeRejected, vantage: event.VantageEdge, visibility: event.VisibilityAtClose, outcome: event.OutcomeFailure, errorType: event.UpstreamUnavailable, fault: event.FaultServer, perHundredThousand: 20},
-		{event: event.Auth, vantage: event.VantageApp, visibility: event.VisibilityAtOpen, outcome: event.OutcomeSuccess, perHundredThousand: 99485},
-		{event: event.Auth, vantage: event.VantageApp, visibility: event.VisibilityAtOpen, outcome: event.OutcomeFailure, errorType: event.TokenInvalid, fault: event.FaultClient, perHundredThousand: 500},
+		{event: event.Auth, vantage: event.VantageApp, visibility: event.VisibilityAtOpen, outcome: event.OutcomeSuccess, perHundredThousand: 99955},
+		{event: event.Auth, vantage: event.VantageApp, visibility: event.VisibilityAtOpen, outcome: event.OutcomeFailure, errorType: event.TokenInvalid, fault: event.FaultClient, perHundredThousand: 30},
 		{event: event.Auth, vantage: event.VantageApp, visibility: event.VisibilityAtOpen, outcome: event.OutcomeFailure, errorType: event.IDPTimeout, fault: event.FaultIDP, perHundredThousand: 15},
 	}
 	rows := make([]string, len(outcomes))
