@@ -51,6 +51,7 @@ var rules = []rule{
 		"github.com/ebitengine/purego", clickhouseProto, clickhouseDriver + "/lib", "github.com/klauspost/compress",
 		"golang.org/x/sys",
 	}},
+	{part: "store/embedded/embeddedtest", ours: []string{"store/embedded", "internal/testenv"}},
 
 	{part: "slo", ours: []string{"event", "store/schema"}, outside: withoutCollector},
 	{part: "alerts", ours: []string{"slo", "event", "store/schema"}, outside: withoutCollector},

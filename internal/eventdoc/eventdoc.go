@@ -91,8 +91,8 @@ func (w *writer) attributes() {
 func (w *writer) errorTypes() {
 	types := event.ErrorTypes()
 	w.line("## Error types and fault domains")
-	w.line("Every failure has a fault domain: who has to act. An SLO says which domains burn its budget, so that a flood " +
-		"of bad tokens pages nobody for availability and an outage of the identity provider does.")
+	w.line("Every failure has a fault domain: who has to act. An SLO says which domains burn its budget, so that a " +
+		"flood of bad tokens pages nobody for availability and an outage of the identity provider does.")
 	w.line(table([]string{"error.type", "fault", "meaning"}, len(types), func(i int) []string {
 		return []string{"`" + types[i].Type + "`", string(types[i].Fault), types[i].Brief}
 	}))
