@@ -43,7 +43,12 @@ func main() {
 // subcommands are what this binary adds to the collector's own.
 func subcommands() []*cobra.Command {
 	return []*cobra.Command{
+		newClickhouseCommand(),
+		newDemoCommand(),
 		newGenerateCommand(),
+		newParseCommand(),
+		newRedactCommand(),
+		newSLOCommand(),
 	}
 }
 
