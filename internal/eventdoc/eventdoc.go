@@ -17,29 +17,41 @@ func Markdown() []byte {
 	w.line("<!-- Written by `make generate` from package event. DO NOT EDIT. -->")
 	w.line("# Events")
 	w.line("One event is one thing that happened to a WebSocket connection, as one source proved it. It travels as an " +
-		"OpenTelemetry log record with an event name, and as NDJSON: one flat object a line with `time` (RFC 3339), " +
-		"`event`, the attributes by their names and the resource's attributes in `resource`. Applications push this " +
-		"form, `sockeye parse` prints it:")
+		"OpenTelemetry log record with an event name, and as NDJSON, which applications push and `sockeye parse` prints:")
 	w.line("```json\n" + string(sample(event.Open).AppendJSON(nil)) + "\n```")
 	w.line("What a source could not see is left out; it is never zero or guessed. `websocket.source.evidence` says " +
 		"whether the source observed the event or it was inferred.")
 
 	schemas := event.Schemas()
 	w.line("## The events")
-	w.line(table([]string{"event", "severity", "meaning"}, len(schemas), func(i int) []string {
+	w.line(table([]string{"event", "severity", "counts as", "meaning"}, len(schemas), func(i int) []string {
 		s := schemas[i]
 		severity := s.Severity.String()
 		if s.SeverityOnFailure != 0 {
 			severity += ", " + s.SeverityOnFailure.String() + " on failure"
 		}
-		return []string{"[`" + string(s.Name) + "`](#" + anchor(string(s.Name)) + ")", severity, s.Brief}
+		return []string{"[`" + string(s.Name) + "`](#" + anchor(string(s.Name)) + ")", severity, counts(&s), s.Brief}
 	}))
+	w.form()
+	w.counting()
+	w.line("## The events one by one")
+	var common []string
+	for _, k := range event.Keys() {
+		if every(k) {
+			common = append(common, k.String())
+		}
+	}
+	slices.Sort(common)
+	w.line("Any event may have: " + codes(common) + ".")
 	for _, s := range schemas {
 		w.event(&s)
 	}
 
 	w.attributes()
+	w.resource()
 	w.errorTypes()
+	w.closeCodes()
+	w.equivalents()
 	w.line("## Durations")
 	var bounds []string
 	for _, b := range event.DurationBounds {
@@ -67,10 +79,21 @@ func (w *writer) event(s *event.Schema) {
 	}
 }
 
+// every reports whether all events may have k.
+func every(k event.Key) bool {
+	for _, s := range event.Schemas() {
+		if !s.Allows(k) {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *writer) attributes() {
 	keys := event.Keys()
 	w.line("## The attributes")
-	w.line("*Low* means that the number of different values is bounded, so that the attribute may be a metric dimension.")
+	w.line("*Low* means that the number of different values is bounded, so that the attribute may be a metric dimension; " +
+		fmt.Sprintf("such a string has at most %d bytes. Seconds lie between 0 and 1e9, other numbers between 0 and 2^53.", event.MaxLowBytes))
 	w.line(table([]string{"attribute", "type", "level", "low", "example", "meaning", "name from"}, len(keys),
 		func(i int) []string {
 			d := keys[i].Definition()
@@ -81,9 +104,14 @@ func (w *writer) attributes() {
 			if d.Low {
 				low = "low"
 			}
-			if len(d.Values) > 0 {
+			switch {
+			case keys[i] == event.ErrorType:
+			case len(d.Values) == 1:
+				brief = "Always " + codes(d.Values) + "."
+			case len(d.Values) > 1:
 				brief += " One of " + codes(d.Values) + "."
 			}
+			brief += bounds(d)
 			return []string{"`" + d.Name + "`", kind, string(d.Level), low, "`" + d.Example + "`", brief, string(d.Origin)}
 		}))
 }
