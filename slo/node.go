@@ -101,6 +101,15 @@ func (n node) text() string {
 	return n.y.Value
 }
 
+// word reads a string that must not be empty.
+func (n node) word() string {
+	text := n.text()
+	if text == "" && !n.absent() && n.y.Kind == yaml.ScalarNode && n.y.Tag == "!!str" {
+		n.fault("must not be empty")
+	}
+	return text
+}
+
 // boolean reads true or false.
 func (n node) boolean() bool {
 	if n.absent() {
@@ -199,7 +208,7 @@ func suggest(got string, allowed []string) string {
 	if best != "" {
 		return fmt.Sprintf("; did you mean %s?", best)
 	}
-	if len(allowed) == 0 {
+	if len(allowed) == 0 || len(allowed) > 16 {
 		return ""
 	}
 	return "; known are " + strings.Join(allowed, ", ")

@@ -85,6 +85,10 @@ func readFile(file string) ([]byte, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		return nil, pathErr.Err
+	}
 	if err == nil && len(data) > maxDocument {
 		return nil, fmt.Errorf("is larger than %d bytes", maxDocument)
 	}
@@ -164,11 +168,11 @@ func (p *parser) document(n node) {
 		return
 	}
 	version := o.require("apiVersion", "write apiVersion: "+apiVersion)
-	if v := version.text(); v != "" && v != apiVersion {
+	if v := version.word(); v != "" && v != apiVersion {
 		version.fault("must be %s, got %q", apiVersion, clip(v))
 	}
 	kindNode := o.require("kind", "write one of "+strings.Join(kinds, ", "))
-	kind := kindNode.text()
+	kind := kindNode.word()
 	if kind != "" && !slices.Contains(kinds, kind) {
 		kindNode.fault("unknown kind %q%s", clip(kind), suggest(kind, kinds))
 	}
@@ -177,7 +181,9 @@ func (p *parser) document(n node) {
 	if kind != "Service" && kind != "AlertPolicy" {
 		o.require("spec", "every "+kind+" has one")
 	}
-	if d.name == "" || kind == "" {
+	if d.name == "" {
+		// It cannot be referred to, but its faults are reported too.
+		p.order = append(p.order, d)
 		return
 	}
 	byName := p.objects[kind]
@@ -199,7 +205,7 @@ func (p *parser) metadata(n node) metadata {
 	o := n.object("name", "displayName", "labels", "annotations")
 	m := metadata{annotations: map[string]node{}, at: n}
 	name := o.require("name", "every object has one")
-	if m.name = name.text(); m.name != "" {
+	if m.name = name.word(); m.name != "" {
 		m.at = name
 		if !dnsLabel.MatchString(m.name) {
 			name.fault("must be lower-case letters, digits and hyphens, at most 63, got %q", clip(m.name))
@@ -243,7 +249,7 @@ func (p *parser) resolve() []SLO {
 	}
 	// An SLI, policy or condition that no SLO uses is checked all the same: it will be used one day.
 	for _, d := range p.order {
-		if used[d.kind+"/"+d.name] {
+		if d.name != "" && used[d.kind+"/"+d.name] {
 			continue
 		}
 		switch d.kind {
@@ -278,7 +284,7 @@ func (p *parser) slo(d document, sources map[string]bool, used map[string]bool) 
 	o := d.spec.object("description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod", "objectives",
 		"alertPolicies")
 	s.Description = strings.TrimSpace(o.get("description").text())
-	s.Service = o.require("service", "name the service that it is about").text()
+	s.Service = o.require("service", "name the service that it is about").word()
 	if service, ok := p.objects["Service"][s.Service]; ok {
 		if name, ok := service.meta.annotations[annotationServiceName]; ok && name.text() != "" {
 			s.Service = name.text()
@@ -287,7 +293,7 @@ func (p *parser) slo(d document, sources map[string]bool, used map[string]bool) 
 	s.Indicator = p.sloIndicator(o, sources, used)
 	s.Window = p.timeWindow(o.require("timeWindow", "write timeWindow: [{duration: 30d, isRolling: true}]"))
 	method := o.require("budgetingMethod", "write budgetingMethod: Occurrences")
-	if m := method.text(); m != "" && m != "Occurrences" {
+	if m := method.word(); m != "" && m != "Occurrences" {
 		method.fault("must be Occurrences, got %q: budgets count events, not slices of time", clip(m))
 	}
 	objective := p.objective(o.require("objectives", "write objectives: [{targetPercent: 99.9}]"))
@@ -309,7 +315,7 @@ func (p *parser) sloIndicator(o object, sources map[string]bool, used map[string
 		p.metadata(in.require("metadata", "write metadata: {name: …}"))
 		return p.indicator(in.require("spec", "write ratioMetric in it"), sources)
 	case !ref.absent():
-		name := ref.text()
+		name := ref.word()
 		if name == "" {
 			return Indicator{}
 		}
@@ -367,7 +373,7 @@ func (p *parser) timeWindow(n node) time.Duration {
 	if calendar := o.get("calendar"); !calendar.absent() {
 		calendar.fault("is not for rolling windows; remove it")
 	}
-	text := at.text()
+	text := at.word()
 	if text == "" {
 		return 0
 	}

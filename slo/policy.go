@@ -63,7 +63,7 @@ func (p *parser) sloPolicy(n node, used map[string]bool) (Rule, node) {
 		return Rule{}, n
 	}
 	if ref := o.get("alertPolicyRef"); !ref.absent() {
-		name := ref.text()
+		name := ref.word()
 		d, ok := p.objects["AlertPolicy"][name]
 		if !ok {
 			ref.fault("no AlertPolicy named %q in these files%s", clip(name), suggestNames(name, p.objects["AlertPolicy"]))
@@ -112,7 +112,7 @@ func (p *parser) policy(n node, used map[string]bool) Rule {
 		return Rule{}
 	}
 	if ref := c.get("conditionRef"); !ref.absent() {
-		name := ref.text()
+		name := ref.word()
 		d, ok := p.objects["AlertCondition"][name]
 		if !ok {
 			ref.fault("no AlertCondition named %q in these files%s", clip(name),
@@ -140,7 +140,7 @@ func (p *parser) condition(n node) Rule {
 	}
 	o.get("description").text()
 	severity := o.require("severity", "write page or ticket")
-	rule := Rule{Severity: Severity(severity.text())}
+	rule := Rule{Severity: Severity(severity.word())}
 	if rule.Severity != SeverityPage && rule.Severity != SeverityTicket && rule.Severity != SeverityNone {
 		severity.fault("must be page or ticket, got %q", clip(string(rule.Severity)))
 	}
@@ -162,7 +162,7 @@ func (p *parser) condition(n node) Rule {
 		burn = Number{}
 	}
 	lookback := c.require("lookbackWindow", "write one of 1h, 6h, 1d, 3d")
-	rule.Long = lookback.text()
+	rule.Long = lookback.word()
 	if rule.Short = shortOf[rule.Long]; rule.Short == "" && rule.Long != "" {
 		lookback.fault("must be one of 1h, 6h, 1d, 3d, got %q", clip(rule.Long))
 	}

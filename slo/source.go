@@ -134,7 +134,7 @@ func (p *parser) metric(n node, sources map[string]bool) metric {
 	typ, ref := source.get("type"), source.get("metricSourceRef")
 	switch name := ref.text(); {
 	case !typ.absent():
-		if t := typ.text(); t != "" && t != sourceType {
+		if t := typ.word(); t != "" && t != sourceType {
 			typ.fault("must be %s, got %q: other sources are not read", sourceType, clip(t))
 		}
 	case name != "":
@@ -176,7 +176,7 @@ func (p *parser) vantage(n node) string {
 		n.fault("must be exactly one, not a list: the same connection may be seen by several, so counts would double")
 		return ""
 	}
-	v := n.text()
+	v := n.word()
 	if v != "" && !slices.Contains(vantages, v) {
 		n.fault("unknown vantage %q%s", clip(v), suggest(v, vantages))
 	}
@@ -195,7 +195,7 @@ func (p *parser) selection(n node) (Selection, []node) {
 			continue
 		}
 		name := o.require("event", "name one, such as "+string(event.Open))
-		t := Term{Event: name.text()}
+		t := Term{Event: name.word()}
 		if t.Event != "" && (!event.Name(t.Event).Known() || event.Name(t.Event) == event.SourceProgress) {
 			name.fault("unknown event %q%s", clip(t.Event), suggest(t.Event, eventNames()))
 		}
@@ -261,7 +261,7 @@ func (p *parser) filters(n node) []Filter {
 
 // threshold reads a latency threshold, which must be a bound of the histogram: between two bounds nobody can tell.
 func (p *parser) threshold(n node) time.Duration {
-	text := n.text()
+	text := n.word()
 	if text == "" {
 		return 0
 	}

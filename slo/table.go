@@ -14,9 +14,9 @@ func WriteTable(w io.Writer, statuses []Status) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "SERVICE\tSLO\tSTATE\tALERT\tOBJECTIVE\tBUDGET LEFT\tGOOD / JUDGED\tCOVERAGE")
-	for _, win := range statuses[0].Windows {
-		fmt.Fprintf(t, "\tBURN %s", windowTitle(win))
+	fmt.Fprint(t, "SERVICE\tSLO\tSTATE\tALERT\tOBJECTIVE\tBUDGET LEFT\tCOVERAGE")
+	for i, win := range statuses[0].Windows {
+		fmt.Fprintf(t, "\t%s%s", map[bool]string{true: "BURN "}[i == 0], win.Name)
 	}
 	fmt.Fprintln(t)
 	for _, s := range statuses {
@@ -24,8 +24,8 @@ func WriteTable(w io.Writer, statuses []Status) error {
 		if alert == "" {
 			alert = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s %%\t%s\t%d / %d\t%s", s.Service, s.SLO, s.State, alert,
-			s.Objective.Percent(10), share(s.Remaining, 2), s.Window.Good, s.Window.Judged, share(s.Window.Coverage, 1))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s %%\t%s\t%s", s.Service, s.SLO, s.State, alert,
+			s.Objective.Percent(10), share(s.Remaining, 2), share(s.Window.Coverage, 1))
 		for _, win := range s.Windows {
 			fmt.Fprintf(t, "\t%s", win.Burn.Round(2))
 		}
@@ -34,19 +34,26 @@ func WriteTable(w io.Writer, statuses []Status) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "as of %s; budget over %s\n", statuses[0].AsOf.UTC().Format("2006-01-02 15:04:05 UTC"),
-		budgetNames(statuses))
+	first := statuses[0]
+	_, err := fmt.Fprintf(w, "as of %s; budget and coverage over %s%s\n", first.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"),
+		budgetNames(statuses), scaled(first.Windows))
 	return err
 }
 
-// windowTitle names a window, with its real length if that is another.
-func windowTitle(w WindowStatus) string {
-	for _, nominal := range BurnWindows() {
-		if nominal.Name == w.Name && int64(nominal.Length.Seconds()) != w.Seconds {
-			return fmt.Sprintf("%s (%ds)", w.Name, w.Seconds)
+// scaled says how long the windows really are, if that is not what their names say.
+func scaled(windows []WindowStatus) string {
+	var lengths []string
+	for _, w := range windows {
+		for _, nominal := range BurnWindows() {
+			if nominal.Name == w.Name && int64(nominal.Length.Seconds()) != w.Seconds {
+				lengths = append(lengths, fmt.Sprintf("%s is %ds", w.Name, w.Seconds))
+			}
 		}
 	}
-	return w.Name
+	if len(lengths) == 0 {
+		return ""
+	}
+	return "; burn windows are scaled: " + strings.Join(lengths, ", ")
 }
 
 func budgetNames(statuses []Status) string {

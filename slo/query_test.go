@@ -1,0 +1,96 @@
+package slo_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/golden"
+	"github.com/sockeye-project/sockeye/slo"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 34, 56, 0, time.UTC)
+
+func defaults(t testing.TB, services ...string) []slo.SLO {
+	t.Helper()
+	slos, err := slo.Defaults(slo.DefaultSettings{Services: services, Environment: "production"})
+	require.NoError(t, err)
+	return slos
+}
+
+func TestPlanSQL(t *testing.T) {
+	t.Parallel()
+	slos := defaults(t, "chat", `it's a \ service`)
+	for file, timing := range map[string]slo.Timing{
+		"plan_1m": {}, "plan_10s_scaled": {Resolution: 10 * time.Second, Scale: 60},
+	} {
+		q := slo.Plan(slos, epoch, timing)
+		golden.Assert(t, filepath.Join("testdata", file+".golden.sql"), []byte(q.SQL+"\n"))
+	}
+	require.Empty(t, slo.Plan(nil, epoch, slo.Timing{}).SQL)
+}
+
+func TestTiming(t *testing.T) {
+	t.Parallel()
+	demo := slo.Timing{Resolution: 10 * time.Second, Scale: 60}
+	require.Equal(t, "2026-03-01T12:34:50Z", demo.AsOf(epoch).Format(time.RFC3339))
+	require.Equal(t, "2026-03-01T12:34:00Z", slo.Timing{}.AsOf(epoch).Format(time.RFC3339))
+	var lengths []string
+	for _, w := range demo.Windows() {
+		lengths = append(lengths, w.Name+"="+w.Length.String())
+	}
+	require.Equal(t, []string{"5m=10s", "30m=30s", "1h=1m0s", "2h=2m0s", "6h=6m0s", "1d=24m0s", "3d=1h12m0s"}, lengths)
+	require.NoError(t, demo.Validate())
+	require.ErrorContains(t, slo.Timing{Resolution: 10 * time.Second}.Validate(), "window_scale of at least 2")
+	require.ErrorContains(t, slo.Timing{Resolution: time.Hour}.Validate(), "must be 1m or 10s")
+}
+
+// TestDefaultsGolden shows in review what the shipped indicators mean.
+func TestDefaultsGolden(t *testing.T) {
+	t.Parallel()
+	var text []byte
+	for _, s := range defaults(t, "chat") {
+		text = append(text, s.Name+" ("+s.Objective.String()+", "+s.Window.String()+")\n"...)
+		for _, part := range []struct {
+			name      string
+			selection slo.Selection
+		}{{"good", s.Indicator.Hit}, {"total", s.Indicator.Total}, {"unjudged", s.Indicator.Unjudged}} {
+			for _, term := range part.selection {
+				text = append(text, "  "+part.name+": "+s.Indicator.Vantage+" "+term.String()...)
+				if part.name == "good" && s.Indicator.Threshold != 0 {
+					text = append(text, " within "+s.Indicator.Threshold.String()...)
+				}
+				text = append(text, '\n')
+			}
+		}
+		for _, r := range s.Rules {
+			text = append(text, "  "+string(r.Severity)+": "+r.String()+"\n"...)
+		}
+	}
+	golden.Assert(t, "testdata/defaults.golden", text)
+}
+
+func TestTable(t *testing.T) {
+	t.Parallel()
+	slos := defaults(t, "chat")
+	q := slo.Plan(slos, epoch, slo.Timing{Resolution: 10 * time.Second, Scale: 60})
+	counts := q.Nothing()
+	for i := range counts[3].Windows {
+		counts[3].Windows[i].Good, counts[3].Windows[i].Judged, counts[3].Windows[i].Total = 980, 1000, 1010
+	}
+	counts[3].Budget.Good, counts[3].Budget.Judged, counts[3].Budget.Total = 999900, 1000000, 1000010
+	var statuses []slo.Status
+	for i := range slos {
+		statuses = append(statuses, slo.Evaluate(&slos[i], q.AsOf, counts[i], true))
+	}
+	file, err := os.CreateTemp(t.TempDir(), "table")
+	require.NoError(t, err)
+	require.NoError(t, slo.WriteTable(file, statuses))
+	require.NoError(t, file.Close())
+	text, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	golden.Assert(t, "testdata/table.golden", text)
+}
