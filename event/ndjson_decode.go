@@ -532,7 +532,8 @@ func (d *Decoder) resource(offset int) {
 		case name == "":
 			d.problems.add(ReasonUnknownAttribute, jsonResource, offset, "attribute without a name")
 		case !ok:
-			d.problems.add(ReasonWrongType, jsonResource+"."+quoteName(name), offset, "must be flat, got an object or a mixed list")
+			d.problems.add(ReasonWrongType, jsonResource+"."+quoteName(name), offset,
+				"must be flat, got an object or a mixed list")
 		case resourceStrings[name] && v.kind != KindString:
 			d.problems.add(ReasonWrongType, jsonResource+"."+quoteName(name), offset, "must be a string")
 		case v.kind != KindAbsent:

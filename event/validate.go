@@ -192,7 +192,8 @@ func (e *Event) checkSchema(s *Schema, seen *keySet, at *[keyCount]int32, p *pro
 	}
 	if s.ErrorTypes != nil && seen.has(ErrorType) {
 		if v := e.String(ErrorType); v != "" && !contains(s.ErrorTypes, v) {
-			p.add(ReasonBadValue, definitions[ErrorType].Name, offsetOf(at, ErrorType), "must be "+oneOf(s.ErrorTypes)+" on "+string(s.Name))
+			p.add(ReasonBadValue, definitions[ErrorType].Name, offsetOf(at, ErrorType),
+				"must be "+oneOf(s.ErrorTypes)+" on "+string(s.Name))
 		}
 	}
 	switch s.Name {
@@ -203,7 +204,8 @@ func (e *Event) checkSchema(s *Schema, seen *keySet, at *[keyCount]int32, p *pro
 		}
 	case Ping:
 		if v := e.String(FrameOpcode); v != "" && v != "ping" && v != "pong" {
-			p.add(ReasonBadValue, definitions[FrameOpcode].Name, offsetOf(at, FrameOpcode), "must be ping or pong on websocket.ping")
+			p.add(ReasonBadValue, definitions[FrameOpcode].Name, offsetOf(at, FrameOpcode),
+				"must be ping or pong on websocket.ping")
 		}
 	}
 }

@@ -92,8 +92,9 @@ func every(k event.Key) bool {
 func (w *writer) attributes() {
 	keys := event.Keys()
 	w.line("## The attributes")
-	w.line("*Low* means that the number of different values is bounded, so that the attribute may be a metric dimension; " +
-		fmt.Sprintf("such a string has at most %d bytes. Seconds lie between 0 and 1e9, other numbers between 0 and 2^53.", event.MaxLowBytes))
+	w.line(fmt.Sprintf("*Low* means that the number of different values is bounded, so that the attribute may be a "+
+		"metric dimension; such a string has at most %d bytes. Seconds lie between 0 and 1e9, other numbers between 0 "+
+		"and 2^53.", event.MaxLowBytes))
 	w.line(table([]string{"attribute", "type", "level", "low", "example", "meaning", "name from"}, len(keys),
 		func(i int) []string {
 			d := keys[i].Definition()

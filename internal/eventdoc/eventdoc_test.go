@@ -41,7 +41,7 @@ func TestThePageNamesOnlyWhatTheModelHas(t *testing.T) {
 // TestTheExampleToPushIsAccepted decodes every JSON line of the page.
 func TestTheExampleToPushIsAccepted(t *testing.T) {
 	var decoder event.Decoder
-	lines := regexp.MustCompile("(?m)^\\{.*\\}$").FindAllString(string(Markdown()), -1)
+	lines := regexp.MustCompile(`(?m)^\{.*\}$`).FindAllString(string(Markdown()), -1)
 	require.Len(t, lines, 2)
 	for _, line := range lines {
 		require.NoError(t, decoder.Decode([]byte(line), &event.Event{}), line)

@@ -89,7 +89,8 @@ func counts(s *event.Schema) string {
 
 func (w *writer) counting() {
 	w.line("## How events count")
-	w.line("* An event counts as a success, as a failure, or not at all; an indicator's *coverage* is the share of events that could be judged.\n" +
+	w.line("* An event counts as a success, as a failure, or not at all; an indicator's *coverage* is the share of " +
+		"events that could be judged.\n" +
 		"* `" + string(event.Auth) + "` goes by `" + event.AuthResult.String() + "`, `" + string(event.AuthRefreshed) + "` by the absence of `" + event.ErrorType.String() + "`.\n" +
 		"* `" + string(event.Close) + "` is a failure, an unexpected disconnect, where `" + event.CloseClean.String() + "` is false or `" + event.ErrorType.String() + "` is " +
 		"`" + event.ConnectionReset + "`, `" + event.ConnectionLost + "` or `" + event.UpstreamLost + "`; a success where it was clean; else it is not judged.\n" +
@@ -103,8 +104,8 @@ func (w *writer) counting() {
 func (w *writer) closeCodes() {
 	codes := event.CloseCodes()
 	w.line("## Close codes")
-	w.line("`" + event.CloseCode.String() + "` is set only where the Close frame was seen. A code that is not *sendable* stands for what an endpoint " +
-		"saw instead of one; in a frame it is a protocol error (`" + event.InvalidCloseCode + "`).")
+	w.line("`" + event.CloseCode.String() + "` is set only where the Close frame was seen. A code that is " +
+		"not *sendable* stands for what an endpoint saw instead of one; in a frame it is a protocol error (`" + event.InvalidCloseCode + "`).")
 	w.line(table([]string{"code", "name", "sendable", "defined in", "meaning"}, len(codes), func(i int) []string {
 		sendable := "no"
 		if codes[i].Sendable {
@@ -112,8 +113,8 @@ func (w *writer) closeCodes() {
 		}
 		return []string{strconv.Itoa(codes[i].Code), codes[i].Name, sendable, codes[i].Section, codes[i].Brief}
 	}))
-	w.line("3000 to 3999 are for libraries and frameworks, 4000 to 4999 for applications (RFC 6455 §7.4.2). In metrics a code that is not in this table " +
-		"becomes its class, `" + event.CloseCodeClass(3999) + "` or `" + event.CloseCodeClass(4999) + "`, unless it is on an allow-list.")
+	w.line("3000 to 3999 are for libraries and frameworks, 4000 to 4999 for applications (RFC 6455 §7.4.2). In " +
+		"metrics a code that is not in this table becomes its class, `" + event.CloseCodeClass(3999) + "` or `" + event.CloseCodeClass(4999) + "`, unless it is on an allow-list.")
 }
 
 func (w *writer) equivalents() {

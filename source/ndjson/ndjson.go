@@ -36,6 +36,11 @@ func (p *Parser) Parse(line []byte, emit func(*event.Event)) error {
 	if err := p.decoder.Decode(line, &p.event); err != nil {
 		return err
 	}
+	if p.event.Name == event.SourceProgress {
+		// Only a receiver knows how far it has read. A line that said so could hold back the watermark, and with it
+		// every alert.
+		return &source.Error{Reason: event.ReasonUnknownEvent, Field: "event"}
+	}
 	p.event.Resource = p.resources.merge(p.settings.Resource, p.event.Resource)
 	emit(&p.event)
 	return nil
