@@ -1,0 +1,166 @@
+package websocketlogreceiver
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/eventlog"
+	"github.com/sockeye-project/sockeye/source"
+)
+
+// maxFuture is how far the time of an event may lie after its receipt. A clock that is further ahead would open a
+// bucket that no watermark has reached, so such a time is set to the receipt and counted.
+const maxFuture = time.Minute
+
+// eventsPerLine is room left in a chunk for the events of its last line, which stay together.
+const eventsPerLine = 8
+
+// assembler turns lines into the records of one chunk.
+type assembler struct {
+	r       *logReceiver
+	parser  source.Parser
+	builder *eventlog.Builder
+	receipt time.Time
+	// latest is the greatest time at which the source says it wrote one of the records.
+	latest time.Time
+	emit   func(*event.Event)
+
+	lines, skipped, future int64
+	malformed              map[string]int64
+}
+
+func (r *logReceiver) newAssembler() *assembler {
+	a := &assembler{r: r, parser: r.format.New(r.parserSettings)}
+	a.emit = a.add
+	return a
+}
+
+// begin starts a chunk of lines received at that time.
+func (a *assembler) begin(receipt time.Time) {
+	a.builder, a.receipt, a.latest = eventlog.NewBuilder(), receipt, time.Time{}
+	a.lines, a.skipped, a.future, a.malformed = 0, 0, 0, nil
+}
+
+// line adds a line's events. The error is that of a line that could not be read; it has been counted.
+func (a *assembler) line(text []byte) error {
+	a.lines++
+	err := a.parser.Parse(text, a.emit)
+	if errors.Is(err, source.ErrSkipped) {
+		a.skipped++
+		return nil
+	}
+	if err != nil {
+		a.fault(err)
+	}
+	return err
+}
+
+// tooLong counts a line of which only the bounds are known.
+func (a *assembler) tooLong() error {
+	a.lines++
+	err := &source.Error{Reason: source.TooLong}
+	a.fault(err)
+	return err
+}
+
+func (a *assembler) fault(err error) {
+	if a.malformed == nil {
+		a.malformed = map[string]int64{}
+	}
+	a.malformed[source.ReasonOf(err)]++
+}
+
+func (a *assembler) add(e *event.Event) {
+	limit := a.receipt.Add(maxFuture)
+	future := e.Time.After(limit)
+	if future {
+		e.Time = a.receipt
+	}
+	if e.Observed.After(limit) {
+		e.Observed, future = a.receipt, true
+	}
+	if future {
+		a.future++
+	}
+	if written := e.Observed; !written.IsZero() {
+		if written.After(a.latest) {
+			a.latest = written
+		}
+	} else if e.Time.After(a.latest) {
+		a.latest = e.Time
+	}
+	a.builder.Add(e)
+}
+
+// count reports what was read; once a chunk, since a counter costs more than a line.
+func (a *assembler) count(ctx context.Context) {
+	t := a.r.telemetry
+	t.ReceiverWebsocketlogLines.Add(ctx, a.lines)
+	t.ReceiverWebsocketlogSkippedLines.Add(ctx, a.skipped)
+	t.ReceiverWebsocketlogFutureTimes.Add(ctx, a.future)
+	for reason, n := range a.malformed {
+		t.ReceiverWebsocketlogMalformedLines.Add(ctx, n,
+			metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reason))))
+	}
+}
+
+// bounds are a chunk's place in its file, and its id. They are stored before the chunk is sent.
+type bounds struct {
+	ID    string `json:"id"`
+	Start int64  `json:"start"`
+	End   int64  `json:"end"`
+	Lines int64  `json:"lines"`
+}
+
+// chunk is a span of a file on its way.
+type chunk struct {
+	bounds
+	// raw holds the lines that were parsed, each with a break. The pipeline may change the records it is given, so
+	// another attempt needs new ones; the file itself may have been truncated by then.
+	raw     []byte
+	records int
+	latest  time.Time
+	receipt time.Time
+	// atEnd is when the reader last found that the file had no more: all that had been written by then is in this
+	// chunk or before it.
+	atEnd time.Time
+	// logs is for the first attempt.
+	logs plog.Logs
+	// weight is what the chunk holds of the receiver's budget.
+	weight int64
+}
+
+// again parses the chunk's lines once more.
+func (c *chunk) again(a *assembler) plog.Logs {
+	a.begin(c.receipt)
+	for rest := c.raw; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+		_ = a.line(line) // reported the first time
+	}
+	return a.builder.Logs(c.ID)
+}
+
+// chunkID derives an id from parts that say which records these are: the same for the same records sent again, and
+// another for any other. Each part is preceded by its length.
+func chunkID(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		var n [8]byte
+		for i := range n {
+			n[i] = byte(len(p) >> (8 * i))
+		}
+		h.Write(n[:])
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

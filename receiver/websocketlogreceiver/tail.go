@@ -1,0 +1,485 @@
+package websocketlogreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+)
+
+// tail follows one file: by its inode, whatever its name becomes.
+type tail struct {
+	r   *logReceiver
+	key string
+
+	mu    sync.Mutex
+	state fileState
+	// size is the file's size as the scanner saw it last, partial the bytes of it after the last line break.
+	size, partial int64
+	// peak is the greatest size it was seen to have.
+	peak int64
+	// through is the time up to which everything written into the file has been acknowledged.
+	through time.Time
+	// rotated is set when the file has lost its name, gone when it has none left that is followed.
+	rotated, gone bool
+	running       bool
+	// drained is set when a file that is gone has been read to its end, so that it can be forgotten.
+	drained bool
+
+	// The rest belongs to run.
+	f     *os.File
+	lines lineReader
+	asm   *assembler
+	// grew is when the file was last seen to grow.
+	grew time.Time
+}
+
+// budgetStep is the grain in which a chunk takes from the receiver's memory budget.
+const budgetStep = 256 << 10
+
+var (
+	errTruncated = errors.New("truncated")
+	errDrained   = errors.New("drained")
+	errParked    = errors.New("parked")
+)
+
+// run reads the file until ctx ends, the file is gone and drained, or it is idle while others wait for its place.
+func (t *tail) run(ctx context.Context) {
+	defer t.r.wake()
+	defer t.stopped()
+	if err := t.open(ctx); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, errParked) {
+			t.r.logger.Warn("file cannot be read; it is tried again", t.field(), zap.Error(err))
+			wait(ctx, t.r.cfg.PollInterval)
+		}
+		return
+	}
+	defer func() { _ = t.f.Close() }()
+	if err := t.replay(ctx); errors.Is(err, errTruncated) {
+		err = t.restart(ctx)
+		if err != nil {
+			return
+		}
+	} else if err != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		c, end := t.next(ctx)
+		if c != nil {
+			if err := t.ship(ctx, c); err != nil {
+				return
+			}
+		}
+		switch {
+		case end == nil:
+		case errors.Is(end, errTruncated):
+			if err := t.restart(ctx); err != nil {
+				return
+			}
+		case errors.Is(end, errDrained):
+			t.mu.Lock()
+			t.drained = true
+			t.mu.Unlock()
+			return
+		case errors.Is(end, errParked), ctx.Err() != nil:
+			return
+		default:
+			t.r.logger.Warn("file cannot be read; it is tried again", t.field(), zap.Error(end))
+			if !wait(ctx, t.r.cfg.PollInterval) {
+				return
+			}
+		}
+	}
+}
+
+func (t *tail) stopped() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running = false
+}
+
+func (t *tail) field() zap.Field {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return zap.String("log.file.path", t.state.Path)
+}
+
+// open opens the file and makes sure that it is the one whose state is known.
+func (t *tail) open(ctx context.Context) error {
+	t.mu.Lock()
+	s := t.state
+	t.mu.Unlock()
+	f, err := os.Open(s.Path)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		var id fileID
+		if id, err = idOf(info); err == nil && id != s.ID {
+			// Renamed between being seen and being opened; the scanner finds the new name.
+			err = errParked
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	t.f = f
+	t.asm = t.r.newAssembler()
+	t.grew = t.r.now()
+	t.lines = newLineReader(f, s.Offset, t.r.cfg.MaxLineBytes)
+	same, err := t.same()
+	if err == nil && !same {
+		err = t.restart(ctx)
+	}
+	if err != nil {
+		_ = f.Close()
+	}
+	return err
+}
+
+// same reports whether the file still begins as it did and still has what was read of it.
+func (t *tail) same() (bool, error) {
+	info, err := t.f.Stat()
+	if err != nil {
+		return false, err
+	}
+	t.mu.Lock()
+	s := t.state
+	t.mu.Unlock()
+	read := s.Offset
+	for _, b := range s.Pending {
+		read = max(read, b.End)
+	}
+	if info.Size() < max(read, t.lines.pos+int64(t.lines.w-t.lines.r)) {
+		return false, nil
+	}
+	if s.Head.Len == 0 {
+		return true, nil
+	}
+	head, err := fingerprintOf(t.f, s.Head.Len)
+	return head == s.Head, err
+}
+
+// restart begins a truncated file anew. What had not been read of its old contents may live on in a copy, which the
+// scanner recognises.
+func (t *tail) restart(ctx context.Context) error {
+	t.mu.Lock()
+	// The orphan comes first: a scan in between must find its copy claimed by somebody.
+	t.r.scanner.orphan(t.state, t.peak)
+	t.state.Head = fingerprint{}
+	t.state.Generation++
+	t.state.Offset, t.state.Lines, t.state.Pending = 0, 0, nil
+	t.partial = 0
+	t.size, t.peak = 0, 0
+	s := t.state
+	t.mu.Unlock()
+	t.r.logger.Info("file was truncated; it is read from its beginning", t.field())
+	t.lines = newLineReader(t.f, 0, t.r.cfg.MaxLineBytes)
+	t.grew = t.r.now()
+	return t.persist(ctx, s)
+}
+
+// replay sends the chunks again that were on their way when the receiver stopped, with the bounds and ids they had.
+func (t *tail) replay(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		if len(t.state.Pending) == 0 {
+			t.mu.Unlock()
+			return nil
+		}
+		b, first := t.state.Pending[0], t.state.Lines
+		t.mu.Unlock()
+		c, err := t.read(ctx, b, first)
+		if err != nil {
+			return err
+		}
+		if err := t.finish(ctx, c); err != nil {
+			return err
+		}
+	}
+}
+
+// read reads the chunk with these bounds.
+func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, error) {
+	t.lines = newLineReader(t.f, b.Start, t.r.cfg.MaxLineBytes)
+	c := &chunk{bounds: b}
+	c.Lines = 0
+	for t.lines.pos < b.End {
+		line, ok, err := t.lines.next(b.End)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			// The chunk ended with a line that had no break.
+			if line, ok = t.lines.take(b.End); !ok {
+				return nil, errTruncated
+			}
+		}
+		if err := t.add(ctx, c, line, firstLine); err != nil {
+			return nil, err
+		}
+	}
+	t.close(ctx, c)
+	return c, nil
+}
+
+// next reads the next chunk. The error says why there can be no more; there may be a chunk with it.
+func (t *tail) next(ctx context.Context) (*chunk, error) {
+	t.mu.Lock()
+	first := t.state.Lines
+	c := &chunk{bounds: bounds{Start: t.state.Offset}}
+	t.mu.Unlock()
+	c.End = c.Start
+	// done closes the chunk, if there is one.
+	done := func(end error) (*chunk, error) {
+		if c.Lines == 0 {
+			t.r.budget.Release(c.weight)
+			return nil, end
+		}
+		t.close(ctx, c)
+		return c, end
+	}
+	// Time has passed, so what comes next may belong to other contents.
+	paused := true
+	for {
+		if paused {
+			if same, err := t.same(); err != nil {
+				return done(err)
+			} else if !same {
+				return done(errTruncated)
+			}
+			paused = false
+		}
+		line, ok, err := t.lines.next(math.MaxInt64)
+		if err != nil {
+			return done(err)
+		}
+		if ok {
+			if err := t.add(ctx, c, line, first); err != nil {
+				return done(err)
+			}
+			if t.full(c) {
+				return done(nil)
+			}
+			continue
+		}
+		end, pause := t.atEnd(c)
+		if end != nil {
+			if errors.Is(end, errDrained) {
+				if line, ok := t.lines.take(math.MaxInt64); ok {
+					if err := t.add(ctx, c, line, first); err != nil {
+						return done(err)
+					}
+				}
+				t.mu.Lock()
+				gone := t.gone
+				t.mu.Unlock()
+				if !gone {
+					// Rotated, and its new name is followed too: it may grow again.
+					end = nil
+				}
+			}
+			return done(end)
+		}
+		if pause <= 0 {
+			return done(nil)
+		}
+		if !wait(ctx, pause) {
+			// What has been read of the chunk is read again after a restart.
+			t.r.budget.Release(c.weight)
+			return nil, ctx.Err()
+		}
+		paused = true
+	}
+}
+
+// full reports whether the chunk may take no further line.
+func (t *tail) full(c *chunk) bool {
+	limits := &t.r.cfg.Chunk
+	if t.asm.builder.Records() > limits.MaxRecords-eventsPerLine || c.End-c.Start >= int64(limits.MaxBytes) {
+		return true
+	}
+	if c.weight >= int64(len(c.raw)+budgetStep/2) {
+		return false
+	}
+	// Other files hold the rest of the budget: what there is goes now.
+	if !t.r.budget.TryAcquire(budgetStep) {
+		return true
+	}
+	c.weight += budgetStep
+	return false
+}
+
+// atEnd decides at the end of the file: how long to wait for more, or that the chunk is to be closed (neither), or
+// that there is no more.
+func (t *tail) atEnd(c *chunk) (end error, pause time.Duration) {
+	info, err := t.f.Stat()
+	if err != nil {
+		return err, 0
+	}
+	now := t.r.now()
+	read := t.lines.pos + int64(t.lines.w-t.lines.r)
+	t.mu.Lock()
+	partial := t.lines.partial()
+	if partial != t.partial {
+		t.grew = now
+	}
+	t.partial = partial
+	rotated, gone := t.rotated, t.gone
+	t.mu.Unlock()
+	if info.Size() < read {
+		return errTruncated, 0
+	}
+	if info.Size() > read {
+		// There is more by now.
+		return nil, time.Nanosecond
+	}
+	c.atEnd = now
+	silent := now.Sub(t.grew)
+	if silent >= t.r.cfg.DrainAfter {
+		switch {
+		case gone, rotated && partial > 0:
+			return errDrained, 0
+		case c.Lines == 0 && partial == 0 && t.r.crowded.Load():
+			return errParked, 0
+		}
+	}
+	pause = t.r.cfg.PollInterval
+	if c.Lines > 0 {
+		pause = min(pause, c.receipt.Add(t.r.cfg.Chunk.MaxAge).Sub(now))
+	}
+	return nil, pause
+}
+
+// add adds a line to the chunk.
+func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64) error {
+	t.grew = t.r.now()
+	if c.weight == 0 {
+		if err := t.r.budget.Acquire(ctx, budgetStep); err != nil {
+			return err
+		}
+		c.weight = budgetStep
+	}
+	if c.Lines == 0 {
+		c.receipt = t.r.now()
+		t.asm.begin(c.receipt)
+	}
+	c.Lines++
+	c.End = line.end
+	var err error
+	if line.tooLong {
+		err = t.asm.tooLong()
+	} else {
+		c.raw = append(append(c.raw, line.text...), '\n')
+		err = t.asm.line(line.text)
+	}
+	if err != nil {
+		number := int64(-1)
+		if firstLine >= 0 {
+			number = firstLine + c.Lines
+		}
+		t.mu.Lock()
+		path := t.state.Path
+		t.mu.Unlock()
+		t.r.reporter.line(path, number, line.start, err)
+	}
+	return nil
+}
+
+// close completes a chunk that has all its lines.
+func (t *tail) close(ctx context.Context, c *chunk) {
+	t.asm.count(ctx)
+	c.records, c.latest = t.asm.builder.Records(), t.asm.latest
+	if c.ID == "" {
+		t.mu.Lock()
+		s := &t.state
+		if s.Head.Len < headBytes {
+			// The part that is hashed grows until it is whole; what was hashed before stays part of it.
+			if head, err := fingerprintOf(t.f, max(s.Head.Len, int(min(c.End, headBytes)))); err == nil {
+				s.Head = head
+			}
+		}
+		c.ID = chunkID([]byte(t.r.settings.ID.String()), []byte(s.Head.Sum), []byte(strconv.Itoa(s.Generation)),
+			[]byte(fmt.Sprintf("%d-%d", c.Start, c.End)))
+		t.mu.Unlock()
+	}
+	c.logs = t.asm.builder.Logs(c.ID)
+}
+
+// ship stores the chunk's bounds, sends it and moves the offset. There is one chunk in flight; Pending is a list so
+// that there may be more, acknowledged in order.
+func (t *tail) ship(ctx context.Context, c *chunk) error {
+	t.mu.Lock()
+	if c.records > 0 {
+		t.state.Pending = append(t.state.Pending, c.bounds)
+	}
+	s := t.state
+	t.mu.Unlock()
+	if c.records > 0 {
+		if err := t.persist(ctx, s); err != nil {
+			t.r.budget.Release(c.weight)
+			return err
+		}
+	}
+	return t.finish(ctx, c)
+}
+
+// finish delivers a chunk whose bounds are stored, and moves the offset behind it.
+func (t *tail) finish(ctx context.Context, c *chunk) error {
+	defer t.r.budget.Release(c.weight)
+	if c.records > 0 {
+		again := func() plog.Logs { return c.again(t.asm) }
+		if err := t.r.deliver(ctx, c.logs, c.records, again); err != nil {
+			return err
+		}
+	}
+	t.mu.Lock()
+	s := &t.state
+	s.Offset = c.End
+	if s.Lines >= 0 {
+		s.Lines += c.Lines
+	}
+	if len(s.Pending) > 0 && s.Pending[0].ID == c.ID {
+		s.Pending = append([]bounds(nil), s.Pending[1:]...)
+	}
+	for _, through := range []time.Time{c.latest, c.atEnd} {
+		if through.After(t.through) {
+			t.through = through
+		}
+	}
+	copied := *s
+	t.mu.Unlock()
+	return t.persist(ctx, copied)
+}
+
+// persist stores s, and tries until it can: what is not stored must not be sent.
+func (t *tail) persist(ctx context.Context, s fileState) error {
+	for failed := false; ; {
+		err := t.r.checkpoint.save(ctx, t.key, s)
+		if err == nil {
+			if failed {
+				t.r.logger.Info("offsets can be stored again", t.field())
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !failed {
+			t.r.logger.Error("offset cannot be stored; the file waits until it can", t.field(), zap.Error(err))
+			failed = true
+		}
+		if !wait(ctx, time.Second) {
+			return ctx.Err()
+		}
+	}
+}
