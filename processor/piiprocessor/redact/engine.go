@@ -180,6 +180,27 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		s.count(Oversize, Drop)
 		return "", Dropped
 	}
+	out, verdict = s.apply(t, v)
+	// A mask can be the neighbour that lets a detector see what it did not see before, so what was changed is looked
+	// at until nothing changes. That makes redacting again a no-op.
+	for range maxRounds {
+		if verdict != Changed {
+			return out, verdict
+		}
+		next, again := s.apply(t, out)
+		if again == Kept {
+			return out, Changed
+		}
+		out, verdict = next, again
+	}
+	s.count(UnknownValue, Drop)
+	return "", Dropped
+}
+
+// maxRounds bounds how often a value is treated. Texts made to need more are dropped.
+const maxRounds = 5
+
+func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 	switch t.kind {
 	case kindKeep:
 		return v, Kept

@@ -10,6 +10,9 @@ const maxValueScan = 1 << 20
 // JSON, JSON inside JSON strings (quotes with backslashes), logfmt, forms, YAML and prose alike, so that no parser
 // has to accept the text first.
 func (s *Scanner) keyed(t string, i int) {
+	if i < s.keyedEnd {
+		return
+	}
 	end := i
 	for end > 0 && i-end < 2 && t[end-1] == ' ' {
 		end--
@@ -62,7 +65,9 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 		}
 		// Below a secret's key everything is secret. A person's or a place's members are judged by their own keys.
 		if r == Secret && (quotedKey || t[i] == '=') || m == meansLocation && c == '[' {
-			s.add(j, balanced(t, j), r)
+			end := balanced(t, j)
+			s.keyedEnd = end
+			s.add(j, end, r)
 		}
 	default:
 		end := j
@@ -87,6 +92,7 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 }
 
 func (s *Scanner) addValue(t string, start, end int, r Rule) {
+	s.keyedEnd = max(s.keyedEnd, end)
 	switch v := t[start:end]; {
 	case v == "", v == "null", v == "true", v == "false", v == "nil", v == "none", v == "None", v == "undefined":
 	case isMask(v):
@@ -182,18 +188,22 @@ func upTo(v string, c byte) string {
 
 // embeddedQuery treats the "?" at t[i] as the start of a URL's query, where a parameter follows.
 func (s *Scanner) embeddedQuery(t string, i int) {
-	end := i + 1
+	if i < s.queryEnd {
+		return
+	}
+	name := i + 1
+	for name < len(t) && name-i <= maxKeyBytes && class[t[name]]&(cKeyChar|cBase64) != 0 {
+		name++
+	}
+	if name == len(t) || name == i+1 || t[name] != '=' {
+		return
+	}
+	end := name
 	for end < len(t) && end-i < maxValueScan && t[end] > ' ' && t[end] != '"' && t[end] != '<' && t[end] != '>' &&
 		t[end] != '\'' && t[end] != '`' && t[end] != '#' && t[end] != '\\' {
 		end++
 	}
-	name := i + 1
-	for name < end && class[t[name]]&(cKeyChar|cBase64) != 0 {
-		name++
-	}
-	if name == end || name == i+1 || t[name] != '=' {
-		return
-	}
+	s.queryEnd = end
 	for at := i + 1; at < end; {
 		next := strings.IndexByte(t[at:end], '&')
 		stop := end

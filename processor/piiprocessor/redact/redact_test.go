@@ -301,3 +301,22 @@ func TestMeaningOfKeys(t *testing.T) {
 		require.Equal(t, want, meaningOf(key), key)
 	}
 }
+
+// TestNoTextIsQuadratic holds the time for texts that make detectors look far ahead again and again. The bound is
+// loose: a quadratic pass over such a text takes seconds.
+func TestNoTextIsQuadratic(t *testing.T) {
+	t.Parallel()
+	for _, piece := range []string{
+		"?a=b", "eyJ", "sk_", `"pin":{`, "pin=", "cookie:", `"pin":"`, "@", "a@", ":", "1.", "%40", "://", "-----BEGIN ",
+		"+1", "4111-", `\"pin\":\"`, "a@b.cc ", "Bearer ", "::1", "ａ",
+	} {
+		in := strings.Repeat(piece, 60<<10/len(piece))
+		s := scanner(t)
+		start := time.Now()
+		for _, k := range []kind{kindText, kindURL, kindQuery, kindPath, kindSubprotocol} {
+			_, _ = s.String(Treatment{kind: k}, in)
+		}
+		require.Less(t, time.Since(start), 3*time.Second, "%q", piece)
+		t.Logf("%-14q %v", piece, time.Since(start))
+	}
+}

@@ -1,7 +1,9 @@
 package redact
 
 import (
+	"cmp"
 	"hash"
+	"slices"
 	"strings"
 )
 
@@ -36,6 +38,9 @@ type Scanner struct {
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
+	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What
+	// stands inside does not go to the end again, so that no text takes time quadratic in its length.
+	keyedEnd, queryEnd, runEnd int
 	// Counts holds how often each rule took each action since the Scanner was taken.
 	Counts [RuleCount][ActionCount]uint32
 }
@@ -97,6 +102,7 @@ func (s *Scanner) add(start, end int, r Rule) {
 
 // pass goes once over t and adds what it finds. It reports whether t may hide more behind an encoding.
 func (s *Scanner) pass(t string, f flavour) (encoded bool) {
+	s.keyedEnd, s.queryEnd, s.runEnd = 0, 0, 0
 	for i := 0; i < len(t); {
 		switch trigger[t[i]] {
 		case tNone:
@@ -150,6 +156,9 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 // it away. Shorter ones are words and numbers that mean other things elsewhere.
 const minRepeated = 8
 
+// maxRepeated is how many finds are looked for again; a text with more is a list, not a message.
+const maxRepeated = 64
+
 // rewrite returns v with its finds replaced.
 func (s *Scanner) rewrite(v string) string {
 	s.repeat(v)
@@ -191,6 +200,9 @@ func (s *Scanner) rewrite(v string) string {
 // repeat adds the other places where a find's value stands in v.
 func (s *Scanner) repeat(v string) {
 	n := len(s.finds)
+	if n > maxRepeated {
+		return
+	}
 	for i := range n {
 		f := s.finds[i]
 		if f.rule == IP && s.e.actions[IP] == Truncate || f.end-f.start < minRepeated || f.end-f.start > len(v)/2 {
@@ -217,11 +229,7 @@ func (s *Scanner) repeat(v string) {
 // merge sorts the finds and unites those that overlap under the rule of higher precedence.
 func (s *Scanner) merge() {
 	finds := s.finds
-	for i := 1; i < len(finds); i++ {
-		for j := i; j > 0 && before(finds[j], finds[j-1]); j-- {
-			finds[j], finds[j-1] = finds[j-1], finds[j]
-		}
-	}
+	slices.SortFunc(finds, func(a, b find) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
 	kept := finds[:1]
 	for _, f := range finds[1:] {
 		last := &kept[len(kept)-1]
@@ -235,10 +243,6 @@ func (s *Scanner) merge() {
 		last.end = max(last.end, f.end)
 	}
 	s.finds = kept
-}
-
-func before(a, b find) bool {
-	return a.start < b.start || a.start == b.start && a.end > b.end
 }
 
 // jsonNumber reports whether v[start:end] is a bare value in JSON, where a mask needs quotes to stay JSON.

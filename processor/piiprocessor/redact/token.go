@@ -25,6 +25,14 @@ func (s *Scanner) letter(t string, i int) int {
 // jwt looks for a compact JWS or JWE (RFC 7515 §3.1) at t[i], where "eyJ" (the base64 of `{"`) stands.
 func (s *Scanner) jwt(t string, i int) int {
 	start := i
+	if i < s.runEnd {
+		// An earlier "eyJ" of the same run saw no token; this one may still be the start of a JSON object.
+		if head := t[i:min(s.runEnd, i+64)]; len(head) >= 16 && isJSON(head) {
+			s.add(start, s.runEnd, JWT)
+			return s.runEnd
+		}
+		return i + 1
+	}
 	end, dots := i, 0
 	for end < len(t) && (class[t[end]]&cBase64 != 0 || t[end] == '.' || t[end] == '=') {
 		if t[end] == '.' {
@@ -43,6 +51,7 @@ func (s *Scanner) jwt(t string, i int) int {
 		s.add(start, end, JWT)
 		return end
 	}
+	s.runEnd = end
 	return i + 1
 }
 
@@ -137,7 +146,10 @@ var vendorPrefixes = map[string]int{
 	"cio-": 30, "PMAK-": 40, "NRAK-": 27,
 }
 
-const maxVendorPrefix = 9
+const (
+	maxVendorPrefix = 9
+	maxVendorToken  = 1024
+)
 
 func (s *Scanner) underscore(t string, i int) { s.vendor(t, i) }
 func (s *Scanner) dot(t string, i int) {
@@ -166,7 +178,7 @@ func (s *Scanner) vendor(t string, i int) {
 		return
 	}
 	end := i + 1
-	for end < len(t) && (class[t[end]]&cBase64 != 0 || t[end] == '.' && t[i] == '.') {
+	for end < len(t) && end-i < maxVendorToken && (class[t[end]]&cBase64 != 0 || t[end] == '.' && t[i] == '.') {
 		end++
 	}
 	for t[end-1] == '.' {
