@@ -221,8 +221,8 @@ type analysis struct {
 // Classes of chdb_query_class.
 const (
 	classReadOnly = 0
+	classGlobal   = 2
 	classControl  = 3
-	classUnknown  = 4
 )
 
 func (l *chdb) analyse(conn uintptr, query string) (analysis, bool) {

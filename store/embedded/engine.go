@@ -30,6 +30,9 @@ type engine struct {
 	// known are the names of all settings: the engine ignores a name it does not know, a server answers 115.
 	known map[string]struct{}
 	tags  atomic.Uint64
+	guard *guard
+	// judged remembers what the guard said about a statement: programs repeat theirs.
+	judged *memory
 
 	// keeper stays open for the process's life: the engine stops with its last connection. It also serves our own
 	// statements, one at a time.
@@ -90,16 +93,88 @@ func openEngine(s Settings) (*engine, error) {
 		e.close()
 		return nil, err
 	}
-	names, err := e.own("SELECT name FROM system.settings")
-	if err != nil {
+	if err := e.learn(); err != nil {
 		e.close()
-		return nil, fmt.Errorf("read the engine's settings: %w", err)
-	}
-	e.known = make(map[string]struct{}, len(names))
-	for _, row := range names {
-		e.known[row[0]] = struct{}{}
+		return nil, fmt.Errorf("ask the engine what it knows: %w", err)
 	}
 	return e, nil
+}
+
+// learn asks the engine for the names of its settings, table functions and engines.
+func (e *engine) learn() error {
+	var lists [3][]string
+	for i, query := range []string{
+		"SELECT name FROM system.settings",
+		"SELECT name FROM system.table_functions",
+		"SELECT name FROM system.table_engines UNION ALL SELECT name FROM system.database_engines",
+	} {
+		rows, err := e.own(query)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			lists[i] = append(lists[i], row[0])
+		}
+	}
+	e.known = make(map[string]struct{}, len(lists[0]))
+	for _, name := range lists[0] {
+		e.known[name] = struct{}{}
+	}
+	e.guard, e.judged = newGuard(lists[1], lists[2]), newMemory(judgements)
+	return nil
+}
+
+// judge returns an exception if the statement must not run for a client. It is what the engine will run, letter by
+// letter; suffix completes one that the engine would not parse alone.
+func (e *engine) judge(c *connection, text, suffix string, params []Parameter) (analysis, error) {
+	if a, err, ok := e.judged.get(text + suffix); ok {
+		return a, err
+	}
+	a, ok := e.lib.analyse(c.handle, text+suffix)
+	if !ok {
+		return a, newException(codeUnknown, "UNKNOWN_EXCEPTION", "The engine cannot analyse the statement")
+	}
+	const explain = "EXPLAIN AST "
+	rows, err := e.rows(c, explain+text+suffix, params)
+	var syntax *exception
+	if errors.As(err, &syntax) {
+		syntax.text = shiftPosition(syntax.text, len(explain))
+		return a, err
+	}
+	if err != nil {
+		return a, err
+	}
+	var tree strings.Builder
+	for _, row := range rows {
+		tree.WriteString(row[0])
+		tree.WriteByte('\n')
+	}
+	if a.statements > 1 {
+		err = newException(codeSyntax, "SYNTAX_ERROR", "Multi-statements are not allowed")
+	} else if what := e.refuse(text, tree.String(), a); what != "" {
+		err = newException(codeAccessDenied, "ACCESS_DENIED",
+			"The embedded engine does not run %s for clients", what)
+	}
+	e.judged.put(text+suffix, a, err)
+	return a, err
+}
+
+func (e *engine) refuse(text, tree string, a analysis) string {
+	if what := e.guard.refuse(text, tree); what != "" {
+		return what
+	}
+	l := &lexer{text: text}
+	first, second := l.next(), l.next()
+	switch {
+	case a.class == classControl && (strings.HasPrefix(tree, "SelectWithUnionQuery") || first.is("INSERT")):
+		return "INTO OUTFILE"
+	case a.class == classGlobal && !strings.HasPrefix(tree, "CreateSQLFunctionQuery") &&
+		!strings.HasPrefix(tree, "DropFunctionQuery"):
+		return "statements about users, named collections and the like"
+	case first.is("SYSTEM") && (second.is("SHUTDOWN") || second.is("KILL")):
+		return "SYSTEM " + strings.ToUpper(second.text)
+	}
+	return ""
 }
 
 // hideFiles replaces the engine's own `default` database, an overlay that shows every file of the machine as a table

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,12 @@ func (s *server) serve(ctx context.Context, method string, q *request, out *resp
 	if names := s.engine.unknown(q.settings); len(names) > 0 {
 		return newException(codeUnknownSetting, "UNKNOWN_SETTING", "Unknown setting '%s'", strings.Join(names, "', '"))
 	}
+	for _, set := range q.settings {
+		if slices.Contains(refusedSettings, set.name) {
+			return newException(codeAccessDenied, "ACCESS_DENIED",
+				"The embedded engine does not take the setting %s from clients", set.name)
+		}
+	}
 	turns := s.reads
 	if q.kind == kindInsert {
 		turns = s.writes
@@ -90,16 +97,21 @@ func (s *server) serve(ctx context.Context, method string, q *request, out *resp
 		c.spoiled = true
 	}
 	if q.kind == kindInsert {
+		// The rows are no part of the statement; VALUES stands for them.
+		if _, err := s.engine.judge(c, q.text, " VALUES", q.params); err != nil {
+			return err
+		}
 		return s.insert(ctx, c, q, out)
 	}
-	a, ok := s.engine.lib.analyse(c.handle, q.text)
-	switch {
-	case ok && a.statements > 1:
-		return newException(codeSyntax, "SYNTAX_ERROR", "Multi-statements are not allowed")
-	case ok && a.class == classControl:
+	// What is judged is exactly what is run: the format is given beside the text.
+	a, err := s.engine.judge(c, q.plain, "", q.params)
+	if err != nil {
+		return err
+	}
+	if a.class == classControl {
 		c.spoiled = true
 	}
-	if method != http.MethodPost && (!ok || a.class != classReadOnly && a.class != classUnknown) {
+	if method != http.MethodPost && a.class != classReadOnly {
 		return errReadOnlyMethod()
 	}
 	finished := s.engine.killOnDone(ctx, c)
@@ -107,12 +119,12 @@ func (s *server) serve(ctx context.Context, method string, q *request, out *resp
 	if q.kind == kindSelect && !q.whole && streams(q.format) {
 		return s.stream(ctx, c, q, out)
 	}
-	data, sum, err := s.engine.result(c, q.text, q.format, q.params)
+	data, sum, err := s.engine.result(c, q.plain, q.format, q.params)
 	if err != nil {
 		return err
 	}
 	out.summary(sum)
-	if len(data) == 0 && q.format == "Native" && ok && a.class == classReadOnly {
+	if len(data) == 0 && q.format == "Native" && a.class == classReadOnly {
 		return s.emptyNative(c, q, out)
 	}
 	return s.write(q, out, data)
@@ -165,7 +177,7 @@ func streams(format string) bool {
 
 func (s *server) stream(ctx context.Context, c *connection, q *request, out *response) error {
 	some := false
-	err := s.engine.stream(ctx, c, q.text, q.format, q.params, func(data []byte) error {
+	err := s.engine.stream(ctx, c, q.plain, q.format, q.params, func(data []byte) error {
 		some = true
 		return s.write(q, out, data)
 	})

@@ -177,7 +177,7 @@ func readStatement(text string, more bool) (statement, error) {
 	for first.kind == tokenOther && (first.text == "(" || first.text == ";") {
 		first = l.next()
 	}
-	s := statement{kind: kindOther, text: text, keyword: strings.ToUpper(first.text)}
+	s := statement{kind: kindOther, text: text, plain: text, keyword: strings.ToUpper(first.text)}
 	switch {
 	case first.kind == tokenEnd:
 		s.kind = kindEmpty
