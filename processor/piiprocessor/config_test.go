@@ -1,0 +1,117 @@
+package piiprocessor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
+)
+
+func load(t *testing.T, file, name string) (*Config, error) {
+	t.Helper()
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", file))
+	require.NoError(t, err)
+	sub, err := conf.Sub(name)
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	if err := sub.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, cfg.Validate()
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	cfg, err := load(t, "config.yaml", "pii")
+	require.NoError(t, err)
+	require.Equal(t, createDefaultConfig(), cfg)
+
+	cfg, err = load(t, "config.yaml", "pii/all")
+	require.NoError(t, err)
+	want := createDefaultConfig().(*Config)
+	want.KeyFile, want.UnknownKeys, want.MaxValueBytes, want.MaxDepth = "/var/lib/sockeye/key", "scan", 4096, 4
+	want.QueryParameters.Allow = []string{"v", "room"}
+	want.Attributes = Attributes{
+		Keep: []string{"user.id"}, Scan: []string{"app.note"}, Mask: []string{"app.owner"},
+		Hash: []string{"user.email"}, Drop: []string{"url.query"},
+	}
+	want.Detectors.Email, want.Detectors.IP, want.Detectors.Phone = "hash", "mask", "off"
+	want.Pseudonyms = Pseudonyms{Epoch: 168 * time.Hour, Tenant: "acme"}
+	require.Equal(t, want, cfg)
+}
+
+func TestBadConfig(t *testing.T) {
+	t.Parallel()
+	cases := map[string][]string{
+		"unknown_keys":     {`unknown_keys: must be drop or scan, got "redact"`},
+		"limits":           {"max_value_bytes: must be between 64 and 16777216, got 10", "max_depth: must be between 1 and 64, got 0"},
+		"query_parameters": {`query_parameters.allow: "token=1" is not the name of a parameter`, `query_parameters.allow: ""`},
+		"attributes": {
+			"attributes.keep: empty key",
+			`attributes.drop: "user.id" is in attributes.keep too; a key can have one treatment`,
+		},
+		"detectors": {
+			`detectors.email: must be mask, hash or off, got "truncate"`, `detectors.card: must be mask or off, got "hash"`,
+		},
+		"epoch": {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
+		"typo":  {"emial"},
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "*.bad.yaml"))
+	require.NoError(t, err)
+	require.Len(t, files, len(cases))
+	for name, want := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, name+".bad.yaml", "pii")
+			for _, text := range want {
+				require.ErrorContains(t, err, text)
+			}
+		})
+	}
+}
+
+func TestReadmeHasEveryKeyAndDefault(t *testing.T) {
+	t.Parallel()
+	testenv.AssertConfigDocumented(t, Config{}, "README.md")
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(createDefaultConfig()))
+	for _, key := range conf.AllKeys() {
+		row := ""
+		for line := range strings.Lines(string(readme)) {
+			if strings.HasPrefix(line, "| `"+strings.ReplaceAll(key, "::", ".")+"` |") {
+				row = line
+			}
+		}
+		require.NotEmpty(t, row, key)
+		shown := strings.Split(row, " | ")[2]
+		switch v := conf.Get(key).(type) {
+		case []any:
+			for _, item := range v {
+				require.Contains(t, shown, fmt.Sprintf("`%v`", item), key)
+			}
+		case nil:
+			require.Equal(t, "none", shown, key)
+		default:
+			text := strings.TrimSuffix(fmt.Sprint(v), "0m0s")
+			if text == "" || text == "[]" {
+				require.Equal(t, "none", shown, key)
+			} else {
+				require.Equal(t, "`"+text+"`", shown, key)
+			}
+		}
+	}
+	for _, d := range redact.Detectors() {
+		require.Contains(t, string(readme), "`detectors."+d.Rule.String()+"`")
+	}
+}
