@@ -8,6 +8,7 @@ type Key uint8
 // Level says whether an event must carry an attribute (OpenTelemetry requirement levels).
 type Level string
 
+// The levels, from must to may.
 const (
 	Required    Level = "required"
 	Conditional Level = "conditionally required"
@@ -18,6 +19,7 @@ const (
 // Origin says where an attribute's name comes from.
 type Origin string
 
+// The origins: OpenTelemetry's semantic conventions by their stability, and Sockeye itself.
 const (
 	Stable           Origin = "semconv, stable"
 	ReleaseCandidate Origin = "semconv, release candidate"
@@ -27,9 +29,13 @@ const (
 
 // Definition is one row of the attribute table.
 type Definition struct {
-	Name   string
-	Kind   Kind
-	Level  Level
+	// Name is the dotted name.
+	Name string
+	// Kind is the only kind that a value may have.
+	Kind Kind
+	// Level is how much an event that may have the attribute needs it.
+	Level Level
+	// Origin is where the name comes from.
 	Origin Origin
 	// Low is true where the number of different values is bounded, so that the attribute may be a metric dimension
 	// or a rollup key.
@@ -41,8 +47,8 @@ type Definition struct {
 	// Min and Max bound an int, both inclusive. A double whose Unit is "s" lies between 0 and [MaxSeconds], any other
 	// is finite. A string with Low has at most [MaxLowBytes], and a required one is not empty.
 	Min, Max int64
-	Example  string
-	Brief    string
+	// Example is a value as text, and Brief the meaning in a sentence.
+	Example, Brief string
 }
 
 // The attributes. Order carries no meaning, but a Key is never stored: names are.

@@ -24,6 +24,7 @@ const (
 // CloseCodeDefinition is one row of the table of close codes: RFC 6455 §7.4.1 and IANA's registry "WebSocket Close
 // Code Number".
 type CloseCodeDefinition struct {
+	// Code is the number in the Close frame.
 	Code int
 	// Name is the registered meaning in snake case.
 	Name string
@@ -32,7 +33,8 @@ type CloseCodeDefinition struct {
 	Sendable bool
 	// Section says where the code is defined.
 	Section string
-	Brief   string
+	// Brief is the meaning in a sentence.
+	Brief string
 }
 
 var closeCodes = []CloseCodeDefinition{

@@ -5,6 +5,7 @@ import "time"
 // Outcome is how an event counts: as a success, a failure, or not at all.
 type Outcome string
 
+// The outcomes.
 const (
 	OutcomeSuccess Outcome = "success"
 	OutcomeFailure Outcome = "failure"
@@ -28,7 +29,9 @@ type Facts struct {
 	// by Time would make short windows see rejections only.
 	CountedAt time.Time
 	Outcome   Outcome
-	Fault     Fault
+	// Fault is FaultNone unless Outcome is a failure.
+	Fault Fault
+	// Direction is network.io.direction, or "".
 	Direction string
 	// Policy is the limit or policy that acted, or "".
 	Policy string

@@ -74,8 +74,11 @@ func Faults() []Fault {
 
 // ErrorDefinition is one row of the table of error types.
 type ErrorDefinition struct {
-	Type  string
+	// Type is the value of error.type.
+	Type string
+	// Fault is who has to act.
 	Fault Fault
+	// Brief is the meaning in a sentence.
 	Brief string
 }
 

@@ -80,11 +80,19 @@ func (e *Event) Set(k Key, v Value) {
 	e.attrs = append(e.attrs, attribute{k, v})
 }
 
-// SetString, SetInt, SetDouble, SetBool and SetStrings are [Event.Set] for each kind.
-func (e *Event) SetString(k Key, v string)     { e.Set(k, String(v)) }
-func (e *Event) SetInt(k Key, v int64)         { e.Set(k, Int(v)) }
-func (e *Event) SetDouble(k Key, v float64)    { e.Set(k, Double(v)) }
-func (e *Event) SetBool(k Key, v bool)         { e.Set(k, Bool(v)) }
+// SetString is [Event.Set] for a string.
+func (e *Event) SetString(k Key, v string) { e.Set(k, String(v)) }
+
+// SetInt is [Event.Set] for an int.
+func (e *Event) SetInt(k Key, v int64) { e.Set(k, Int(v)) }
+
+// SetDouble is [Event.Set] for a double.
+func (e *Event) SetDouble(k Key, v float64) { e.Set(k, Double(v)) }
+
+// SetBool is [Event.Set] for a bool.
+func (e *Event) SetBool(k Key, v bool) { e.Set(k, Bool(v)) }
+
+// SetStrings is [Event.Set] for a list of strings.
 func (e *Event) SetStrings(k Key, v ...string) { e.Set(k, Strings(v)) }
 
 // String returns the string stored under k, or "".
@@ -164,6 +172,7 @@ func (r *Resource) String(name string) string {
 type Kind uint8
 
 // The kinds that the event model uses; they map one to one to OTLP's AnyValue.
+// The kinds. KindAbsent is the zero Value's.
 const (
 	KindAbsent Kind = iota
 	KindString
@@ -173,6 +182,7 @@ const (
 	KindStrings
 )
 
+// String is the kind's name in docs/events.md.
 func (k Kind) String() string {
 	return [...]string{"absent", "string", "int", "double", "bool", "string[]"}[k]
 }
@@ -186,11 +196,19 @@ type Value struct {
 	kind Kind
 }
 
-// String, Int, Double, Bool and Strings make a Value of that kind.
-func String(v string) Value    { return Value{kind: KindString, str: v} }
-func Int(v int64) Value        { return Value{kind: KindInt, num: uint64(v)} }
-func Double(v float64) Value   { return Value{kind: KindDouble, num: math.Float64bits(v)} }
+// String makes a Value of a string.
+func String(v string) Value { return Value{kind: KindString, str: v} }
+
+// Int makes a Value of an int.
+func Int(v int64) Value { return Value{kind: KindInt, num: uint64(v)} }
+
+// Double makes a Value of a double.
+func Double(v float64) Value { return Value{kind: KindDouble, num: math.Float64bits(v)} }
+
+// Strings makes a Value of a list, which must not be changed afterwards.
 func Strings(v []string) Value { return Value{kind: KindStrings, list: &v} }
+
+// Bool makes a Value of a bool.
 func Bool(v bool) (b Value) {
 	b.kind = KindBool
 	if v {

@@ -33,6 +33,7 @@ const (
 // Severity is an OTLP severity number (logs data model, SeverityNumber).
 type Severity uint8
 
+// The severities that events have.
 const (
 	SeverityTrace Severity = 1
 	SeverityDebug Severity = 5
@@ -60,7 +61,9 @@ func (s Severity) String() string {
 
 // Schema is one row of the table of events.
 type Schema struct {
-	Name     Name
+	// Name is the event's name.
+	Name Name
+	// Severity is that of its log record.
 	Severity Severity
 	// SeverityOnFailure replaces Severity where the event's outcome is failure; 0 means no change.
 	SeverityOnFailure Severity
@@ -69,7 +72,8 @@ type Schema struct {
 	Needs, May []Key
 	// ErrorTypes lists what error.type may be on this event; nil where it has none.
 	ErrorTypes []string
-	Brief      string
+	// Brief is the meaning in a sentence.
+	Brief string
 
 	// needs and may are Needs and May with the common attributes, as sets.
 	needs, may keySet

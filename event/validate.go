@@ -45,6 +45,7 @@ type Problem struct {
 	text   string
 }
 
+// String is the problem in one clause, with its place and name.
 func (p *Problem) String() string {
 	var b strings.Builder
 	if p.Offset >= 0 {
