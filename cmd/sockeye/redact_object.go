@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"strconv"
 	"time"
@@ -36,7 +37,7 @@ func readObject(line []byte, lr plog.LogRecord, resource pcommon.Resource) (loos
 	if err := readMembers(d, lr.Attributes(), 0); err != nil {
 		return o, err
 	}
-	if _, err := d.Token(); err == nil {
+	if _, err := d.Token(); err != io.EOF {
 		return o, errNotObject
 	}
 	attrs := lr.Attributes()
