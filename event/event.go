@@ -189,9 +189,8 @@ func (k Kind) String() string {
 
 // Value is an attribute's value. The zero Value is absent.
 type Value struct {
-	str string
-	// list is behind a pointer because lists are rare and Values are copied often.
-	list *[]string
+	str  string
+	list []string
 	num  uint64
 	kind Kind
 }
@@ -206,7 +205,7 @@ func Int(v int64) Value { return Value{kind: KindInt, num: uint64(v)} }
 func Double(v float64) Value { return Value{kind: KindDouble, num: math.Float64bits(v)} }
 
 // Strings makes a Value of a list, which must not be changed afterwards.
-func Strings(v []string) Value { return Value{kind: KindStrings, list: &v} }
+func Strings(v []string) Value { return Value{kind: KindStrings, list: v} }
 
 // Bool makes a Value of a bool.
 func Bool(v bool) (b Value) {
@@ -246,12 +245,7 @@ func (v Value) Double() float64 {
 func (v Value) Bool() bool { return v.kind == KindBool && v.num == 1 }
 
 // Strings returns the list, or nil for another kind. It must not be changed.
-func (v Value) Strings() []string {
-	if v.list == nil {
-		return nil
-	}
-	return *v.list
-}
+func (v Value) Strings() []string { return v.list }
 
 // Text returns the value as a person would write it; for messages and map-typed storage, not for comparison.
 func (v Value) Text() string {
@@ -264,7 +258,7 @@ func (v Value) Text() string {
 		return strconv.FormatBool(v.num == 1)
 	case KindStrings:
 		var b []byte
-		for i, s := range v.Strings() {
+		for i, s := range v.list {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -277,5 +271,5 @@ func (v Value) Text() string {
 
 // Equal reports whether v and w are of one kind and hold the same value.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.Strings(), w.Strings())
+	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.list, w.list)
 }

@@ -128,7 +128,7 @@ func appendValue(dst []byte, v *Value) []byte {
 		return strconv.AppendBool(dst, v.num == 1)
 	case KindStrings:
 		dst = append(dst, '[')
-		for i, s := range v.Strings() {
+		for i, s := range v.list {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
