@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -120,6 +121,22 @@ func (s *sink) called() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls
+}
+
+func (s *sink) progresses() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.progress)
+}
+
+func (s *sink) lastProgress() *event.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.progress) == 0 {
+		return nil
+	}
+	e := s.progress[len(s.progress)-1].Clone()
+	return &e
 }
 
 // eventually waits until the sink has exactly the ids from first to last, in order.
@@ -311,4 +328,27 @@ func ids(first, last int) (list []string) {
 		list = append(list, id(n))
 	}
 	return list
+}
+
+func timeOf(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// steady is a clock that starts at t.
+func steady(t time.Time) func() time.Time {
+	began := time.Now()
+	return func() time.Time { return t.Add(time.Since(began)) }
+}
+
+// metric is the sum of a metric over its attributes.
+func (g *rig) metric(name string) (sum int64) {
+	g.t.Helper()
+	m, err := g.tel.GetMetric(name)
+	if err != nil {
+		return 0
+	}
+	data, ok := m.Data.(metricdata.Sum[int64])
+	require.True(g.t, ok)
+	for _, p := range data.DataPoints {
+		sum += p.Value
+	}
+	return sum
 }

@@ -403,9 +403,12 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 		t.mu.Lock()
 		s := &t.state
 		if s.Head.Len < headBytes {
-			// The part that is hashed grows until it is whole; what was hashed before stays part of it.
-			if head, err := fingerprintOf(t.f, max(s.Head.Len, int(min(c.End, headBytes)))); err == nil {
-				s.Head = head
+			// The part that is hashed grows until it is whole, unless the file has been truncated since.
+			before, err := fingerprintOf(t.f, s.Head.Len)
+			if err == nil && (s.Head.Len == 0 || before == s.Head) {
+				if head, err := fingerprintOf(t.f, max(s.Head.Len, int(min(c.End, headBytes)))); err == nil {
+					s.Head = head
+				}
 			}
 		}
 		c.ID = chunkID([]byte(t.r.settings.ID.String()), []byte(s.Head.Sum), []byte(strconv.Itoa(s.Generation)),
