@@ -206,7 +206,7 @@ const invalidKeys = "has invalid keys: "
 
 // decodeFaults walks the tree of errors that decoding returned, so that each leaf keeps its own path.
 func decodeFaults(err error, key string, known []string) faults {
-	switch err := err.(type) {
+	switch err := err.(type) { //nolint:errorlint // the tree is walked node by node
 	case *mapstructure.DecodeError:
 		return decodeFaults(err.Unwrap(), join(key, err.Name()), known)
 	case interface{ Unwrap() []error }:

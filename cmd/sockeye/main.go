@@ -73,6 +73,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 const (
+	longHelp = `
+Sockeye watches WebSocket services. It reads what you already have (proxy logs, your own events), removes personal
+data, stores the events in ClickHouse, computes SLIs and burn rates there, and pages through Alertmanager.
+
+With --config it runs as an OpenTelemetry Collector. The commands below work without one.`
+	exampleHelp = `
+  sockeye demo                               see all of it on this machine, with an incident; nothing to configure
+  sockeye --config collector.yaml            run the collector
+  sockeye validate --config collector.yaml   check a configuration; every fault is reported, with its key
+  sockeye parse --format nginx access.log    show the events Sockeye reads from a log`
+)
+
+const (
 	groupOurs = "ours"
 	groupConf = "config"
 )
@@ -93,14 +106,8 @@ func newRootCommand() *cobra.Command {
 	root := otelcol.NewCommand(settings)
 	root.Use = "sockeye"
 	root.Short = "Watch WebSocket services: security events, SLOs and burn-rate alerts"
-	root.Long = `Sockeye watches WebSocket services. It reads what you already have (proxy logs, your own events), removes personal
-data, stores the events in ClickHouse, computes SLIs and burn rates there, and pages through Alertmanager.
-
-With --config it runs as an OpenTelemetry Collector. The commands below work without one.`
-	root.Example = `  sockeye demo                               see all of it on this machine, with an incident; nothing to configure
-  sockeye --config collector.yaml            run the collector
-  sockeye validate --config collector.yaml   check a configuration; every fault is reported, with its key
-  sockeye parse --format nginx access.log    show the events Sockeye reads from a log`
+	root.Long = strings.TrimSpace(longHelp)
+	root.Example = strings.Trim(exampleHelp, "\n")
 	root.SilenceErrors = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
