@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,38 @@ type HTTPConfig struct {
 
 	// prevent unkeyed literal initialization
 	_ struct{}
+}
+
+var _ confmap.Unmarshaler = (*HTTPConfig)(nil)
+
+// Unmarshal refuses unknown keys, which the squashed section would let pass.
+func (h *HTTPConfig) Unmarshal(conf *confmap.Conf) error {
+	known := keysOf(reflect.TypeOf(*h))
+	var faults []error
+	for _, key := range slices.Sorted(maps.Keys(conf.ToStringMap())) {
+		if !slices.Contains(known, key) {
+			faults = append(faults, fmt.Errorf("'' has invalid keys: %s", key))
+		}
+	}
+	if len(faults) > 0 {
+		return errors.Join(faults...)
+	}
+	return conf.Unmarshal(h)
+}
+
+// keysOf returns the first-level keys of a section.
+func keysOf(section reflect.Type) (keys []string) {
+	for i := range section.NumField() {
+		field := section.Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("mapstructure"), ",")
+		switch {
+		case options == "squash":
+			keys = append(keys, keysOf(field.Type)...)
+		case name != "":
+			keys = append(keys, name)
+		}
+	}
+	return keys
 }
 
 // Values of start_at.
