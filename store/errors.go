@@ -145,9 +145,8 @@ func classify(err error) Kind {
 	}
 	var network net.Error
 	switch {
-	case errors.Is(err, clickhouse.ErrAcquireConnTimeout):
-		return Overload
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, clickhouse.ErrAcquireConnTimeout),
+		errors.As(err, &network) && network.Timeout():
 		return Timeout
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
