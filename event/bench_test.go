@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // closeLine is a usual line: an nginx connection that ended.
@@ -20,12 +22,13 @@ func BenchmarkDecodeNDJSON(b *testing.B) {
 	var e Event
 	b.ReportAllocs()
 	b.SetBytes(int64(len(line)))
+	report := testenv.CPU(b)
 	for b.Loop() {
 		if err := d.Decode(line, &e); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	report(b.N)
 }
 
 func BenchmarkEncodeNDJSON(b *testing.B) {
@@ -34,10 +37,11 @@ func BenchmarkEncodeNDJSON(b *testing.B) {
 	require.NoError(b, d.Decode(closeLine(b), &e))
 	var dst []byte
 	b.ReportAllocs()
+	report := testenv.CPU(b)
 	for b.Loop() {
 		dst = e.AppendJSON(dst[:0])
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	report(b.N)
 }
 
 func BenchmarkFacts(b *testing.B) {

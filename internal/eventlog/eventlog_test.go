@@ -308,18 +308,19 @@ func benchEvents(b *testing.B, n int) []event.Event {
 func BenchmarkEncodeLogs(b *testing.B) {
 	events := benchEvents(b, 1000)
 	b.ReportAllocs()
+	report := testenv.CPU(b)
 	n := 0
 	for b.Loop() {
 		n += Encode(events, Chunk{ID: "c1"}).LogRecordCount()
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
+	report(n)
 }
 
 func BenchmarkDecodeLogs(b *testing.B) {
 	ld := overTheWire(b, Encode(benchEvents(b, 1000), Chunk{ID: "c1"}))
 	b.ReportAllocs()
 	var e event.Event
+	report := testenv.CPU(b)
 	n := 0
 	for b.Loop() {
 		for _, rl := range ld.ResourceLogs().All() {
@@ -332,8 +333,7 @@ func BenchmarkDecodeLogs(b *testing.B) {
 			}
 		}
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
+	report(n)
 }
 
 func TestNamesOfScopeAttributesAreOurs(t *testing.T) {
