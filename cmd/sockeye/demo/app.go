@@ -239,18 +239,22 @@ func (r *reporter) add(e *event.Event) {
 	r.count++
 }
 
-// run pushes what is pending every 200 ms until ctx ends, then once more.
+// run pushes what is pending every 200 ms until ctx ends, then once more. A push under way is let finish: it has ten
+// seconds of its own.
 func (r *reporter) run(ctx context.Context) {
+	push := func() {
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		r.push(own)
+	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			r.push(ctx)
+			push()
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			r.push(last)
+			push()
 			return
 		}
 	}

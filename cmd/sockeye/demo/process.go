@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,7 +29,7 @@ func startProcess(dir, name, path string, args ...string) (*process, error) {
 	}
 	defer out.Close()
 	p.cmd = exec.Command(path, args...)
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Dir = out, out, dir
+	p.cmd.Stdout, p.cmd.Stderr = out, out
 	dieWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -67,21 +66,22 @@ func (p *process) until(ctx context.Context, limit time.Duration, ready func(con
 		select {
 		case exit := <-p.done:
 			p.done <- exit
-			return fmt.Errorf("%s ended: %w\n%s", p.name, errors.Join(exit, err), p.tail())
+			return fmt.Errorf("%s ended (%w): %s", p.name, exit, p.tail(1))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.name, limit, err, p.tail())
+			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.name, limit, err, p.tail(8))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func (p *process) tail() string {
+// tail is the last n lines that the process wrote.
+func (p *process) tail(n int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return ""
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-8):], "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // freeAddress returns a loopback address that nobody listens on now.
