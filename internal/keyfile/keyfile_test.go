@@ -28,14 +28,14 @@ func TestLoad(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"a key with a newline":           {good + "\n", 0o600, ""},
-		"a key read only":                {good, 0o400, ""},
-		"a key the group may read":       {good, 0o440, ""},
-		"a key the world may read":       {good, 0o644, "mode 0644 lets others use the key; run `chmod 600` on it"},
-		"a key the group may write":      {good, 0o660, "mode 0660"},
-		"an empty file":                  {"", 0o600, "empty"},
-		"a short key":                    {"c2hvcnQ=", 0o600, "holds 5 bytes, must hold 32"},
-		"text that is not base64":        {"correct horse battery", 0o600, "not base64"},
+		"a key with a newline":            {good + "\n", 0o600, ""},
+		"a key read only":                 {good, 0o400, ""},
+		"a key the group may read":        {good, 0o440, ""},
+		"a key the world may read":        {good, 0o644, "mode 0644 lets others use the key; run `chmod 600` on it"},
+		"a key the group may write":       {good, 0o660, "mode 0660"},
+		"an empty file":                   {"", 0o600, "empty"},
+		"a short key":                     {"c2hvcnQ=", 0o600, "holds 5 bytes, must hold 32"},
+		"text that is not base64":         {"correct horse battery", 0o600, "not base64"},
 		"a file that is a log, not a key": {strings.Repeat("A", 10_000), 0o600, "must hold 32"},
 	} {
 		t.Run(name, func(t *testing.T) {
