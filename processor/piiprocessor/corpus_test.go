@@ -192,16 +192,7 @@ func BenchmarkLogs(b *testing.B) {
 				rows[i].record(records.AppendEmpty())
 				size += len(flat(records.At(i)))
 			}
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				b.StopTimer()
-				ld := plog.NewLogs()
-				source.CopyTo(ld)
-				b.StartTimer()
-				r.Logs(ld)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(rows)), "ns/record")
+			benchmark(b, r, source, size)
 		})
 	}
 }

@@ -96,60 +96,50 @@ func (s *Scanner) query(v string) string {
 	if v[0] == '?' {
 		prefix, v = "?", v[1:]
 	}
-	changed := false
-	out := make([]byte, 0, len(v))
+	// out stays nil until something changes.
+	var out []byte
 	for at := 0; at <= len(v); {
 		pair, _, _ := strings.Cut(v[at:], "&")
-		at += len(pair) + 1
-		name, value, hasValue := strings.Cut(pair, "=")
-		kept := s.parameter(name, value, hasValue)
-		changed = changed || kept != pair
-		if len(out) > 0 {
+		kept := s.parameter(pair)
+		if out == nil && kept != pair {
+			out = append(make([]byte, 0, len(v)), v[:at]...)
+		} else if out != nil && at > 0 {
 			out = append(out, '&')
 		}
-		out = append(out, kept...)
+		if out != nil {
+			out = append(out, kept...)
+		}
+		at += len(pair) + 1
 	}
-	if !changed {
+	if out == nil {
 		return prefix + v
 	}
 	return prefix + string(out)
 }
 
-func (s *Scanner) parameter(name, value string, hasValue bool) string {
+// parameter returns what may stay of one "name=value", pair itself where all may.
+func (s *Scanner) parameter(pair string) string {
+	name, value, hasValue := strings.Cut(pair, "=")
 	if name == "" && value == "" || isMask(name) && (!hasValue || value == Redacted) {
-		return name + strings.Repeat("=", boolToInt(hasValue)) + value
+		return pair
 	}
 	if s.allowed(name, value) {
 		if kept := s.redact(value, plain); kept != value {
 			return name + "=" + kept
 		}
-		if hasValue {
-			return name + "=" + value
-		}
-		return name
+		return pair
 	}
-	// A name that nobody allowed is the sender's text too: only what looks like an identifier stays.
-	if !identifier(name) || tokenLike(name) || s.contains(name, plain) {
-		s.count(QueryParameter, Mask)
-		return Redacted
-	}
-	if !hasValue {
-		// "?eyJhbGci…" and "?4711" are values without a name.
+	// A name that nobody allowed is the sender's text too: only what looks like an identifier stays. A value without a
+	// name ("?eyJhbGci…", "?4711") looks like one and is not.
+	if !hasValue || !identifier(name) || tokenLike(name) || s.contains(name, plain) {
 		s.count(QueryParameter, Mask)
 		return Redacted
 	}
 	if value == "" || value == Redacted {
-		return name + "=" + value
+		return pair
 	}
 	s.count(QueryParameter, Mask)
 	return name + "=" + Redacted
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // identifier reports whether v is a short name made of letters, digits and "._-[]", not only of digits.
