@@ -338,6 +338,18 @@ var kindTexts = [...]string{
 // attribute reads the value of k.
 func (d *Decoder) attribute(k Key, offset int) {
 	def := &definitions[k]
+	e := d.event
+	if def.Kind == KindString && d.peek() == '"' { // most are: written in place, since a Value is large
+		text := d.string()
+		e.attrs = append(e.attrs, attribute{key: k})
+		v := &e.attrs[len(e.attrs)-1].value
+		v.kind, v.str = KindString, text
+		if !d.broken && !def.valid(v) {
+			e.attrs = e.attrs[:len(e.attrs)-1]
+			d.problems.add(ReasonBadValue, def.Name, offset, k.rule())
+		}
+		return
+	}
 	v, ok := d.value(def.Kind)
 	switch {
 	case d.broken:
@@ -346,7 +358,7 @@ func (d *Decoder) attribute(k Key, offset int) {
 	case v.kind == KindAbsent || !def.valid(&v):
 		d.problems.add(ReasonBadValue, def.Name, offset, k.rule())
 	default:
-		d.event.attrs = append(d.event.attrs, attribute{k, v})
+		e.attrs = append(e.attrs, attribute{k, v})
 	}
 }
 

@@ -289,36 +289,62 @@ func (d *Decoder) skipList(depth int) {
 }
 
 // parseTime reads a time of RFC 3339, strictly: time.Parse takes a comma for the point, one digit for an hour and
-// more digits than nanoseconds have.
+// more digits than nanoseconds have. It returns UTC.
 func parseTime(s string) (time.Time, bool) {
 	const shape = "2006-01-02T15:04:05"
-	if len(s) < len(shape)+1 {
+	if len(s) <= len(shape) || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
 		return time.Time{}, false
 	}
-	for i := range len(shape) {
-		if isDigit(shape[i]) != isDigit(s[i]) {
-			return time.Time{}, false
-		}
+	century, year, month, day := twoDigits(s), twoDigits(s[2:]), twoDigits(s[5:]), twoDigits(s[8:])
+	hour, minute, second := twoDigits(s[11:]), twoDigits(s[14:]), twoDigits(s[17:])
+	if century|year|month|day|hour|minute|second < 0 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
 	}
 	rest := s[len(shape):]
+	ns := 0
 	if rest[0] == '.' {
 		n := 1
-		for n < len(rest) && isDigit(rest[n]) {
-			n++
+		for ; n < len(rest) && isDigit(rest[n]); n++ {
+			ns = ns*10 + int(rest[n]-'0')
+			if n > 9 {
+				return time.Time{}, false
+			}
 		}
-		if n == 1 || n > 10 {
+		if n == 1 {
 			return time.Time{}, false
+		}
+		for digits := n - 1; digits < 9; digits++ {
+			ns *= 10
 		}
 		rest = rest[n:]
 	}
-	if rest != "Z" {
-		if len(rest) != len("+01:00") || !isDigit(rest[1]) || !isDigit(rest[4]) || s[len(s)-6:] != rest ||
-			rest[1:3] > "23" || rest[4:6] > "59" {
-			return time.Time{}, false
-		}
+	t := time.Date(100*century+year, time.Month(month), day, hour, minute, second, ns, time.UTC)
+	if day == 0 || t.Day() != day {
+		return time.Time{}, false
 	}
-	t, err := time.Parse(time.RFC3339Nano, s)
-	return t.UTC(), err == nil
+	if rest == "Z" {
+		return t, true
+	}
+	if len(rest) != len("+01:00") || rest[0] != '+' && rest[0] != '-' || rest[3] != ':' {
+		return time.Time{}, false
+	}
+	hours, minutes := twoDigits(rest[1:]), twoDigits(rest[4:])
+	if hours|minutes < 0 || hours > 23 || minutes > 59 {
+		return time.Time{}, false
+	}
+	offset := time.Duration(60*hours+minutes) * time.Minute
+	if rest[0] == '+' {
+		offset = -offset
+	}
+	return t.Add(offset), true
+}
+
+// twoDigits reads the number that s begins with, or returns -1.
+func twoDigits(s string) int {
+	if !isDigit(s[0]) || !isDigit(s[1]) {
+		return -1
+	}
+	return int(s[0]-'0')*10 + int(s[1]-'0')
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

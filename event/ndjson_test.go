@@ -294,6 +294,28 @@ func TestTimesAreReadStrictly(t *testing.T) {
 	}
 }
 
+func TestTimesAgreeWithTheStandardLibrary(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		zone := time.FixedZone("", 60*rapid.IntRange(-1439, 1439).Draw(t, "minutes"))
+		at := time.Unix(rapid.Int64Range(-1e10, 1e10).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns"))
+		text := []byte(at.In(zone).Format(rapid.SampledFrom([]string{time.RFC3339, time.RFC3339Nano}).Draw(t, "form")))
+		for range rapid.IntRange(0, 2).Draw(t, "changes") {
+			text[rapid.IntRange(0, len(text)-1).Draw(t, "at")] = rapid.SampledFrom([]byte("0123456789-:.+TZ ")).Draw(t, "byte")
+		}
+		var want time.Time
+		err := want.UnmarshalText(text)
+		if zone := string(text[max(len(text)-5, 0):]); zone >= "24:00" && zone < "25:" || strings.HasSuffix(zone, ":60") {
+			return // package time takes 24 hours and 60 minutes in an offset, RFC 3339 does not
+		}
+		got, ok := parseTime(string(text))
+		require.Equal(t, err == nil, ok, "%s", text)
+		if ok {
+			require.Equal(t, want.UTC(), got)
+		}
+	})
+}
+
 func TestADecoderKeepsFewResources(t *testing.T) {
 	t.Parallel()
 	var d Decoder
