@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -330,4 +331,75 @@ func TestStartWithoutAKeySaysSoAndWithABadOneFails(t *testing.T) {
 	require.ErrorContains(t, err, cfg.KeyFile)
 	require.NotContains(t, err.Error(), "canary")
 	require.NoError(t, p.shutdown(t.Context()))
+}
+
+// TestExamplesOfTheModelPass holds that what the event model documents is what the processor lets through.
+func TestExamplesOfTheModelPass(t *testing.T) {
+	t.Parallel()
+	changed := map[event.Key]any{event.UserID: nil, event.UserEmail: nil}
+	for _, k := range event.Keys() {
+		d := k.Definition()
+		var e event.Event
+		e.Name, e.Time = event.Open, noon
+		switch d.Kind {
+		case event.KindString:
+			v := d.Example
+			switch k {
+			case event.ClientHash, event.UserHash:
+				v = "p1:abcd-20760:aaaaaaaaaaaaaaaaaaaaaaaa"
+			}
+			e.SetString(k, v)
+		case event.KindStrings:
+			e.SetStrings(k, strings.Split(d.Example, ",")...)
+		case event.KindInt:
+			e.SetInt(k, 4111111111111111)
+		case event.KindDouble:
+			e.SetDouble(k, 52.1)
+		case event.KindBool:
+			e.SetBool(k, true)
+		}
+		ld := eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
+		redactor().Logs(ld)
+		got, ok := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().Get(k.String())
+		if want, special := changed[k]; special {
+			require.Nil(t, want)
+			require.False(t, ok, k)
+			continue
+		}
+		require.True(t, ok, k)
+		switch k {
+		case event.SessionID:
+			require.True(t, redact.IsPseudonym(got.Str()))
+		default:
+			original := eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
+			v, _ := original.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().Get(k.String())
+			require.Equal(t, v.AsRaw(), got.AsRaw(), k)
+		}
+	}
+}
+
+func TestARedactorIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	r := redactor(scanUnknown)
+	want := ""
+	var wg sync.WaitGroup
+	results := make([]string, 8)
+	for i := range results {
+		wg.Go(func() {
+			for range 20 {
+				e := openEvent("203.0.113.77", "v=2&token=abcdef")
+				e.AddExtra("note", event.String("ann@example.com"))
+				ld := eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
+				r.Logs(ld)
+				hash, _ := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().Get("client.hash")
+				text, _ := r.Text("from ann@example.com")
+				results[i] = hash.Str() + text
+			}
+		})
+	}
+	wg.Wait()
+	want = results[0]
+	for _, got := range results {
+		require.Equal(t, want, got)
+	}
 }
