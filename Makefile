@@ -25,7 +25,7 @@ help: ## this list
 
 build: components ## bin/sockeye, from the components of builder-config.yaml
 	@cmp -s _build/components.go cmd/sockeye/components.go || { echo 'cmd/sockeye/components.go is not what builder-config.yaml says: run `make generate`' >&2; exit 1; }
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sockeye ./cmd/sockeye
+	$(GO) build -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sockeye ./cmd/sockeye
 
 components:
 	@$(GO) tool builder --config builder-config.yaml --skip-get-modules --skip-compilation >_build.log 2>&1 || { cat _build.log >&2; exit 1; }; rm _build.log
