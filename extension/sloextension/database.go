@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
 )
@@ -54,6 +56,13 @@ func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress
 }
 
 func (c clickHouse) counts(ctx context.Context, q slo.Query) ([]slo.Counts, error) {
+	if q.SQL == "" {
+		return nil, nil
+	}
+	// The text grows with the number of SLOs; the defaults end at some hundreds of them.
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"max_query_size": 256 << 20, "max_ast_elements": 50_000_000, "max_expanded_ast_elements": 50_000_000,
+	}))
 	return query(ctx, c, q.SQL, q.Read)
 }
 

@@ -195,7 +195,7 @@ func (e *engine) restore(records []slo.Record) {
 		for _, a := range r.Alerts {
 			e.book.fire(burnLabels(r.Service, r.SLO, a.Severity), map[string]string{
 				"summary":     fmt.Sprintf("%s of %s burned its error budget before the engine restarted", r.SLO, r.Service),
-				"description": "Not judged anew yet.",
+				"description": "It fired before the engine restarted; the numbers of now follow with the next evaluation.",
 			}, a.Start)
 		}
 	}
