@@ -297,7 +297,8 @@ func parseTime(s string) (time.Time, bool) {
 	}
 	century, year, month, day := twoDigits(s), twoDigits(s[2:]), twoDigits(s[5:]), twoDigits(s[8:])
 	hour, minute, second := twoDigits(s[11:]), twoDigits(s[14:]), twoDigits(s[17:])
-	if century|year|month|day|hour|minute|second < 0 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59 {
+	if century|year|month|day|hour|minute|second < 0 ||
+		month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
 	rest := s[len(shape):]
