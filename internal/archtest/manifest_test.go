@@ -146,10 +146,37 @@ func TestEveryFuzzTargetHasSeeds(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(pkg.Dir, file))
 			require.NoError(t, err)
 			for _, m := range target.FindAllStringSubmatch(string(text), -1) {
-				if !strings.Contains(m[2], "f.Add(") && !strings.Contains(m[2], "eed") {
+				if !strings.Contains(m[2], "f.Add(") && !strings.Contains(strings.ToLower(m[2]), "seed") {
 					t.Errorf("%s: %s adds no seeds", filepath.Join(pkg.ImportPath, file), m[1])
 				}
 			}
 		}
 	}
+}
+
+// TestLinksBetweenPagesHold follows the relative links of every Markdown file.
+func TestLinksBetweenPagesHold(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:\s]+)(#[^)]*)?\)`)
+	pages := 0
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (name == "node_modules" || path != root && strings.HasPrefix(name, ".")) {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		pages++
+		text, err := os.ReadFile(path)
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, missing := os.Stat(filepath.Join(filepath.Dir(path), m[1])); missing != nil {
+				t.Errorf("%s: the link to %s leads nowhere", path, m[1])
+			}
+		}
+		return err
+	})
+	require.NoError(t, err)
+	require.NotZero(t, pages)
 }
