@@ -1,0 +1,79 @@
+package websocketclickhouseexporter
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
+)
+
+func load(t *testing.T, file string) (*Config, error) {
+	t.Helper()
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", file))
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	if err := conf.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, confmap.Validate(cfg)
+}
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	testenv.AssertConfigDocumented(t, &Config{}, "README.md")
+}
+
+func TestDefaultsNeverGiveUpAndNeverQueue(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	require.False(t, cfg.QueueConfig.HasValue())
+	require.True(t, cfg.RetryConfig.Enabled)
+	require.Zero(t, cfg.RetryConfig.MaxElapsedTime)
+	require.True(t, cfg.CreateSchema)
+	cfg.Endpoint = "http://127.0.0.1:8123"
+	require.NoError(t, confmap.Validate(cfg))
+}
+
+func TestConfigIsRead(t *testing.T) {
+	cfg, err := load(t, "config.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "clickhouse://clickhouse:9000/sockeye?secure=true", cfg.Endpoint)
+	require.Equal(t, "writer", cfg.options().Username)
+	require.Equal(t, "secret", cfg.options().Password)
+	require.True(t, cfg.options().KeepDatabase)
+	require.Equal(t, 48*time.Hour, cfg.Retention.Events)
+	require.Equal(t, 840*time.Hour, cfg.Retention.Rollup1m)
+	require.Equal(t, time.Minute, cfg.TimeoutConfig.Timeout)
+	require.True(t, cfg.QueueConfig.HasValue())
+	require.False(t, cfg.QueueConfig.Get().Batch.HasValue())
+	require.True(t, cfg.QueueConfig.Get().BlockOnOverflow)
+}
+
+func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
+	for file, want := range map[string][]string{
+		"endpoint.bad.yaml":    {"endpoint: must be set, such as http://127.0.0.1:8123/sockeye"},
+		"unknown_key.bad.yaml": {"has invalid keys: endpont"},
+		"batch.bad.yaml":       {"sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it"},
+		"several_faults.bad.yaml": {
+			"endpoint: write it like http://127.0.0.1:8123/sockeye or clickhouse://host:9000/sockeye",
+			"database: use letters, digits, _ and -, beginning with a letter or _",
+			`compression: must be none, lz4 or zstd, got "rar"`,
+			"max_connections: must be at least 1, got 0",
+			"retention.rollup_10s: must be 0 or at least 1h, got 1s",
+			"timeout: ",
+		},
+	} {
+		t.Run(strings.TrimSuffix(file, ".bad.yaml"), func(t *testing.T) {
+			_, err := load(t, file)
+			require.Error(t, err)
+			for _, w := range want {
+				require.ErrorContains(t, err, w)
+			}
+			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+}

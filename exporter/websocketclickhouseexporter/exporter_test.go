@@ -1,0 +1,394 @@
+package websocketclickhouseexporter
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
+	"github.com/sockeye-project/sockeye/internal/eventlog"
+	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+)
+
+// rig is an exporter with its telemetry and log.
+type rig struct {
+	exporter.Logs
+	telemetry *componenttest.Telemetry
+	log       *observer.ObservedLogs
+}
+
+func start(t *testing.T, dsn string, change ...func(*Config)) *rig {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	cfg.Endpoint = dsn
+	cfg.RetryConfig.InitialInterval = 20 * time.Millisecond
+	cfg.RetryConfig.MaxInterval = 200 * time.Millisecond
+	for _, c := range change {
+		c(cfg)
+	}
+	r := &rig{telemetry: componenttest.NewTelemetry()}
+	set := exportertest.NewNopSettings(metadata.Type)
+	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
+	core, log := observer.New(zap.InfoLevel)
+	set.Logger, r.log = zap.New(core), log
+	var err error
+	r.Logs, err = NewFactory().CreateLogs(t.Context(), set, cfg)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() {
+		require.NoError(t, r.Shutdown(context.Background()))
+		require.NoError(t, r.telemetry.Shutdown(context.Background()))
+	})
+	return r
+}
+
+// sum returns a counter's value, or that of one reason.
+func (r *rig) sum(t *testing.T, name, reason string) int64 {
+	t.Helper()
+	m, err := r.telemetry.GetMetric("otelcol_exporter_websocketclickhouse_" + name)
+	if err != nil {
+		return 0
+	}
+	var n int64
+	for _, p := range m.Data.(metricdata.Sum[int64]).DataPoints {
+		if v, _ := p.Attributes.Value(attribute.Key("reason")); reason == "" || v.AsString() == reason {
+			n += p.Value
+		}
+	}
+	return n
+}
+
+func open(t *testing.T, dsn string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), dsn, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+func number(t *testing.T, s *store.Store, query string) int {
+	t.Helper()
+	var n uint64
+	require.NoError(t, s.Conn().QueryRow(t.Context(), "SELECT toUInt64(("+query+"))").Scan(&n))
+	return int(n)
+}
+
+func requireStored(t *testing.T, s *store.Store, events int) {
+	t.Helper()
+	require.Equal(t, events, number(t, s, "SELECT count() FROM events"))
+	for _, tier := range []string{"rollup_10s", "rollup_1m", "rollup_15m"} {
+		require.Equal(t, events, number(t, s, "SELECT sum(count) FROM "+tier), tier)
+	}
+}
+
+var now = time.Now().UTC().Truncate(time.Millisecond)
+
+// opens returns n events, half of one resource and half of another.
+func opens(first, n int) []event.Event {
+	a := event.NewResource(event.Named{Name: event.ServiceName, Value: event.String("chat")})
+	b := event.NewResource(event.Named{Name: event.ServiceName, Value: event.String("feed")})
+	list := make([]event.Event, n)
+	for i := range list {
+		e := &list[i]
+		*e = event.Event{Name: event.Open, Time: now.Add(-time.Duration(first+i) * time.Millisecond), Resource: a}
+		if i%2 == 1 {
+			e.Resource = b
+		}
+		e.SetString(event.ConnectionID, strconv.Itoa(first+i))
+		e.SetInt(event.HTTPResponseStatusCode, 101)
+	}
+	return list
+}
+
+func chunk(first, n int) plog.Logs {
+	return eventlog.Encode(opens(first, n), eventlog.Chunk{ID: fmt.Sprintf("file:%d-%d", first, first+n)})
+}
+
+func merged(parts ...plog.Logs) plog.Logs {
+	all := plog.NewLogs()
+	for _, p := range parts {
+		p.ResourceLogs().MoveAndAppendTo(all.ResourceLogs())
+	}
+	return all
+}
+
+func progress(source string, backlog int64) plog.Logs {
+	e := event.Event{Name: event.SourceProgress, Time: now}
+	e.SetString(event.ProgressSource, source)
+	e.SetInt(event.ProgressReadThrough, now.Add(-time.Second).UnixNano())
+	e.SetInt(event.ProgressBacklog, backlog)
+	return eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
+}
+
+// TestAgainstTheEngine groups the tests that share an engine, so that it has gone when the package looks for leaks.
+func TestAgainstTheEngine(t *testing.T) {
+	t.Cleanup(embeddedtest.StopShared)
+	for name, test := range map[string]func(*testing.T){
+		"a chunk is stored once however often it comes":    testAChunkIsStoredOnceHoweverOftenItComes,
+		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
+		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
+		"progress is kept apart":                           testProgressIsKeptApart,
+		"a refused chunk does not hold up others":          testARefusedChunkDoesNotHoldUpOthers,
+		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
+		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
+		"retention is applied":                             testRetentionIsApplied,
+	} {
+		t.Run(name, test)
+	}
+}
+
+func testAChunkIsStoredOnceHoweverOftenItComes(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	// A chunk over two resources is one INSERT, and several chunks that arrive together are one each.
+	require.NoError(t, e.ConsumeLogs(t.Context(), merged(chunk(0, 10), chunk(10, 5))))
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10, 5)))
+	require.NoError(t, e.ConsumeLogs(t.Context(), merged(chunk(10, 5), chunk(0, 10), chunk(15, 3))))
+	requireStored(t, s, 18)
+	require.Equal(t, 3, number(t, s, "SELECT uniq(chunk_id) FROM events"))
+	require.Equal(t, 10, number(t, s, "SELECT count() FROM events WHERE chunk_id = 'file:0-10'"))
+	require.Zero(t, e.sum(t, "inexact_chunks", ""))
+	require.EqualValues(t, 6, e.sum(t, "chunks", ""))
+	_, err := e.telemetry.GetMetric("otelcol_exporter_websocketclickhouse_insert_duration")
+	require.NoError(t, err)
+}
+
+func testAForeignCutIsNoticed(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	half := chunk(0, 10)
+	half.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
+		name, _ := rl.Resource().Attributes().Get(event.ServiceName)
+		return name.Str() == "feed"
+	})
+	for range 2 { // the same half again is recognised by its content
+		require.NoError(t, e.ConsumeLogs(t.Context(), half))
+	}
+	requireStored(t, s, 5)
+	require.EqualValues(t, 2, e.sum(t, "inexact_chunks", ""))
+	require.Equal(t, 5, number(t, s, "SELECT count() FROM events WHERE startsWith(chunk_id, 'content-')"))
+
+	// Events that nobody gave a chunk are stored as well.
+	require.NoError(t, e.ConsumeLogs(t.Context(), eventlog.Encode(opens(100, 4), eventlog.Chunk{})))
+	requireStored(t, s, 9)
+	require.EqualValues(t, 3, e.sum(t, "inexact_chunks", ""))
+}
+
+func testWhatIsNoEventIsCountedAndHoldsUpNothing(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	ld := chunk(0, 4)
+	records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	records.At(0).SetEventName("app.started")
+	records.At(1).SetTimestamp(0)
+	records.At(1).SetObservedTimestamp(0)
+	require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+	require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+	requireStored(t, s, 2)
+	require.EqualValues(t, 2, e.sum(t, "dropped_records", reasonNotAnEvent))
+	require.EqualValues(t, 2, e.sum(t, "dropped_records", reasonNoTime))
+	require.Zero(t, e.sum(t, "inexact_chunks", ""), "the chunk is as it was cut")
+	require.Len(t, e.log.FilterMessageSnippet("are dropped").All(), 2, "each reason is logged once")
+}
+
+func testProgressIsKeptApart(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	for range 2 {
+		require.NoError(t, e.ConsumeLogs(t.Context(), merged(progress("a", 7), chunk(0, 3), progress("b", 0))))
+	}
+	requireStored(t, s, 3)
+	sources, err := s.Sources(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []store.Progress{
+		{Source: "a", ReadThrough: now.Add(-time.Second), Backlog: 7, Wall: now},
+		{Source: "b", ReadThrough: now.Add(-time.Second), Wall: now},
+	}, sources)
+	require.Zero(t, e.sum(t, "inexact_chunks", ""))
+}
+
+func TestACollectorStartsWithoutItsStore(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	e := start(t, "http://ann:hunter2@"+address+"/sockeye", func(c *Config) { c.RetryConfig.Enabled = false })
+	err = e.ConsumeLogs(t.Context(), chunk(0, 1))
+	require.ErrorContains(t, err, "connection refused; is it running, and is this its address?")
+	require.False(t, consumererror.IsPermanent(err))
+	require.Error(t, e.ConsumeLogs(t.Context(), progress("a", 0)))
+	require.NoError(t, e.ConsumeLogs(t.Context(), plog.NewLogs()))
+	lines := e.log.FilterMessageSnippet("ClickHouse cannot be used").All()
+	require.Len(t, lines, 1, "an outage is one line")
+	require.NotContains(t, fmt.Sprint(lines[0].ContextMap()), "hunter2")
+}
+
+// A refused chunk goes, alone; what came with it is stored.
+func testARefusedChunkDoesNotHoldUpOthers(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
+	require.NoError(t, s.Conn().Exec(t.Context(), "ALTER TABLE events ADD CONSTRAINT odd CHECK connection_id != '17'"))
+	err := e.ConsumeLogs(t.Context(), merged(chunk(10, 10), chunk(20, 10), progress("a", 0)))
+	require.True(t, consumererror.IsPermanent(err))
+	require.ErrorContains(t, err, "it refused the rows (code 469, VIOLATED_CONSTRAINT)")
+	requireStored(t, s, 11)
+	require.EqualValues(t, 10, e.sum(t, "dropped_records", reasonRefused))
+	require.Equal(t, 1, number(t, s, "SELECT count() FROM source_progress"))
+	require.Len(t, e.log.FilterMessageSnippet("refused a chunk for good").All(), 1)
+}
+
+func testWithoutLeaveTheSchemaIsWaitedFor(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn, func(c *Config) { c.CreateSchema = false }), open(t, dsn)
+	done := make(chan error, 1)
+	go func() { done <- e.ConsumeLogs(t.Context(), chunk(0, 5)) }()
+	require.Eventually(t, func() bool { return e.log.FilterMessageSnippet("cannot be used").Len() == 1 },
+		20*time.Second, 10*time.Millisecond)
+	require.Contains(t, fmt.Sprint(e.log.FilterMessageSnippet("cannot be used").All()[0].ContextMap()),
+		"run `sockeye store migrate`")
+	_, err := s.Migrate(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	requireStored(t, s, 5)
+}
+
+func testADatabaseThatVanishedIsMadeAgain(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 5)))
+	require.NoError(t, s.Conn().Exec(t.Context(), "DROP DATABASE "+s.Database()+" SYNC"))
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(5, 5)))
+	again := open(t, dsn)
+	requireStored(t, again, 5)
+}
+
+func testRetentionIsApplied(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn, func(c *Config) { c.Retention.Rollup10s = 5 * 24 * time.Hour }), open(t, dsn)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
+	require.Equal(t, 1, number(t, s, `SELECT count() FROM system.tables WHERE database = currentDatabase()
+		AND name = 'rollup_10s' AND engine_full LIKE '%bucket + toIntervalDay(5)%'`))
+}
+
+// The engine is stopped and killed under load, several times, on the same data and address; the exporter's callers wait,
+// and afterwards every event is there once, in every tier.
+func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts several engines")
+	}
+	embeddedtest.Available(t)
+	// The exporter talks to a relay, because a restarted engine has another port.
+	relay := newRelay(t)
+	data := t.TempDir()
+	engine := embeddedtest.StartIn(t, data)
+	relay.to(engine.URL)
+	e := start(t, "http://"+relay.address+"/sockeye", func(c *Config) { c.TimeoutConfig.Timeout = 5 * time.Second })
+
+	const senders, chunks, size = 2, 60, 200
+	var wait sync.WaitGroup
+	for sender := range senders {
+		wait.Go(func() {
+			for i := range chunks {
+				first := (sender*chunks + i) * size
+				if err := e.ConsumeLogs(context.Background(), chunk(first, size)); err != nil {
+					t.Errorf("chunk %d: %v", first, err)
+				}
+			}
+		})
+	}
+	stored := func() int64 { return e.sum(t, "chunks", "") }
+	for round := range 4 {
+		before := stored()
+		require.Eventually(t, func() bool { return stored() > before+5 }, time.Minute, 5*time.Millisecond)
+		if round%2 == 0 {
+			engine.Kill()
+		} else {
+			engine.Stop()
+		}
+		relay.to("")
+		engine = embeddedtest.StartIn(t, data)
+		relay.to(engine.URL)
+	}
+	wait.Wait()
+	s := open(t, engine.URL+"/sockeye")
+	requireStored(t, s, senders*chunks*size)
+	require.Equal(t, senders*chunks*size, number(t, s, "SELECT uniqExact(connection_id) FROM events"))
+	require.Equal(t, senders*chunks*size, number(t, s, "SELECT uniqExact(connection_id) FROM connections"))
+	require.NotEmpty(t, e.log.FilterMessageSnippet("ClickHouse cannot be used").All())
+}
+
+// relay forwards connections to an address that changes.
+type relay struct {
+	address string
+	mu      sync.Mutex
+	target  string
+}
+
+func newRelay(t *testing.T) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	r := &relay{address: listener.Addr().String()}
+	var conns sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	conns.Go(func() {
+		for {
+			in, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			target := r.target
+			r.mu.Unlock()
+			out, err := net.Dial("tcp", target)
+			if target == "" || err != nil {
+				in.Close()
+				continue
+			}
+			for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
+				conns.Go(func() {
+					_, _ = pair[0].(*net.TCPConn).WriteTo(pair[1])
+					pair[0].Close()
+					pair[1].Close()
+				})
+			}
+			context.AfterFunc(ctx, func() { in.Close(); out.Close() })
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		listener.Close()
+		conns.Wait()
+	})
+	return r
+}
+
+func (r *relay) to(address string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	u, err := url.Parse(address)
+	if err != nil {
+		u = &url.URL{}
+	}
+	r.target = strings.TrimPrefix(u.Host, "//")
+}
