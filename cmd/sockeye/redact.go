@@ -28,9 +28,9 @@ func newRedactCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redact [--policy FILE] [--unknown-keys drop|scan] [--text] [FILE|-]...",
 		Short: "Show what the pii processor leaves of events or text",
-		Long: `Reads NDJSON events and prints what the pii processor would pass on, one line for every line, in the same order. A
-line that is no event of the model but a JSON object is treated as attributes. A line that is neither becomes {} and is
-reported on stderr by its number, never by its content; the exit status is then 1.
+		Long: `Reads NDJSON events and prints what the pii processor would pass on, one line for every line, in the same
+order. A line that is no event of the model but a JSON object is treated as attributes. A line that is neither becomes
+{} and is reported on stderr by its number, never by its content; the exit status is then 1.
 
 With --text, lines are plain text, to try the detectors.`,
 		Example: `  sockeye parse --format nginx access.json.log | sockeye redact
@@ -234,7 +234,8 @@ func (r *redactRun) line(line []byte) ([]byte, error) {
 	ld := eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
 	r.add(r.redactor.Logs(ld))
 	rl := ld.ResourceLogs().At(0)
-	if err := eventlog.DecodeRecord(rl.ScopeLogs().At(0).LogRecords().At(0), eventlog.DecodeResource(rl.Resource()), &e); err != nil {
+	lr, resource := rl.ScopeLogs().At(0).LogRecords().At(0), eventlog.DecodeResource(rl.Resource())
+	if err := eventlog.DecodeRecord(lr, resource, &e); err != nil {
 		return nil, err
 	}
 	return e.AppendJSON(nil), nil

@@ -37,7 +37,8 @@ func openEvent(address, query string) event.Event {
 // fresh ones with an address to truncate and to hash and a token in the query.
 func BenchmarkEvents(b *testing.B) {
 	for name, e := range map[string]event.Event{
-		"clean": openEvent("203.0.113.0", "v=2&room=lobby"), "fresh": openEvent("203.0.113.77", "v=2&room=lobby&token=abcdef"),
+		"clean": openEvent("203.0.113.0", "v=2&room=lobby"),
+		"fresh": openEvent("203.0.113.77", "v=2&room=lobby&token=abcdef"),
 	} {
 		b.Run(name, func(b *testing.B) {
 			events := make([]event.Event, 1000)

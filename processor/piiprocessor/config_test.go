@@ -52,9 +52,13 @@ func TestConfig(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	cases := map[string][]string{
-		"unknown_keys":     {`unknown_keys: must be drop or scan, got "redact"`},
-		"limits":           {"max_value_bytes: must be between 64 and 16777216, got 10", "max_depth: must be between 1 and 64, got 0"},
-		"query_parameters": {`query_parameters.allow: "token=1" is not the name of a parameter`, `query_parameters.allow: ""`},
+		"unknown_keys": {`unknown_keys: must be drop or scan, got "redact"`},
+		"limits": {
+			"max_value_bytes: must be between 64 and 16777216, got 10", "max_depth: must be between 1 and 64, got 0",
+		},
+		"query_parameters": {
+			`query_parameters.allow: "token=1" is not the name of a parameter`, `query_parameters.allow: ""`,
+		},
 		"attributes": {
 			"attributes.keep: empty key",
 			`attributes.drop: "user.id" is in attributes.keep too; a key can have one treatment`,

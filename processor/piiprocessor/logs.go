@@ -163,7 +163,9 @@ func (w *walker) instrumentation(scope pcommon.InstrumentationScope) {
 
 // libraryName reports whether a scope's name is one that code gives itself.
 func libraryName(name string) bool {
-	for _, prefix := range [...]string{"github.com/", "go.opentelemetry.io/", "io.opentelemetry.", "opentelemetry.", "@opentelemetry/"} {
+	for _, prefix := range [...]string{
+		"github.com/", "go.opentelemetry.io/", "io.opentelemetry.", "opentelemetry.", "@opentelemetry/",
+	} {
 		if strings.HasPrefix(name, prefix) {
 			return len(name) <= 128
 		}
@@ -191,7 +193,8 @@ func (w *walker) schemaURL(url string) string {
 	if url == "" {
 		return ""
 	}
-	if version, ok := strings.CutPrefix(url, otelSchemas); ok && strings.Trim(version, "0123456789.") == "" && len(version) < 16 {
+	version, ok := strings.CutPrefix(url, otelSchemas)
+	if ok && len(version) < 16 && strings.Trim(version, "0123456789.") == "" {
 		return url
 	}
 	out, _ := w.scanner.String(w.engine.SchemaURL(), url)

@@ -133,7 +133,8 @@ func slots(secret string) map[string]plog.Logs {
 		}
 	}
 	for _, key := range []string{
-		"note", "url.full", "url.query", "url.path", "websocket.close.reason", "http.response.status_code", "websocket.vantage",
+		"note", "url.full", "url.query", "url.path", "websocket.close.reason", "http.response.status_code",
+		"websocket.vantage",
 		"client.address", "client.hash", "user.email", "session.id", "websocket.subprotocol", "redaction.masked.keys",
 		"websocket.connection.id", "server.address", "log.record.original",
 	} {
@@ -152,7 +153,9 @@ func slots(secret string) map[string]plog.Logs {
 			return sl.Scope().Attributes().PutEmpty(key)
 		})
 	}
-	slot("attribute key", func(_ plog.ResourceLogs, _ plog.ScopeLogs, lr plog.LogRecord) { lr.Attributes().PutStr(secret, "x") })
+	slot("attribute key", func(_ plog.ResourceLogs, _ plog.ScopeLogs, lr plog.LogRecord) {
+		lr.Attributes().PutStr(secret, "x")
+	})
 	slot("resource key", func(rl plog.ResourceLogs, _ plog.ScopeLogs, _ plog.LogRecord) {
 		rl.Resource().Attributes().PutStr(secret, "x")
 	})
@@ -197,7 +200,9 @@ func TestNoSlotLetsASecretThrough(t *testing.T) {
 					out, err := marshaler.MarshalLogs(ld)
 					require.NoError(t, err)
 					text := string(out)
-					for _, encoded := range []string{"canary", "Y2FuYXJ5", "eyJjYW5hcnk", base64.StdEncoding.EncodeToString([]byte(secret))} {
+					for _, encoded := range []string{
+						"canary", "Y2FuYXJ5", "eyJjYW5hcnk", base64.StdEncoding.EncodeToString([]byte(secret)),
+					} {
 						if kind == "opaque" && freeText(slot) {
 							continue
 						}

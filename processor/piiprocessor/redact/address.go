@@ -6,7 +6,7 @@ import (
 )
 
 // email looks for an address around the "@" (or the text that stands for one) at t[i:i+1].
-func (s *Scanner) email(t string, i int) {
+func (s *Scanner) email(t string, i int, f flavour) {
 	start := i
 	for start > 0 && i-start < 256 && class[t[start-1]]&cLocal != 0 {
 		start--
@@ -17,6 +17,10 @@ func (s *Scanner) email(t string, i int) {
 		start++
 	}
 	if start == i || inUserinfo(t, start) {
+		return
+	}
+	if f == infrastructure && strings.Trim(t[start:i], "0123456789") == "" {
+		// A process and its host, as some runtimes name service.instance.id: 4711@web-1.example.com.
 		return
 	}
 	end := i + 1
@@ -195,7 +199,10 @@ func versionSuffix(rest string) bool {
 	if len(rest) < 2 || rest[0] != '-' && rest[0] != '+' || !isAlpha(rest[1]) {
 		return false
 	}
-	for _, mark := range [...]string{"rc", "alpha", "beta", "dev", "pre", "snapshot", "build", "release", "final", "ga", "sp", "git", "nightly", "canary", "hotfix"} {
+	for _, mark := range [...]string{
+		"rc", "alpha", "beta", "dev", "pre", "snapshot", "build", "release", "final", "ga", "sp", "git", "nightly",
+		"canary", "hotfix",
+	} {
 		if hasFold(rest, 1, mark) {
 			return true
 		}
@@ -219,7 +226,7 @@ func versionBefore(t string, i int) bool {
 // keyMeans reports whether the word before the value at t[i] means m.
 func keyMeans(t string, i int, m meaning) bool {
 	j := i
-	for j > 0 && i-j < 6 && (isSpace(t[j-1]) || t[j-1] == ':' || t[j-1] == '=' || t[j-1] == '"' || t[j-1] == '\\' || t[j-1] == '\'') {
+	for j > 0 && i-j < 6 && strings.IndexByte(" \t\r\n:=\"\\'", t[j-1]) >= 0 {
 		j--
 	}
 	end := j

@@ -66,10 +66,7 @@ func decodeAt(v string, i int) (rune, int) {
 			return rune(unhex(rest[2])<<4 | unhex(rest[3])), 4
 		}
 	case rest[0] == '&':
-		for _, named := range [...]struct {
-			text string
-			r    rune
-		}{{"&amp;", '&'}, {"&quot;", '"'}, {"&commat;", '@'}, {"&#64;", '@'}, {"&#x40;", '@'}, {"&#34;", '"'}, {"&#58;", ':'}, {"&#46;", '.'}} {
+		for _, named := range references {
 			if len(rest) >= len(named.text) && rest[:len(named.text)] == named.text {
 				return named.r, len(named.text)
 			}
@@ -80,6 +77,15 @@ func decodeAt(v string, i int) (rune, int) {
 		}
 	}
 	return 0, 0
+}
+
+// references are the character references of HTML that matter to detectors.
+var references = [...]struct {
+	text string
+	r    rune
+}{
+	{"&amp;", '&'}, {"&quot;", '"'}, {"&commat;", '@'}, {"&#64;", '@'}, {"&#x40;", '@'}, {"&#34;", '"'},
+	{"&#58;", ':'}, {"&#46;", '.'},
 }
 
 func hexes(v string) bool {

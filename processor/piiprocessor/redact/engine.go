@@ -217,6 +217,11 @@ func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 			return v, Kept
 		}
 		out = s.redact(v, plain)
+	case kindSource:
+		if receiverAtHost(v) {
+			return v, Kept
+		}
+		out = s.redact(v, infrastructure)
 	case kindNonce:
 		if nonce(v) {
 			return v, Kept
@@ -429,6 +434,15 @@ func plainIdent(v string) bool {
 		}
 	}
 	return true
+}
+
+// receiverAtHost reports whether v is the id of a receiver of ours and its host, such as
+// "websocketlog/nginx@web-1.example.com", which must stay apart from other sources although it looks like an address.
+func receiverAtHost(v string) bool {
+	id, host, ok := strings.Cut(v, "@")
+	typ, name, _ := strings.Cut(id, "/")
+	return ok && len(v) <= 256 && strings.HasPrefix(typ, "websocket") && plainIdent(typ) && plainIdent(name) &&
+		strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789.-_") == ""
 }
 
 // nonce reports whether v is the base64 of at most 20 bytes.

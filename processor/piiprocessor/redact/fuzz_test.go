@@ -13,13 +13,19 @@ var seeds = []string{
 	"GET /ws?room=a&token=b&user=ann%40example.com HTTP/1.1", "wss://u:p@h.example.com:443/a?b=c#access_token=d",
 	"4111 1111 1111 1111 4111-1111-1111-1111", "+44 20 7946 0958 610-89-5223", "GB82WEST12345698765432",
 	"2001:db8:1:2::77 fe80::1%eth0 f9:a8:b6:97:87:f6 34e5.38fd.a174 F9-A8-B6-97-87-F6",
-	"Bearer " + testJWT, "Cookie: a=b; c=d\r\nAuthorization: Basic dXNlcjpwYXNz", "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
-	"-----BEGIN PRIVATE KEY-----\nMII", "ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ \\u0040 %2540 &#64;", "password=[secret]hunter2", "token=p1:ab-1:x",
-	"\\\\\\\"password\\\\\\\":\\\\\\\"x", "::::", "@@@", "?a=b&?c=d", "eyJ", "%%%4", "\xef\xbc", "a:\"", "secret:{[", "pin=1.2.3.4@a.bc",
+	"Bearer " + testJWT, "Cookie: a=b; c=d\r\nAuthorization: Basic dXNlcjpwYXNz",
+	"ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+	"-----BEGIN PRIVATE KEY-----\nMII", "ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ \\u0040 %2540 &#64;",
+	"password=[secret]hunter2", "token=p1:ab-1:x",
+	"\\\\\\\"password\\\\\\\":\\\\\\\"x", "::::", "@@@",
+	"?a=b&?c=d", "eyJ", "%%%4", "\xef\xbc", "a:\"", "secret:{[", "pin=1.2.3.4@a.bc",
 }
 
 // shapes are the treatments that take text apart.
-var shapes = []kind{kindText, kindInfra, kindAgent, kindURL, kindPath, kindQuery, kindSubprotocol, kindAddress, kindLabel, kindIdent}
+var shapes = []kind{
+	kindText, kindInfra, kindAgent, kindURL, kindPath, kindQuery, kindSubprotocol, kindAddress, kindLabel, kindIdent,
+	kindSource,
+}
 
 // FuzzRedact holds the properties that make redaction safe to run in a chain: it never panics, doing it twice changes
 // nothing, and what a detector took out is nowhere in the result.

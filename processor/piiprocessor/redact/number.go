@@ -145,7 +145,10 @@ func (s *Scanner) ssn(t string, i int) bool {
 			return false
 		}
 	}
-	if i+11 < len(t) && (isAlnum(t[i+11]) || t[i+11] == '-' || t[i+11] == '_') || i > 0 && (t[i-1] == '-' || t[i-1] == '+') {
+	if i > 0 && (t[i-1] == '-' || t[i-1] == '+') {
+		return false
+	}
+	if i+11 < len(t) && (isAlnum(t[i+11]) || t[i+11] == '-' || t[i+11] == '_') {
 		return false
 	}
 	if t[i:i+3] == "000" || t[i:i+3] == "666" || t[i+4:i+6] == "00" || t[i+7:i+11] == "0000" {

@@ -110,7 +110,7 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 		case tDigit:
 			i = s.digits(t, i, f)
 		case tAt:
-			s.email(t, i)
+			s.email(t, i, f)
 			i++
 		case tColon:
 			s.keyed(t, i)

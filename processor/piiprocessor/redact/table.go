@@ -37,6 +37,7 @@ const (
 	kindNumber      // a number or a bool of the event model
 	kindIdent       // an opaque id
 	kindNonce       // base64 of a few random bytes
+	kindSource      // the name of a source: a receiver's id and its host
 	kindInfra       // a name of the operator's: no addresses, no versions are looked for
 	kindLabel       // a label of low cardinality that a sender may have chosen: as infra, and nothing that looks minted
 	kindAgent
@@ -77,7 +78,7 @@ var special = map[event.Key]Treatment{
 	event.TLSProtocolVersion: {kind: kindLabel},
 	event.DeployVersion:      {kind: kindInfra},
 	event.SchemaID:           {kind: kindInfra},
-	event.ProgressSource:     {kind: kindInfra},
+	event.ProgressSource:     {kind: kindSource},
 }
 
 func attributeTable() map[string]Treatment {

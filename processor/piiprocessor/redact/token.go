@@ -76,15 +76,16 @@ func (s *Scanner) scheme(t string, i int) {
 		return
 	}
 	j := i + n
-	if j == len(t) || t[j] != ' ' && t[j] != '.' && t[j] != '-' && t[j] != '_' && t[j] != ':' && t[j] != '=' && t[j] != '|' && t[j] != '+' {
+	const separators = " .-_:=|+"
+	if j == len(t) || strings.IndexByte(separators, t[j]) < 0 {
 		return
 	}
 	prose := t[j] == ' '
-	for j < len(t) && (t[j] == ' ' || t[j] == ':' || t[j] == '=' || t[j] == '.' || t[j] == '-' || t[j] == '_' || t[j] == '|' || t[j] == '+') {
+	for j < len(t) && strings.IndexByte(separators, t[j]) >= 0 {
 		j++
 	}
 	end := j
-	for end < len(t) && (class[t[end]]&cBase64 != 0 || t[end] == '.' || t[end] == '=' || t[end] == '~' || t[end] == '+' || t[end] == '/') {
+	for end < len(t) && (class[t[end]]&cBase64 != 0 || strings.IndexByte(".=~+/", t[end]) >= 0) {
 		end++
 	}
 	for end > j && t[end-1] == '.' {
