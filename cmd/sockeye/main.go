@@ -49,6 +49,7 @@ func subcommands() []*cobra.Command {
 		newParseCommand(),
 		newRedactCommand(),
 		newSLOCommand(),
+		newStoreCommand(),
 	}
 }
 

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sockeye-project/sockeye/store"
+)
+
+// storePasswordEnv carries the password of `sockeye store`: a flag would show it to everyone who lists processes.
+const storePasswordEnv = "SOCKEYE_STORE_PASSWORD"
+
+type storeFlags struct {
+	endpoint, username, database, output string
+	timeout                              time.Duration
+}
+
+func newStoreCommand() *cobra.Command {
+	flags := &storeFlags{}
+	cmd := &cobra.Command{
+		Use:   "store migrate|status|print",
+		Short: "Bring the ClickHouse schema up to date, or show what that would do",
+		Long: `The tables, rollups and views that Sockeye needs in ClickHouse are made by numbered migrations. The collector applies
+them itself unless its exporter says create_schema: false; then an administrator runs ` + "`sockeye store migrate`" + `.
+
+The password of the endpoint is read from ` + storePasswordEnv + `, or stands in the endpoint.`,
+		Example: `  sockeye store status --endpoint http://127.0.0.1:8123/sockeye
+  sockeye store migrate --endpoint clickhouse://clickhouse:9000/sockeye --username admin
+  sockeye store print > schema.sql`,
+	}
+	withEndpoint := func(sub *cobra.Command) *cobra.Command {
+		sub.Flags().StringVar(&flags.endpoint, "endpoint", "http://127.0.0.1:8123/sockeye",
+			"where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database")
+		sub.Flags().StringVar(&flags.username, "username", "", "user name, if it does not stand in the endpoint")
+		sub.Flags().StringVar(&flags.database, "database", "", "database, if it does not stand in the endpoint")
+		sub.Flags().DurationVar(&flags.timeout, "timeout", time.Minute, "how long to wait for an answer")
+		return sub
+	}
+	status := withEndpoint(&cobra.Command{
+		Use:   "status",
+		Short: "Say which migrations are applied; exit status 1 if any is pending",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.withStore(cmd, true, func(ctx context.Context, s *store.Store) error {
+				return flags.status(ctx, cmd, s)
+			})
+		},
+	})
+	status.Flags().StringVar(&flags.output, "output", "text", "text or json")
+	cmd.AddCommand(
+		withEndpoint(&cobra.Command{
+			Use:   "migrate",
+			Short: "Create the database and apply what is pending",
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return flags.withStore(cmd, false, func(ctx context.Context, s *store.Store) error {
+					applied, err := s.Migrate(ctx)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %d migrations applied\n", s.Database(), applied)
+					return nil
+				})
+			},
+		}),
+		status,
+		&cobra.Command{
+			Use:   "print",
+			Short: "Print the statements of all migrations",
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				text, err := store.Print()
+				if err != nil {
+					return err
+				}
+				_, err = io.WriteString(cmd.OutOrStdout(), text)
+				return err
+			},
+		},
+	)
+	return cmd
+}
+
+func (f *storeFlags) withStore(cmd *cobra.Command, keep bool, do func(context.Context, *store.Store) error) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
+	defer cancel()
+	s, err := store.Open(ctx, f.endpoint, store.Options{
+		Username: f.username, Password: os.Getenv(storePasswordEnv), Database: f.database, KeepDatabase: keep,
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return do(ctx, s)
+}
+
+// migrationRow is a line of `sockeye store status`.
+type migrationRow struct {
+	Migration string     `json:"migration"`
+	State     string     `json:"state"`
+	Applied   *time.Time `json:"applied,omitempty"`
+}
+
+func (f *storeFlags) status(ctx context.Context, cmd *cobra.Command, s *store.Store) error {
+	status, err := s.MigrationStatus(ctx)
+	if err != nil {
+		return err
+	}
+	var rows []migrationRow
+	edited := false
+	for _, m := range status.Migrations {
+		row := migrationRow{Migration: fmt.Sprintf("%04d_%s", m.Number, m.Name), State: "pending"}
+		if !m.Applied.IsZero() {
+			row.State, row.Applied = "applied", &m.Applied
+		}
+		if m.Edited {
+			row.State, edited = "applied in another form", true
+		}
+		rows = append(rows, row)
+	}
+	for _, name := range status.Newer {
+		rows = append(rows, migrationRow{Migration: name, State: "unknown to this version"})
+	}
+	if err := f.print(cmd.OutOrStdout(), rows); err != nil {
+		return err
+	}
+	switch n := status.Pending(); {
+	case edited:
+		return fmt.Errorf("database %q was made with another form of a migration; use the version of sockeye that made it",
+			s.Database())
+	case n > 0:
+		return fmt.Errorf("database %q lacks %d migrations; run `sockeye store migrate`", s.Database(), n)
+	}
+	return nil
+}
+
+func (f *storeFlags) print(w io.Writer, rows []migrationRow) error {
+	switch f.output {
+	case "json":
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(rows)
+	case "text":
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "MIGRATION\tSTATE\tAPPLIED")
+		for _, r := range rows {
+			applied := "-"
+			if r.Applied != nil {
+				applied = r.Applied.UTC().Format(time.RFC3339)
+			}
+			fmt.Fprintln(table, strings.Join([]string{r.Migration, r.State, applied}, "\t"))
+		}
+		return table.Flush()
+	}
+	return fmt.Errorf("--output: must be text or json, got %q", f.output)
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+)
+
+func TestStoreCommand(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	t.Cleanup(embeddedtest.StopShared)
+	sockeye := func(args ...string) (code int, stdout, stderr string) {
+		var out, errs bytes.Buffer
+		code = run(t.Context(), args, &out, &errs)
+		return code, out.String(), errs.String()
+	}
+
+	code, out, errs := sockeye("store", "status", "--endpoint", dsn)
+	require.Equal(t, 1, code)
+	require.Regexp(t, `0001_events +pending +-`, out)
+	require.Contains(t, errs, "run `sockeye store migrate`")
+
+	code, out, errs = sockeye("store", "migrate", "--endpoint", dsn)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `[1-9] migrations applied`, out)
+
+	code, out, errs = sockeye("store", "status", "--endpoint", dsn, "--output", "json")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, `"migration": "0001_events"`)
+	require.NotContains(t, out, "pending")
+
+	code, out, _ = sockeye("store", "print")
+	require.Zero(t, code)
+	require.Contains(t, out, "CREATE TABLE IF NOT EXISTS events")
+
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := closed.Addr().String()
+	require.NoError(t, closed.Close())
+	code, _, errs = sockeye("store", "migrate", "--endpoint", "http://ann:hunter2@"+address)
+	require.Equal(t, 1, code)
+	require.Equal(t, "sockeye: connect: clickhouse at "+address+
+		": connection refused; is it running, and is this its address?\n", errs)
+}
