@@ -48,9 +48,9 @@ Formats:
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.format, "format", "f", "", "format of the lines: `"+format.Names()+"`")
+	f.StringVarP(&o.format, "format", "f", "", "`FORMAT` of the lines: "+format.Names())
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
-		"where the writer of the log stands: `edge, gateway, app or tap`")
+		"`WHERE` the writer of the log stands: "+strings.Join(event.Vantage.Definition().Values, ", "))
 	f.StringVar(&o.service, "service", "", "`NAME` for service.name of the events")
 	f.StringVar(&o.keyFile, "key-file", "",
 		"installation key `FILE` for connection ids; without one they differ from run to run")
