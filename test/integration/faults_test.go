@@ -50,7 +50,7 @@ func TestEveryFaultHasOneClearSentence(t *testing.T) {
 		},
 		"the port is taken": {
 			args: []string{"clickhouse", "--data", t.TempDir(), "--listen", taken.Addr().String()},
-			says: []string{taken.Addr().String(), "in use"},
+			says: []string{taken.Addr().String(), "taken"},
 		},
 		"the data directory cannot be written": {
 			args: []string{"clickhouse", "--data", filepath.Join(notADirectory, "below"), "--listen", "127.0.0.1:0"},
