@@ -223,6 +223,7 @@ const (
 	classReadOnly = 0
 	classGlobal   = 2
 	classControl  = 3
+	classUnknown  = 4
 )
 
 func (l *chdb) analyse(conn uintptr, query string) (analysis, bool) {

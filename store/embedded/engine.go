@@ -80,7 +80,6 @@ func openEngine(s Settings) (*engine, error) {
 		memory = DefaultMemoryBytes
 	}
 	e := &engine{lib: lib, path: path, reads: memory / 2, idle: map[string][]*connection{}}
-	_, statErr := os.Stat(filepath.Join(path, "metadata", "default.sql"))
 	var keeper *connection
 	said := captureStderr(func() {
 		keeper = e.connect([]string{"--max_server_memory_usage=" + strconv.FormatInt(memory, 10)})
@@ -89,7 +88,7 @@ func openEngine(s Settings) (*engine, error) {
 		return nil, explainStart(path, said)
 	}
 	e.keeper = keeper
-	if err := e.hideFiles(statErr == nil); err != nil {
+	if err := e.hideFiles(); err != nil {
 		e.close()
 		return nil, err
 	}
@@ -136,12 +135,13 @@ func (e *engine) judge(c *connection, text, suffix string, params []Parameter) (
 	}
 	const explain = "EXPLAIN AST "
 	rows, err := e.rows(c, explain+text+suffix, params)
-	var syntax *exception
-	if errors.As(err, &syntax) {
-		syntax.text = shiftPosition(syntax.text, len(explain))
-		return a, err
-	}
 	if err != nil {
+		// What does not parse does nothing, and the engine explains it best without our words in front of it.
+		if a.class == classUnknown && a.statements == 0 {
+			if _, _, direct := e.result(c, text+suffix, "", params); direct != nil {
+				err = direct
+			}
+		}
 		return a, err
 	}
 	var tree strings.Builder
@@ -166,7 +166,7 @@ func (e *engine) refuse(text, tree string, a analysis) string {
 	l := &lexer{text: text}
 	first, second := l.next(), l.next()
 	switch {
-	case a.class == classControl && (strings.HasPrefix(tree, "SelectWithUnionQuery") || first.is("INSERT")):
+	case a.class == classControl && strings.HasPrefix(tree, "SelectWithUnionQuery"):
 		return "INTO OUTFILE"
 	case a.class == classGlobal && !strings.HasPrefix(tree, "CreateSQLFunctionQuery") &&
 		!strings.HasPrefix(tree, "DropFunctionQuery"):
@@ -178,11 +178,21 @@ func (e *engine) refuse(text, tree string, a analysis) string {
 }
 
 // hideFiles replaces the engine's own `default` database, an overlay that shows every file of the machine as a table
-// (SELECT * FROM '/etc/passwd'), by an ordinary one. What was stored there by an earlier process stays.
-func (e *engine) hideFiles(stored bool) error {
-	statements := []string{"DROP DATABASE default", "CREATE DATABASE default ENGINE = Atomic"}
-	if stored {
-		statements = []string{"DETACH DATABASE default", "ATTACH DATABASE default"}
+// (SELECT * FROM '/etc/passwd'), by an ordinary one. Tables that were made there stay.
+func (e *engine) hideFiles() error {
+	tables, err := e.own("SELECT name FROM system.tables WHERE database = 'default'")
+	if err != nil {
+		return fmt.Errorf("look at the engine's default database: %w", err)
+	}
+	// Detaching keeps tables, but an empty database cannot be attached again. Definitions that could not be loaded are
+	// not in system.tables, and dropping would remove them.
+	definitions, err := filepath.Glob(filepath.Join(e.path, "metadata", "default", "*.sql"))
+	if err != nil {
+		return err
+	}
+	statements := []string{"DETACH DATABASE default", "ATTACH DATABASE default"}
+	if len(tables) == 0 && len(definitions) == 0 {
+		statements = []string{"DROP DATABASE default", "CREATE DATABASE default ENGINE = Atomic"}
 	}
 	for _, statement := range statements {
 		if _, err := e.own(statement); err != nil {

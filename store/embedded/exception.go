@@ -77,18 +77,3 @@ func (e *exception) status() int {
 	}
 	return http.StatusInternalServerError
 }
-
-var positionPattern = regexp.MustCompile(`failed at position (\d+)`)
-
-// shiftPosition corrects the position in a syntax error of a statement that was parsed with something in front of it.
-func shiftPosition(text string, by int) string {
-	m := positionPattern.FindStringSubmatchIndex(text)
-	if m == nil {
-		return text
-	}
-	position, err := strconv.Atoi(text[m[2]:m[3]])
-	if err != nil || position <= by {
-		return text
-	}
-	return text[:m[2]] + strconv.Itoa(position-by) + text[m[3]:]
-}

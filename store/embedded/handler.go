@@ -138,19 +138,21 @@ func errReadOnlyMethod() error {
 // settings are the request's own and the defaults that differ from the engine's.
 func (s *server) settings(q *request) []setting {
 	settings := q.settings
-	if q.kind == kindInsert {
-		// The engine would answer before the rows are stored.
-		if !q.has("async_insert") {
-			settings = append(settings, setting{name: "async_insert", value: "0"})
+	add := func(name, value string) {
+		if !q.has(name) {
+			settings = append(settings, setting{name: name, value: value})
 		}
-		return settings
 	}
-	if !q.has("max_memory_usage") {
-		settings = append(settings, setting{"max_memory_usage", strconv.FormatInt(s.engine.reads, 10)})
+	if q.keyword == "INSERT" {
+		// The engine would answer before the rows are stored.
+		add("async_insert", "0")
 	}
-	// INSERT … SELECT and INSERT … VALUES in one text come here too.
-	if q.keyword == "INSERT" && !q.has("async_insert") {
-		settings = append(settings, setting{name: "async_insert", value: "0"})
+	if q.kind == kindInsert {
+		// When memory runs out the engine stops the statement that takes most beyond its share; 0 exempts this one.
+		add("memory_overcommit_ratio_denominator", "0")
+		add("memory_overcommit_ratio_denominator_for_user", "0")
+	} else {
+		add("max_memory_usage", strconv.FormatInt(s.engine.reads, 10))
 	}
 	return settings
 }

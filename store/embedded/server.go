@@ -8,17 +8,19 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"syscall"
 	"time"
 )
 
-// readLanes and writeLanes bound how many statements of each sort run at once, so that readers never keep an insert
-// waiting for a turn.
+// writeLanes bounds how many inserts run at once, and readLanes how many of everything else: they wait in lines of their
+// own, so that readers never keep an insert waiting for a turn.
 const (
-	readLanes  = 24
 	writeLanes = 24
 	laneWait   = 30 * time.Second
 )
+
+func readLanes() int { return max(8, 4*runtime.NumCPU()) }
 
 // shutdownGrace is how long running statements may take to end when the process is told to stop.
 const shutdownGrace = 15 * time.Second
@@ -60,7 +62,7 @@ func Run(ctx context.Context, s Settings, ready func(address string)) error {
 	}
 	handler := &server{
 		engine: engine, token: s.Token, name: about[0][0], version: about[0][1], timezone: about[0][2],
-		reads: make(chan struct{}, readLanes), writes: make(chan struct{}, writeLanes),
+		reads: make(chan struct{}, readLanes()), writes: make(chan struct{}, writeLanes),
 	}
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelRequests()

@@ -273,26 +273,31 @@ func dataStart(l *lexer, pos int) int {
 	return pos
 }
 
-// outputFormat is the name in the FORMAT clause of a statement, "" without one, and the statement without that clause.
+// outputFormat is the name in the FORMAT clause of a statement, "" without one, and the statement without that clause
+// and without the semicolon at its end. A text of several statements stays as it is; the engine counts them.
 func outputFormat(text string) (format, plain string) {
 	l := &lexer{text: text}
-	depth, end := 0, len(text)
+	depth, end := 0, -1
 	from, to := 0, 0
 	for {
 		t := l.next()
 		switch {
 		case t.kind == tokenEnd || t.kind == tokenBroken:
-			if format == "" {
-				return "", text[:end]
+			if end < 0 {
+				end = len(text)
 			}
 			return format, text[:from] + text[to:end]
+		case t.text == ";":
+			if end < 0 {
+				end = t.start
+			}
+		case end >= 0:
+			return "", text
 		case t.text == "(":
 			depth++
 		case t.text == ")":
 			depth--
-		case t.text == ";" && depth == 0 && end == len(text):
-			end = t.start
-		case depth == 0 && t.is("FORMAT") && end == len(text):
+		case depth == 0 && t.is("FORMAT"):
 			if name := l.next(); name.kind == tokenWord {
 				format, from, to = name.text, t.start, name.end
 			}

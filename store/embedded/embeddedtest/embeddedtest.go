@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,6 +68,7 @@ type Engine struct {
 	Process *os.Process
 
 	done   chan struct{}
+	clean  atomic.Bool
 	stderr *tail
 }
 
@@ -116,6 +119,9 @@ func StartIn(t testing.TB, data string, options ...Option) *Engine {
 	return engine
 }
 
+// TryStart starts an engine and returns why it does not start, in the engine's own words. The caller stops it.
+func TryStart(data string, options ...Option) (*Engine, error) { return start(data, options...) }
+
 func start(data string, options ...Option) (*Engine, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -151,7 +157,7 @@ func start(data string, options ...Option) (*Engine, error) {
 				ready <- address
 			}
 		}
-		_ = cmd.Wait()
+		engine.clean.Store(cmd.Wait() == nil)
 	}()
 	if err := <-started; err != nil {
 		return nil, err
@@ -164,7 +170,7 @@ func start(data string, options ...Option) (*Engine, error) {
 		engine.URL = "http://" + address
 		return engine, nil
 	case <-engine.done:
-		return nil, fmt.Errorf("the engine does not start: %s", engine.stderr)
+		return nil, errors.New(engine.stderr.String())
 	case <-timer.C:
 		engine.Kill()
 		return nil, fmt.Errorf("the engine is not ready after %s: %s", startTimeout, engine.stderr)
@@ -182,6 +188,9 @@ func (e *Engine) Stop() {
 		e.Kill()
 	}
 }
+
+// Exited says that the engine has ended, by itself and without an error.
+func (e *Engine) Exited() bool { return e.clean.Load() }
 
 // Kill ends the engine at once, as a crash would.
 func (e *Engine) Kill() {
