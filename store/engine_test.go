@@ -24,9 +24,11 @@ func open(t testing.TB) *store.Store {
 	return s
 }
 
-func openEmpty(t testing.TB) *store.Store {
+func openEmpty(t testing.TB) *store.Store { return openWith(t, store.Options{}) }
+
+func openWith(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), embeddedtest.Database(t), store.Options{})
+	s, err := store.Open(t.Context(), embeddedtest.Database(t), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s
