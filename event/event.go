@@ -122,6 +122,13 @@ func (e *Event) Clone() Event {
 	return c
 }
 
+// CopyFrom makes e a copy of src, as [Event.Clone] does, in the memory that e has.
+func (e *Event) CopyFrom(src *Event) {
+	attrs, extra := append(e.attrs[:0], src.attrs...), append(e.extra[:0], src.extra...)
+	*e = *src
+	e.attrs, e.extra = attrs, extra
+}
+
 // Resource holds the resource attributes of who reports: service.name and its kind (OpenTelemetry resource
 // semantic conventions). It is immutable once events share it.
 type Resource struct {

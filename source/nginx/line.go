@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sockeye-project/sockeye/source"
 )
@@ -141,11 +142,28 @@ type span struct {
 	logged, escaped bool
 }
 
-// line is one line taken apart. text is set once it is known to be needed.
+// line is one line taken apart.
 type line struct {
 	data  []byte
-	text  string
 	spans [fieldCount]span
+	// text is what data holds once keep has been called; clean, that it is UTF-8.
+	text  string
+	clean bool
+	kept  []byte
+}
+
+// keep gives the values memory that outlives the line: one string for all of them, and nothing for the rest of the
+// line, since events hold on to it.
+func (l *line) keep() {
+	l.kept = l.kept[:0]
+	for i := range l.spans {
+		s := &l.spans[i]
+		start := int32(len(l.kept))
+		l.kept = append(l.kept, l.data[s.start:s.end]...)
+		s.start, s.end = start, int32(len(l.kept))
+	}
+	l.data, l.text = l.kept, string(l.kept)
+	l.clean = utf8.ValidString(l.text)
 }
 
 // raw returns the bytes of a value as they stand; false if the field is not in the line. "-" is nginx's way, "" the
@@ -171,6 +189,8 @@ func (l *line) value(f field) string {
 	}
 	if s.escaped {
 		v = unescape(v)
+	} else if l.clean {
+		return v
 	}
 	return source.Text(v)
 }

@@ -32,10 +32,11 @@ type Parser struct {
 	// keyMAC is for Sec-WebSocket-Key, where the format logs it.
 	keyMAC hash.Hash
 
-	line  line
-	event event.Event
-	sum   [sha256.Size]byte
-	hex   [2 * idBytes]byte
+	line line
+	// common has what all events of the line have; event is the one that is emitted.
+	common, event event.Event
+	sum           [sha256.Size]byte
+	hex           [2 * idBytes]byte
 }
 
 // idBytes is how much of an HMAC-SHA256 an id keeps: 128 bits never collide by chance and are not worth guessing.
@@ -91,7 +92,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 		// Without $http_upgrade an attempt that failed looks like any other request.
 		return source.ErrSkipped
 	}
-	l.text = string(data)
+	l.keep()
 
 	f := facts{status: status, evidence: event.EvidenceObserved}
 	if !logged {
@@ -101,6 +102,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	if err := p.fill(&f); err != nil {
 		return err
 	}
+	p.prepare(&f)
 	if status == 101 {
 		return p.connection(&f, emit)
 	}
@@ -138,7 +140,7 @@ func (p *Parser) connection(f *facts, emit func(*event.Event)) error {
 	if err != nil {
 		return err
 	}
-	e := p.begin(event.Open, f.opened, f)
+	e := p.begin(event.Open, f.opened)
 	e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
 	// Several upstreams were tried where the value is a list; then no one number is the handshake's.
 	if d, ok := parseSeconds(l.value(upstreamHeaderTime)); ok {
@@ -150,7 +152,7 @@ func (p *Parser) connection(f *facts, emit func(*event.Event)) error {
 	setList(e, event.Extensions, l.value(sentExtensions))
 	emit(e)
 
-	e = p.begin(event.Close, f.written, f)
+	e = p.begin(event.Close, f.written)
 	e.SetString(event.CloseInitiator, event.InitiatorUnknown)
 	if f.duration >= 0 {
 		e.SetDouble(event.ConnectionDuration, seconds(f.duration))
@@ -173,7 +175,7 @@ func (p *Parser) rejection(f *facts, emit func(*event.Event)) error {
 	if limited {
 		errorType = event.TypeRateLimited
 	}
-	e := p.begin(event.HandshakeRejected, f.written, f)
+	e := p.begin(event.HandshakeRejected, f.written)
 	if f.status != 0 {
 		e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
 	}
@@ -186,7 +188,7 @@ func (p *Parser) rejection(f *facts, emit func(*event.Event)) error {
 
 	switch {
 	case errorType == event.TypeRateLimited:
-		e = p.begin(event.RateLimited, f.written, f)
+		e = p.begin(event.RateLimited, f.written)
 		e.SetString(event.RateLimitScope, event.ScopeHandshake)
 		e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
 		if !limited {
@@ -195,7 +197,7 @@ func (p *Parser) rejection(f *facts, emit func(*event.Event)) error {
 		emit(e)
 	case f.status == 401:
 		// 403 is no failure of authentication: who it was may be known very well.
-		e = p.begin(event.Auth, f.written, f)
+		e = p.begin(event.Auth, f.written)
 		e.SetString(event.AuthResult, event.AuthFailure)
 		e.SetString(event.ErrorType, event.Unauthenticated)
 		e.SetString(event.SourceEvidence, event.EvidenceInferred)
@@ -204,12 +206,19 @@ func (p *Parser) rejection(f *facts, emit func(*event.Event)) error {
 	return nil
 }
 
-// begin empties the event and sets what all events of a line have in common.
-func (p *Parser) begin(name event.Name, at time.Time, f *facts) *event.Event {
-	l, e := &p.line, &p.event
+// begin starts the next event of a line.
+func (p *Parser) begin(name event.Name, at time.Time) *event.Event {
+	e := &p.event
+	e.CopyFrom(&p.common)
+	e.Name, e.Time = name, at
+	return e
+}
+
+// prepare sets what all events of a line have in common.
+func (p *Parser) prepare(f *facts) {
+	l, e := &p.line, &p.common
 	e.Reset()
-	e.Name, e.Time, e.Observed = name, at, f.written
-	e.TraceID, e.SpanID, e.Resource = f.traceID, f.spanID, p.settings.Resource
+	e.Observed, e.TraceID, e.SpanID, e.Resource = f.written, f.traceID, f.spanID, p.settings.Resource
 
 	e.SetString(event.ConnectionID, f.connectionID)
 	e.SetString(event.Vantage, p.settings.Vantage)
@@ -247,7 +256,6 @@ func (p *Parser) begin(name event.Name, at time.Time, f *facts) *event.Event {
 	if version, ok := strings.CutPrefix(l.value(sslProtocol), "TLSv"); ok {
 		source.SetString(e, event.TLSProtocolVersion, version)
 	}
-	return e
 }
 
 // request sets what only the events of the handshake itself may carry.

@@ -1,7 +1,9 @@
 package nginx
 
 import (
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -11,16 +13,6 @@ import (
 
 // errMalformed is shared: a log full of garbage must not cost an allocation a line.
 var errMalformed error = &source.Error{Reason: source.MalformedJSON}
-
-// endsString marks the bytes at which a string's scan has to stop: its end, an escape, and the control characters
-// that RFC 8259 §7 forbids.
-var endsString = func() (t [256]bool) {
-	for c := range 0x20 {
-		t[c] = true
-	}
-	t['"'], t['\\'] = true, true
-	return t
-}()
 
 // scan takes one JSON object apart: it remembers where the values of known fields stand and checks the rest. It is
 // stricter than it needs to be about structure and, because of how formats are written by hand, laxer about bare
@@ -122,10 +114,7 @@ func end(data []byte, i int) error {
 func stringEnd(data []byte, i int) (int, bool) {
 	escaped := false
 	for {
-		for i < len(data) && !endsString[data[i]] {
-			i++
-		}
-		if i == len(data) {
+		if i = special(data, i); i == len(data) {
 			return -1, false
 		}
 		switch data[i] {
@@ -142,6 +131,31 @@ func stringEnd(data []byte, i int) (int, bool) {
 			return -1, false
 		}
 	}
+}
+
+// special returns the first place from i on where a string's scan has to stop: its end, an escape, or one of the
+// control characters that RFC 8259 §7 forbids. Eight bytes at a time: a byte of x is zero, or below n, where the usual
+// subtraction borrows; a false alarm behind the first hit does no harm.
+func special(data []byte, i int) int {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	for ; i+8 <= len(data); i += 8 {
+		x := binary.LittleEndian.Uint64(data[i:])
+		quote := x ^ ones*'"'
+		slash := x ^ ones*'\\'
+		hit := ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*0x20)&^x) & highs
+		if hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(data); i++ {
+		if c := data[i]; c == '"' || c == '\\' || c < 0x20 {
+			return i
+		}
+	}
+	return len(data)
 }
 
 // escapeLength returns how long the escape at i is, or 0. Besides JSON's own it knows \xHH, which nginx writes without
