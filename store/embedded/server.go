@@ -20,7 +20,7 @@ const (
 	laneWait   = 30 * time.Second
 )
 
-func readLanes() int { return max(8, 4*runtime.NumCPU()) }
+func readLanes() int { return max(16, 4*runtime.NumCPU()) }
 
 // shutdownGrace is how long running statements may take to end when the process is told to stop.
 const shutdownGrace = 15 * time.Second

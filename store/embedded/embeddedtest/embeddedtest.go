@@ -36,7 +36,11 @@ import (
 // childEnv marks the child and carries its data directory.
 const childEnv = "SOCKEYE_EMBEDDEDTEST_DATA"
 
-const memoryEnv = "SOCKEYE_EMBEDDEDTEST_MEMORY"
+const (
+	memoryEnv = "SOCKEYE_EMBEDDEDTEST_MEMORY"
+	tokenEnv  = "SOCKEYE_EMBEDDEDTEST_TOKEN"
+	listenEnv = "SOCKEYE_EMBEDDEDTEST_LISTEN"
+)
 
 // startTimeout is generous: two cores may be building something else.
 const startTimeout = 60 * time.Second
@@ -49,8 +53,12 @@ func init() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	memory, _ := embedded.ParseBytes(os.Getenv(memoryEnv))
+	listen := os.Getenv(listenEnv)
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
 	err := embedded.Run(ctx, embedded.Settings{
-		DataDir: data, Listen: "127.0.0.1:0", MemoryBytes: memory, Token: os.Getenv("SOCKEYE_EMBEDDEDTEST_TOKEN"),
+		DataDir: data, Listen: listen, MemoryBytes: memory, Token: os.Getenv(tokenEnv),
 	}, func(address string) { fmt.Println("ready", address) })
 	stop()
 	if err != nil {
@@ -82,7 +90,27 @@ func Memory(text string) Option {
 
 // Token sets the token every request must carry.
 func Token(token string) Option {
-	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "SOCKEYE_EMBEDDEDTEST_TOKEN="+token) }
+	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, tokenEnv+"="+token) }
+}
+
+// Listen sets the address of the engine's HTTP interface instead of a free port.
+func Listen(address string) Option {
+	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, listenEnv+"="+address) }
+}
+
+// Command is the child that Start runs, not started yet, for tests of what supervises an engine. It prints
+// `ready ADDRESS` when it answers.
+func Command(data string, options ...Option) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childEnv+"="+data)
+	for _, option := range options {
+		option(cmd)
+	}
+	return cmd, nil
 }
 
 // Available skips t where the engine's library is absent, and fails it in CI.
@@ -123,14 +151,9 @@ func StartIn(t testing.TB, data string, options ...Option) *Engine {
 func TryStart(data string, options ...Option) (*Engine, error) { return start(data, options...) }
 
 func start(data string, options ...Option) (*Engine, error) {
-	self, err := os.Executable()
+	cmd, err := Command(data, options...)
 	if err != nil {
 		return nil, err
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childEnv+"="+data)
-	for _, option := range options {
-		option(cmd)
 	}
 	// The child must not outlive a test binary that was killed or timed out.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
