@@ -362,8 +362,8 @@ func (r *Rows) encode() []byte {
 }
 
 // fill gives the rows to a batch: its columns read them in the form in which they would come from a server, which costs
-// one copy instead of one conversion a value. The columns' names, types and row counts are checked, because the driver's
-// HTTP batch would send nothing and report success if they disagreed.
+// one copy instead of one conversion a value. The columns' names, types and row counts are checked, because the
+// driver's HTTP batch would send nothing and report success if they disagreed.
 func (r *Rows) fill(columns []column.Interface, chunkID string) error {
 	want := schema.EventColumns()
 	if len(columns) != len(want) {

@@ -28,8 +28,9 @@ func newStoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store migrate|status|print",
 		Short: "Bring the ClickHouse schema up to date, or show what that would do",
-		Long: `The tables, rollups and views that Sockeye needs in ClickHouse are made by numbered migrations. The collector applies
-them itself unless its exporter says create_schema: false; then an administrator runs ` + "`sockeye store migrate`" + `.
+		Long: `The tables, rollups and views that Sockeye needs in ClickHouse are made by numbered migrations. The collector
+applies them itself unless its exporter says create_schema: false; then an administrator runs
+` + "`sockeye store migrate`" + `.
 
 The password of the endpoint is read from ` + storePasswordEnv + `, or stands in the endpoint.`,
 		Example: `  sockeye store status --endpoint http://127.0.0.1:8123/sockeye

@@ -1,8 +1,8 @@
-// Package websocketclickhouseexporter stores log records that are WebSocket events in ClickHouse. It groups what arrives
-// by chunk, stores each chunk as one INSERT under the chunk's own name, and decides once what is worth retrying.
+// Package websocketclickhouseexporter stores log records that are WebSocket events in ClickHouse. It groups what
+// arrives by chunk, stores each chunk as one INSERT under the chunk's own name, and decides once what to retry.
 //
-// It does not cut, merge or reorder chunks, redacts nothing (the pii processor runs before it) and drops only what is no
-// event, counting it.
+// It does not cut, merge or reorder chunks, redacts nothing (the pii processor runs before it) and drops only what is
+// no event, counting it.
 //
 // The invariant to keep: what is sent again is sent under the same name, so that retrying anything at any time changes
 // nothing in any table.

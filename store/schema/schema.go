@@ -92,7 +92,9 @@ const (
 
 // Dimensions returns the dimensions that all tiers share.
 func Dimensions() []string {
-	return []string{Service, Environment, Region, Vantage, Visibility, Tenant, EventName, Direction, Outcome, ErrorType, Fault, Policy}
+	return []string{
+		Service, Environment, Region, Vantage, Visibility, Tenant, EventName, Direction, Outcome, ErrorType, Fault, Policy,
+	}
 }
 
 // DurationColumn returns the column that counts observations of at most bound, which must be one of
