@@ -221,9 +221,12 @@ func checkWritable(path string) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(make([]byte, 1<<16))
-	if err = errors.Join(err, f.Close()); err != nil {
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
 		return fmt.Errorf("data directory %s: cannot write: %w; free some space or choose another with --data",
-			path, err)
+			path, errors.Unwrap(err))
 	}
 	return nil
 }

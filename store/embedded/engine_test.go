@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -238,6 +239,49 @@ func TestStartFaults(t *testing.T) {
 		": another process has it open; stop that one or choose another with --data")
 }
 
+// onSmallDisk runs an engine whose data directory is a disk of its own, of that size.
+func onSmallDisk(t *testing.T, size string) embeddedtest.Option {
+	t.Helper()
+	if err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "none", t.TempDir()).Run(); err != nil {
+		t.Skip("mounting a small disk is not allowed here")
+	}
+	return func(cmd *exec.Cmd) {
+		script := `mount -t tmpfs -o size=` + size + ` none "$SOCKEYE_EMBEDDEDTEST_DATA" && exec "$0"`
+		self := cmd.Path
+		path, err := exec.LookPath("unshare")
+		require.NoError(t, err)
+		cmd.Path, cmd.Args = path, []string{"unshare", "-m", "sh", "-c", script, self}
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	data := t.TempDir()
+	option := onSmallDisk(t, "16k")
+	_, err := embeddedtest.TryStart(data, option)
+	require.EqualError(t, err, "data directory "+data+": cannot write: no space left on device; "+
+		"free some space or choose another with --data")
+
+	// A disk that fills up refuses inserts with the engine's code, keeps what it acknowledged and works on once there is
+	// room.
+	u := embeddedtest.StartIn(t, t.TempDir(), onSmallDisk(t, "64m")).URL
+	embeddedtest.Exec(t, u, "CREATE TABLE t (s String CODEC(NONE)) ENGINE = MergeTree ORDER BY tuple()")
+	embeddedtest.Exec(t, u, "CREATE TABLE u (a UInt8) ENGINE = MergeTree ORDER BY tuple()")
+	var refused answer
+	acknowledged := 0
+	for range 100 {
+		refused = post(t, u, "INSERT INTO t SELECT randomString(1000000) FROM numbers(5)")
+		if refused.status != 200 {
+			break
+		}
+		acknowledged += 5
+	}
+	require.Equal(t, "243", refused.code, refused.body)
+	require.Equal(t, fmt.Sprint(acknowledged), embeddedtest.Exec(t, u, "SELECT count() FROM t"))
+	embeddedtest.Exec(t, u, "DROP TABLE t SYNC")
+	embeddedtest.Exec(t, u, "INSERT INTO u VALUES (1)")
+	require.Equal(t, "1", embeddedtest.Exec(t, u, "SELECT count() FROM u"))
+}
+
 func TestSIGTERMStopsCleanly(t *testing.T) {
 	data := t.TempDir()
 	engine := embeddedtest.StartIn(t, data)
@@ -257,6 +301,9 @@ func TestSIGTERMStopsCleanly(t *testing.T) {
 	require.Equal(t, "2", embeddedtest.Exec(t, again.URL, "SELECT count() FROM kept"),
 		"what was stored in the default database is still there")
 	require.Equal(t, "60", post(t, again.URL, "SELECT * FROM '/etc/passwd'").code)
+	again.Kill()
+	third := embeddedtest.StartIn(t, data)
+	require.Equal(t, "2", embeddedtest.Exec(t, third.URL, "SELECT count() FROM kept"))
 }
 
 // Killed in mid-insert, the engine has every batch it acknowledged, whole, and none in part; retrying the rest with

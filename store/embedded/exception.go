@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -76,4 +78,16 @@ func (e *exception) status() int {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
+}
+
+// asException is the exception an error is, or becomes.
+func asException(err error) *exception {
+	var known *exception
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.Canceled):
+		return newException(codeCancelled, "QUERY_WAS_CANCELLED", "The client went away")
+	}
+	return newException(codeUnknown, "UNKNOWN_EXCEPTION", "%v", err)
 }

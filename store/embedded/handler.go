@@ -5,7 +5,6 @@ package embedded
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -232,15 +231,4 @@ func (s *server) emptyNative(c *connection, q *request, out *response) error {
 	appendHeader(&block, columns, min(q.revision, engineRevision))
 	_, err := out.Write(block.Buf)
 	return err
-}
-
-func asException(err error) *exception {
-	var known *exception
-	switch {
-	case errors.As(err, &known):
-		return known
-	case errors.Is(err, context.Canceled):
-		return newException(codeCancelled, "QUERY_WAS_CANCELLED", "The client went away")
-	}
-	return newException(codeUnknown, "UNKNOWN_EXCEPTION", "%v", err)
 }
