@@ -281,8 +281,8 @@ func (p *parser) slo(d document, sources map[string]bool, used map[string]bool) 
 	if s.Title == "" {
 		s.Title = d.name
 	}
-	o := d.spec.object("description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod", "objectives",
-		"alertPolicies")
+	o := d.spec.object("description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod",
+		"objectives", "alertPolicies")
 	s.Description = strings.TrimSpace(o.get("description").text())
 	s.Service = o.require("service", "name the service that it is about").word()
 	if service, ok := p.objects["Service"][s.Service]; ok {
@@ -397,8 +397,9 @@ func shorthand(text string) (time.Duration, bool) {
 	if m == nil {
 		return 0, false
 	}
-	unit := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": day, "w": 7 * day, "M": 30 * day, "Q": 90 * day,
-		"Y": 365 * day}[m[2]]
+	unit := map[string]time.Duration{
+		"m": time.Minute, "h": time.Hour, "d": day, "w": 7 * day, "M": 30 * day, "Q": 90 * day, "Y": 365 * day,
+	}[m[2]]
 	n, err := strconv.Atoi(m[1])
 	if err != nil || n == 0 || time.Duration(n) > (1<<62)/unit {
 		return 0, false

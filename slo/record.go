@@ -22,8 +22,8 @@ type Record struct {
 }
 
 // InsertRecords is the statement that [Record.Row] has the values for.
-const InsertRecords = "INSERT INTO " + schema.SLOStatus + " (asof, service, slo, state, severity, objective, budget_seconds, " +
-	"good, total, judged, windows, alerts, engine, written)"
+const InsertRecords = "INSERT INTO " + schema.SLOStatus + " (asof, service, slo, state, severity, objective, " +
+	"budget_seconds, good, total, judged, windows, alerts, engine, written)"
 
 // Row returns the values of a row.
 func (r *Record) Row() []any {
@@ -44,7 +44,8 @@ func (r *Record) Row() []any {
 // SelectLatest is a query for the last record of each SLO that was written after a moment.
 func SelectLatest(after time.Time) string {
 	return fmt.Sprintf(`SELECT asof, service, slo, state, severity, objective, budget_seconds, good, total, judged,
-    windows.name, windows.seconds, windows.good, windows.total, windows.judged, alerts.severity, alerts.since, engine, written
+    windows.name, windows.seconds, windows.good, windows.total, windows.judged, alerts.severity, alerts.since,
+    engine, written
 FROM %s
 WHERE asof >= toDateTime(%d) AND written >= toDateTime(%d)
 ORDER BY service, slo, written DESC
@@ -56,29 +57,31 @@ func ReadLatest(rows Rows) ([]Record, error) {
 	var records []Record
 	for rows.Next() {
 		var (
-			r                        Record
-			state, severity, text    string
-			budgetSeconds            uint32
-			names, severities        []string
-			seconds                  []uint32
-			good, total, judged      []uint64
-			since                    []time.Time
-			budget                   Count
-			counts                   Counts
-			windowsAgree, alertAgree bool
+			r                     Record
+			state, severity, text string
+			budgetSeconds         uint32
+			names, severities     []string
+			seconds               []uint32
+			good, total, judged   []uint64
+			since                 []time.Time
+			budget                Count
+			counts                Counts
 		)
 		err := rows.Scan(&r.AsOf, &r.Service, &r.SLO, &state, &severity, &text, &budgetSeconds, &budget.Good, &budget.Total,
 			&budget.Judged, &names, &seconds, &good, &total, &judged, &severities, &since, &r.Engine, &r.Written)
 		if err != nil {
 			return nil, fmt.Errorf("read statuses: %w", err)
 		}
-		windowsAgree = len(seconds) == len(names) && len(good) == len(names) && len(total) == len(names) && len(judged) == len(names)
-		alertAgree = len(severities) == len(since)
+		agree := len(seconds) == len(names) && len(good) == len(names) && len(total) == len(names) &&
+			len(judged) == len(names) && len(severities) == len(since)
 		objective, err := Decimal(text)
-		if err != nil || !windowsAgree || !alertAgree || objective.rat.Sign() <= 0 || objective.rat.Cmp(one) >= 0 {
+		if err != nil || !agree || objective.rat.Sign() <= 0 || objective.rat.Cmp(one) >= 0 {
 			return nil, fmt.Errorf("read statuses: the row of %s of %s at %s is damaged", r.SLO, r.Service, r.AsOf)
 		}
-		s := SLO{Name: r.SLO, Title: r.SLO, Service: r.Service, Objective: objective, Window: time.Duration(budgetSeconds) * time.Second}
+		s := SLO{
+			Name: r.SLO, Title: r.SLO, Service: r.Service, Objective: objective,
+			Window: time.Duration(budgetSeconds) * time.Second,
+		}
 		budget.Window = s.budgetWindow()
 		for i := range names {
 			w := Window{names[i], time.Duration(seconds[i]) * time.Second}

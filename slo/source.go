@@ -299,7 +299,8 @@ func (t Term) within(outer Term) bool {
 	for _, f := range outer.Except {
 		i := slices.IndexFunc(t.Where, func(g Filter) bool { return g.Dimension == f.Dimension })
 		j := slices.IndexFunc(t.Except, func(g Filter) bool { return g.Dimension == f.Dimension })
-		disjoint := i >= 0 && !slices.ContainsFunc(t.Where[i].Values, func(v string) bool { return slices.Contains(f.Values, v) })
+		excluded := func(v string) bool { return slices.Contains(f.Values, v) }
+		disjoint := i >= 0 && !slices.ContainsFunc(t.Where[i].Values, excluded)
 		if !disjoint && (j < 0 || !subset(f.Values, t.Except[j].Values)) {
 			return false
 		}

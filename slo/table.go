@@ -35,8 +35,8 @@ func WriteTable(w io.Writer, statuses []Status) error {
 		return err
 	}
 	first := statuses[0]
-	_, err := fmt.Fprintf(w, "as of %s; budget and coverage over %s%s\n", first.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"),
-		budgetNames(statuses), scaled(first.Windows))
+	_, err := fmt.Fprintf(w, "as of %s; budget and coverage over %s%s\n",
+		first.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"), budgetNames(statuses), scaled(first.Windows))
 	return err
 }
 

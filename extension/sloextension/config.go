@@ -172,7 +172,8 @@ func (d DefaultsConfig) validate() []error {
 	var errs []error
 	for key, vantage := range map[string]string{"vantage": d.Vantage, "auth_vantage": d.AuthVantage} {
 		if !slices.Contains(slo.Vantages(), vantage) {
-			errs = append(errs, fmt.Errorf("defaults.%s: must be one of %s, got %q", key, strings.Join(slo.Vantages(), ", "), vantage))
+			errs = append(errs, fmt.Errorf("defaults.%s: must be one of %s, got %q", key,
+				strings.Join(slo.Vantages(), ", "), vantage))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -231,7 +232,8 @@ func (cfg *Config) load() ([]slo.SLO, error) {
 		return nil, err
 	}
 	defaults, err := slo.Defaults(slo.DefaultSettings{
-		Services: slices.Compact(slices.Sorted(slices.Values(cfg.Defaults.Services))), Vantage: cfg.Defaults.Vantage, AuthVantage: cfg.Defaults.AuthVantage,
+		Services: slices.Compact(slices.Sorted(slices.Values(cfg.Defaults.Services))),
+		Vantage:  cfg.Defaults.Vantage, AuthVantage: cfg.Defaults.AuthVantage,
 		Environment: cfg.Defaults.Environment,
 	})
 	if err != nil {

@@ -28,7 +28,6 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // fakeStore answers by what a test sets, and remembers what it was told.
 type fakeStore struct {
-	mutex   sync.Mutex
 	down    error
 	sources []slo.Progress
 	bad     uint64 // of 1000 in every window

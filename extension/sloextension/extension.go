@@ -86,7 +86,8 @@ func (x *sloExtension) Start(ctx context.Context, host component.Host) error {
 		alerting.GeneratorURL = "http://" + x.address.String() + "/api/v1/slos?service={service}&slo={slo}"
 	}
 	x.engine.book = newAlertBook(alerting)
-	if x.server, err = x.cfg.HTTP.ToServer(ctx, host.GetExtensions(), x.settings.TelemetrySettings, x.engine.api()); err != nil {
+	x.server, err = x.cfg.HTTP.ToServer(ctx, host.GetExtensions(), x.settings.TelemetrySettings, x.engine.api())
+	if err != nil {
 		_ = listener.Close()
 		return fmt.Errorf("http: %w", err)
 	}
@@ -109,7 +110,8 @@ func (x *sloExtension) Start(ctx context.Context, host component.Host) error {
 	x.settings.Logger.Info("slo engine started", zap.Int("slos", len(x.engine.slos)),
 		zap.String("http.endpoint", x.address.String()), zap.String("alerting.owner", x.cfg.Alerting.Owner))
 	if x.cfg.WindowScale > 1 {
-		x.settings.Logger.Warn("burn windows are shortened; this is for demonstrations", zap.Int("window_scale", x.cfg.WindowScale))
+		x.settings.Logger.Warn("burn windows are shortened; this is for demonstrations",
+			zap.Int("window_scale", x.cfg.WindowScale))
 	}
 	return nil
 }

@@ -146,7 +146,8 @@ func metrics(s snapshot) []byte {
 			x.sample("sockeye_slo_state", truth(st.State == state), "service", st.Service, "slo", st.SLO, "state", string(state))
 		}
 	}
-	x.family("sockeye_slo_alert_firing", "Whether an alert of the severity holds; 1 while it is held for want of data, too.")
+	x.family("sockeye_slo_alert_firing",
+		"Whether an alert of the severity fires; it does while it is held for want of data.")
 	for _, st := range s.SLOs {
 		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
 			firing := false
@@ -155,7 +156,8 @@ func metrics(s snapshot) []byte {
 				firing = firing || a.EndsAt.IsZero() && l["alertname"] == alertBurn && l["service"] == st.Service &&
 					l["slo"] == st.SLO && l["severity"] == string(severity)
 			}
-			x.sample("sockeye_slo_alert_firing", truth(firing), "service", st.Service, "slo", st.SLO, "severity", string(severity))
+			x.sample("sockeye_slo_alert_firing", truth(firing), "service", st.Service, "slo", st.SLO,
+				"severity", string(severity))
 		}
 	}
 	each("sockeye_slo_window_seconds", "Real length of the window; it differs from its name where windows are scaled.",

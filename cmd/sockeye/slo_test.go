@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+)
+
+func sloCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), append([]string{"slo"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// burning is one SLO that pages.
+func burning(t *testing.T) slo.Status {
+	t.Helper()
+	slos, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}})
+	require.NoError(t, err)
+	asof := time.Now().UTC().Truncate(time.Minute)
+	query := slo.Plan(slos[3:4], asof, slo.Timing{})
+	counts := query.Nothing()[0]
+	for i := range counts.Windows {
+		counts.Windows[i].Good, counts.Windows[i].Judged, counts.Windows[i].Total = 98, 100, 100
+	}
+	counts.Budget.Good, counts.Budget.Judged, counts.Budget.Total = 99_998, 100_000, 100_000
+	return slo.Evaluate(&slos[3], asof, counts, true)
+}
+
+func TestSLOValidate(t *testing.T) {
+	code, out, errs := sloCommand(t, "validate", "../../slo/defaults/*.yaml")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "auth-latency of example: 99 % over 30d; ticket if burn over 1d and 2h > 3; ")
+	require.Contains(t, out, "5 SLOs, no faults\n")
+
+	file := filepath.Join(t.TempDir(), "bad.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("apiVersion: openslo/v1\nkind: SLO\nspec: {service: chat}\n"), 0o600))
+	code, out, errs = sloCommand(t, "validate", file)
+	require.Equal(t, 1, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, file+":1:1: metadata: is missing; write metadata: {name: …}\n")
+	require.Contains(t, errs, file+":3:7: spec.objectives: is missing; write objectives: [{targetPercent: 99.9}]\n")
+	require.Contains(t, errs, "sockeye: 5 faults\n")
+}
+
+func TestSLOStatusOfAnEngine(t *testing.T) {
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/slos" {
+			_ = json.NewEncoder(w).Encode(map[string]any{"slos": []slo.Status{burning(t)}, "trouble": "no disk"})
+		}
+	}))
+	defer engine.Close()
+	code, out, errs := sloCommand(t, "status", "--endpoint", engine.URL)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `chat +connection-availability +burning +page +99.9 % +98 % +100 % +20 `, out)
+	require.Equal(t, "the engine is in trouble: no disk\n", errs)
+
+	code, out, _ = sloCommand(t, "status", "--endpoint", engine.URL, "--output", "json", "--service", "nobody")
+	require.Zero(t, code)
+	require.JSONEq(t, `{"slos":[],"trouble":"no disk"}`, out)
+
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	code, _, errs = sloCommand(t, "status", "--endpoint", other.URL)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "answers, but not like an SLO engine (status 404)")
+
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := closed.Addr().String()
+	require.NoError(t, closed.Close())
+	code, _, errs = sloCommand(t, "status", "--endpoint", "http://ann:hunter2@"+address)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "sockeye: no engine answers at "+address+": connect: connection refused; is the collector")
+	require.NotContains(t, errs, "hunter2")
+
+	code, _, errs = sloCommand(t, "status", "--output", "yaml")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, `--output: must be table or json, got "yaml"`)
+}
+
+func TestSLOStatusOfTheStore(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	t.Cleanup(embeddedtest.StopShared)
+	code, _, errs := sloCommand(t, "status", "--clickhouse", dsn)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "run `sockeye store migrate`")
+
+	s, err := store.Open(context.Background(), dsn, store.Options{})
+	require.NoError(t, err)
+	defer s.Close()
+	_, err = s.Migrate(context.Background())
+	require.NoError(t, err)
+	code, _, errs = sloCommand(t, "status", "--clickhouse", dsn)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "no engine has written a status within the last day")
+
+	batch, err := s.Conn().PrepareBatch(context.Background(), slo.InsertRecords)
+	require.NoError(t, err)
+	record := slo.Record{Status: burning(t), Engine: "one", Written: time.Now()}
+	require.NoError(t, batch.Append(record.Row()...))
+	require.NoError(t, batch.Send())
+	code, out, errs := sloCommand(t, "status", "--clickhouse", dsn)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `chat +connection-availability +burning +page +99.9 % +98 % +100 % +20 `, out)
+}
