@@ -175,6 +175,16 @@ type memoryStorage struct {
 
 var storageID = component.MustNewID("memory")
 
+// kill makes the storage keep what it has, whatever it is told; recover ends that.
+func (m *memoryStorage) kill()    { m.broken(errKilled) }
+func (m *memoryStorage) recover() { m.broken(nil) }
+
+func (m *memoryStorage) broken(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
+}
+
 func (m *memoryStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
 	return m, nil
 }

@@ -20,6 +20,8 @@ type lineReader struct {
 	skipStart int64
 	// searched is how much of buf[r:w] is known to hold no break.
 	searched int
+	// head is the file's beginning as it was read, for the fingerprint; empty if reading began further on.
+	head []byte
 }
 
 const firstBuffer = 64 << 10
@@ -118,6 +120,9 @@ func (l *lineReader) read(limit int64) (bool, error) {
 		return false, nil
 	}
 	n, err := l.f.ReadAt(l.buf[l.w:l.w+int(room)], at)
+	if at == int64(len(l.head)) && at < headBytes {
+		l.head = append(l.head, l.buf[l.w:l.w+min(n, headBytes-int(at))]...)
+	}
 	l.w += n
 	if errors.Is(err, io.EOF) {
 		err = nil

@@ -20,11 +20,16 @@ type scanner struct {
 	tails map[fileID]*tail
 	// copies are files that look like copies of one that is followed; they are judged anew at every scan.
 	copies map[fileID]bool
+	// seen are files that are new since the last scan. They are followed if they are still nobody's copy at the next:
+	// by then a tail knows how its file begins, and whether it was truncated.
+	seen map[fileID]bool
 	// fresh is true until the first scan is over; known, if there were stored offsets.
 	fresh, known bool
 	dirty        bool
 	gone         []string
 	crowdLogged  bool
+	// claimed are to be closed once their states are stored under the files that claimed them.
+	claimed []chan struct{}
 
 	mu sync.Mutex
 	// orphans are states whose contents have lost their file: truncated, or not found after a restart.
@@ -38,6 +43,8 @@ type orphan struct {
 	state fileState
 	size  int64
 	since time.Time
+	// saved is closed once the state is stored; nil if it comes from there.
+	saved chan struct{}
 }
 
 // orphanAge is how long an orphan is waited for. A rotation by copying takes as long as the copying.
@@ -53,7 +60,7 @@ type progressView struct {
 }
 
 func newScanner(r *logReceiver) *scanner {
-	return &scanner{r: r, tails: map[fileID]*tail{}, copies: map[fileID]bool{}, fresh: true}
+	return &scanner{r: r, tails: map[fileID]*tail{}, copies: map[fileID]bool{}, seen: map[fileID]bool{}, fresh: true}
 }
 
 // run scans until ctx ends.
@@ -98,7 +105,9 @@ func (s *scanner) scan(ctx context.Context) {
 			s.adopt(f, byID)
 		}
 	}
-	maps.DeleteFunc(s.copies, func(id fileID, _ bool) bool { _, ok := byID[id]; return !ok })
+	vanished := func(id fileID, _ bool) bool { _, ok := byID[id]; return !ok }
+	maps.DeleteFunc(s.copies, vanished)
+	maps.DeleteFunc(s.seen, vanished)
 	s.expire(now)
 	s.save(ctx)
 	s.start(ctx)
@@ -188,7 +197,8 @@ func (s *scanner) lost(t *tail) bool {
 		t.state.Path = path
 		return false
 	}
-	s.orphanLocked(orphan{state: t.state, size: t.peak, since: s.r.now()})
+	s.orphanLocked(orphan{key: newFileKey(), state: t.state, size: t.peak, since: s.r.now(),
+		saved: make(chan struct{})})
 	return true
 }
 
@@ -240,6 +250,11 @@ func (s *scanner) adopt(f found, byID map[fileID]found) {
 		}
 		return
 	}
+	if !s.fresh && !s.seen[f.id] {
+		s.seen[f.id] = true
+		return
+	}
+	delete(s.seen, f.id)
 	delete(s.copies, f.id)
 	head, err := fingerprintOf(file, int(min(f.size, headBytes)))
 	if err != nil {
@@ -318,12 +333,24 @@ func (s *scanner) copyOf(file *os.File, f found, byID map[fileID]found) (string,
 		if !alike && f.size < int64(state.Head.Len) {
 			alike = beginAlike(file, original.path, int(f.size))
 		}
-		// A shorter original has been truncated; its tail has yet to notice.
-		if alike && (f.size <= original.size || original.size < state.Offset) {
+		// What is longer than its original is no copy, unless the original has been truncated and its tail has yet to
+		// notice.
+		if alike && (f.size <= original.size || !beginsAs(original.path, state.Head)) {
 			return state.Path, true
 		}
 	}
 	return "", false
+}
+
+// beginsAs reports whether the file at path still begins like that.
+func beginsAs(path string, head fingerprint) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	got, err := fingerprintOf(f, head.Len)
+	return err == nil && got == head
 }
 
 func beginAlike(a *os.File, path string, n int) bool {
@@ -356,15 +383,21 @@ func (s *scanner) claim(file *os.File, f found) (orphan, bool) {
 		}
 		if f.size >= end && begins(file, o.state.Head, f.size) {
 			s.orphans = slices.Delete(s.orphans, i, i+1)
+			if o.saved != nil {
+				s.claimed = append(s.claimed, o.saved)
+			}
 			return o, true
 		}
 	}
 	return orphan{}, false
 }
 
-// orphan keeps a state whose file has been truncated; size is how long it was when it was last seen.
-func (s *scanner) orphan(state fileState, size int64) {
-	s.orphanLocked(orphan{state: state, size: size, since: s.r.now()})
+// orphan keeps a state whose file has been truncated; size is how long it was when it was last seen. The channel is
+// closed once the state is stored, before which the file's own must not be replaced.
+func (s *scanner) orphan(state fileState, size int64) <-chan struct{} {
+	saved := make(chan struct{})
+	s.orphanLocked(orphan{key: newFileKey(), state: state, size: size, since: s.r.now(), saved: saved})
+	return saved
 }
 
 func (s *scanner) orphanLocked(o orphan) {
@@ -381,10 +414,8 @@ func (s *scanner) expire(now time.Time) {
 		if now.Sub(o.since) < orphanAge {
 			return false
 		}
-		if o.key != "" {
-			s.dirty = true
-			s.gone = append(s.gone, o.key)
-		}
+		s.dirty = true
+		s.gone = append(s.gone, o.key)
 		if lost := o.size - o.state.Offset; lost > 0 || len(o.state.Pending) > 0 {
 			lost = max(lost, 0)
 			s.r.telemetry.ReceiverWebsocketlogLostBytes.Add(context.Background(), lost)
@@ -448,10 +479,25 @@ func holds(path string, state fileState) bool {
 
 // save stores which files there are.
 func (s *scanner) save(ctx context.Context) {
+	var keys []string
+	saved := slices.Clone(s.claimed)
+	s.mu.Lock()
+	orphans := slices.Clone(s.orphans)
+	s.mu.Unlock()
+	for _, o := range orphans {
+		keys = append(keys, o.key)
+		if o.saved == nil {
+			continue
+		}
+		if err := s.r.checkpoint.save(ctx, o.key, o.state); err != nil {
+			s.r.logger.Error("offset cannot be stored", zap.String("log.file.path", o.state.Path), zap.Error(err))
+			return
+		}
+		saved, s.dirty = append(saved, o.saved), true
+	}
 	if !s.dirty {
 		return
 	}
-	var keys []string
 	for _, t := range s.tails {
 		keys = append(keys, t.key)
 		t.mu.Lock()
@@ -464,19 +510,22 @@ func (s *scanner) save(ctx context.Context) {
 			}
 		}
 	}
-	s.mu.Lock()
-	for _, o := range s.orphans {
-		if o.key != "" {
-			keys = append(keys, o.key)
-		}
-	}
-	s.mu.Unlock()
 	slices.Sort(keys)
 	if err := s.r.checkpoint.saveIndex(ctx, keys, s.gone...); err != nil {
 		s.r.logger.Error("list of files cannot be stored", zap.Error(err))
 		return
 	}
-	s.dirty, s.gone = false, nil
+	s.dirty, s.gone, s.claimed = false, nil, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, done := range saved {
+		close(done)
+	}
+	for i := range s.orphans {
+		if slices.Contains(saved, s.orphans[i].saved) {
+			s.orphans[i].saved = nil
+		}
+	}
 }
 
 // start runs the tails: all of them if there are places enough, else those that have something to read.

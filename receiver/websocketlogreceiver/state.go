@@ -32,8 +32,12 @@ func fingerprintOf(f io.ReaderAt, n int) (fingerprint, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fingerprint{}, err
 	}
-	sum := sha256.Sum256(buf[:n])
-	return fingerprint{Len: n, Sum: hex.EncodeToString(sum[:16])}, nil
+	return fingerprintOfBytes(buf[:n]), nil
+}
+
+func fingerprintOfBytes(head []byte) fingerprint {
+	sum := sha256.Sum256(head)
+	return fingerprint{Len: len(head), Sum: hex.EncodeToString(sum[:16])}
 }
 
 // fileID is what a file keeps when it is renamed.

@@ -39,6 +39,8 @@ type tail struct {
 	asm   *assembler
 	// grew is when the file was last seen to grow.
 	grew time.Time
+	// learned is how much of lines.head the fingerprint has.
+	learned int
 }
 
 // budgetStep is the grain in which a chunk takes from the receiver's memory budget.
@@ -135,7 +137,7 @@ func (t *tail) open(ctx context.Context) error {
 	t.f = f
 	t.asm = t.r.newAssembler()
 	t.grew = t.r.now()
-	t.lines = newLineReader(f, s.Offset, t.r.cfg.MaxLineBytes)
+	t.seek(s.Offset)
 	same, err := t.same()
 	if err == nil && !same {
 		err = t.restart(ctx)
@@ -144,6 +146,10 @@ func (t *tail) open(ctx context.Context) error {
 		_ = f.Close()
 	}
 	return err
+}
+
+func (t *tail) seek(pos int64) {
+	t.lines, t.learned = newLineReader(t.f, pos, t.r.cfg.MaxLineBytes), 0
 }
 
 // same reports whether the file still begins as it did and still has what was read of it.
@@ -173,8 +179,17 @@ func (t *tail) same() (bool, error) {
 // scanner recognises.
 func (t *tail) restart(ctx context.Context) error {
 	t.mu.Lock()
-	// The orphan comes first: a scan in between must find its copy claimed by somebody.
-	t.r.scanner.orphan(t.state, t.peak)
+	old, peak := t.state, t.peak
+	t.mu.Unlock()
+	// The old state is given away before it is replaced: a scan in between, or a restart, must find its copy claimed.
+	saved := t.r.scanner.orphan(old, peak)
+	t.r.wake()
+	select {
+	case <-saved:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	t.mu.Lock()
 	t.state.Head = fingerprint{}
 	t.state.Generation++
 	t.state.Offset, t.state.Lines, t.state.Pending = 0, 0, nil
@@ -183,7 +198,7 @@ func (t *tail) restart(ctx context.Context) error {
 	s := t.state
 	t.mu.Unlock()
 	t.r.logger.Info("file was truncated; it is read from its beginning", t.field())
-	t.lines = newLineReader(t.f, 0, t.r.cfg.MaxLineBytes)
+	t.seek(0)
 	t.grew = t.r.now()
 	return t.persist(ctx, s)
 }
@@ -210,7 +225,7 @@ func (t *tail) replay(ctx context.Context) error {
 
 // read reads the chunk with these bounds.
 func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, error) {
-	t.lines = newLineReader(t.f, b.Start, t.r.cfg.MaxLineBytes)
+	t.seek(b.Start)
 	c := &chunk{bounds: b}
 	c.Lines = 0
 	for t.lines.pos < b.End {
@@ -373,6 +388,7 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 		c.receipt = t.r.now()
 		t.asm.begin(c.receipt)
 	}
+	t.learn()
 	c.Lines++
 	c.End = line.end
 	var err error
@@ -395,6 +411,19 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	return nil
 }
 
+// learn extends the fingerprint by what has been read, at once: a copy of the file may turn up at any time.
+func (t *tail) learn() {
+	if len(t.lines.head) <= t.learned {
+		return
+	}
+	t.learned = len(t.lines.head)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.learned > t.state.Head.Len {
+		t.state.Head = fingerprintOfBytes(t.lines.head)
+	}
+}
+
 // close completes a chunk that has all its lines.
 func (t *tail) close(ctx context.Context, c *chunk) {
 	t.asm.count(ctx)
@@ -402,15 +431,6 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 	if c.ID == "" {
 		t.mu.Lock()
 		s := &t.state
-		if s.Head.Len < headBytes {
-			// The part that is hashed grows until it is whole, unless the file has been truncated since.
-			before, err := fingerprintOf(t.f, s.Head.Len)
-			if err == nil && (s.Head.Len == 0 || before == s.Head) {
-				if head, err := fingerprintOf(t.f, max(s.Head.Len, int(min(c.End, headBytes)))); err == nil {
-					s.Head = head
-				}
-			}
-		}
 		c.ID = chunkID([]byte(t.r.settings.ID.String()), []byte(s.Head.Sum), []byte(strconv.Itoa(s.Generation)),
 			[]byte(fmt.Sprintf("%d-%d", c.Start, c.End)))
 		t.mu.Unlock()
