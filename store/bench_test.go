@@ -61,7 +61,7 @@ func BenchmarkInsert(b *testing.B) {
 				}
 				b.StopTimer()
 				stored := float64(b.N * size)
-				b.ReportMetric(float64((processCPU(b) - cpu).Microseconds())/stored, "CPU-µs/event")
+				b.ReportMetric(float64((processCPU(b)-cpu).Microseconds())/stored, "CPU-µs/event")
 				b.ReportMetric(stored/b.Elapsed().Seconds(), "events/s")
 				require.EqualValues(b, stored+float64(size), number(b, s, "SELECT count() FROM "+schema.Events))
 			})

@@ -304,7 +304,7 @@ func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
 	relay.to(engine.URL)
 	e := start(t, "http://"+relay.address+"/sockeye", func(c *Config) { c.TimeoutConfig.Timeout = 5 * time.Second })
 
-	const senders, chunks, size = 2, 60, 200
+	const senders, chunks, size = 2, 40, 200
 	var wait sync.WaitGroup
 	for sender := range senders {
 		wait.Go(func() {
@@ -317,7 +317,7 @@ func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
 		})
 	}
 	stored := func() int64 { return e.sum(t, "chunks", "") }
-	for round := range 4 {
+	for round := range 3 {
 		before := stored()
 		require.Eventually(t, func() bool { return stored() > before+5 }, time.Minute, 5*time.Millisecond)
 		if round%2 == 0 {
