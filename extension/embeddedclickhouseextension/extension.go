@@ -88,8 +88,10 @@ func (e *engine) Start(_ context.Context, host component.Host) error {
 	case <-first.ready:
 		e.log.Info("embedded ClickHouse answers", zap.String("endpoint", e.config.Endpoint))
 	case <-first.gone:
-		e.telemetry.Shutdown()
-		return fmt.Errorf("embedded ClickHouse: %w", first.reason())
+		if !first.answered() {
+			e.telemetry.Shutdown()
+			return fmt.Errorf("embedded ClickHouse: %w", first.reason())
+		}
 	case <-timer.C:
 		e.log.Warn("embedded ClickHouse needs longer to start; the collector goes on",
 			zap.Duration("start_timeout", e.config.StartTimeout))
@@ -176,6 +178,16 @@ type child struct {
 	gone    chan struct{} // closed when it has ended and said all
 	err     error         // how it ended
 	last    string        // the last thing it said
+}
+
+// answered says whether it ever answered.
+func (c *child) answered() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // reason is one sentence on why the child ended. Only after gone.

@@ -2,9 +2,12 @@ package embeddedclickhouseextension
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -57,7 +60,7 @@ func TestStartFailsWithTheReasonOfTheChild(t *testing.T) {
 }
 
 func TestStartGoesOnWhenTheEngineNeedsLonger(t *testing.T) {
-	e, logs := supervised(t, shell("sleep 0.3; echo ready; exec sleep 1000"))
+	e, logs := supervised(t, shell("sleep 0.3; echo ready x; exec sleep 1000"))
 	e.config.StartTimeout = 10 * time.Millisecond
 	require.NoError(t, start(e))
 	require.Equal(t, 1, logs.FilterMessageSnippet("needs longer").Len())
@@ -82,19 +85,16 @@ func TestChildIsStartedAgainAndBackoffGrows(t *testing.T) {
 	var starts atomic.Int32
 	e, logs := supervised(t, func() (*exec.Cmd, error) {
 		if starts.Add(1) < 6 {
-			return exec.Command("/bin/sh", "-c", "echo ready; exit 3"), nil
+			return exec.Command("/bin/sh", "-c", "echo ready x; exit 3"), nil
 		}
-		return exec.Command("/bin/sh", "-c", "echo ready; exec sleep 1000"), nil
+		return exec.Command("/bin/sh", "-c", "echo ready x; exec sleep 1000"), nil
 	})
 	var delays []time.Duration
 	e.wait = func(d time.Duration) <-chan time.Time {
 		delays = append(delays, d)
 		return time.After(time.Millisecond)
 	}
-	// The first child may be seen to end before it is seen to be ready.
-	if err := start(e); err != nil {
-		t.Skipf("the child ended before it was seen to be ready: %v", err)
-	}
+	require.NoError(t, start(e), "it answered before it died")
 	require.Eventually(t, func() bool { return starts.Load() == 6 }, 10*time.Second, time.Millisecond)
 	stop(t, e)
 	require.GreaterOrEqual(t, logs.FilterMessageSnippet("starting it again").Len(), 5)
@@ -105,11 +105,61 @@ func TestChildIsStartedAgainAndBackoffGrows(t *testing.T) {
 }
 
 func TestChildThatIgnoresSIGTERMIsKilled(t *testing.T) {
-	e, logs := supervised(t, shell("trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+	e, logs := supervised(t, shell("trap '' TERM; echo ready x; while :; do sleep 0.05; done"))
 	e.config.StopTimeout = 50 * time.Millisecond
 	require.NoError(t, start(e))
 	stop(t, e)
 	require.Equal(t, 1, logs.FilterMessageSnippet("is killed").Len())
+}
+
+// parentEnv turns the test binary into a collector that is about to be killed.
+const parentEnv = "SOCKEYE_TEST_PARENT"
+
+func init() {
+	if os.Getenv(parentEnv) == "" {
+		return
+	}
+	e, err := newEngine(extensiontest.NewNopSettings(typ), createDefaultConfig().(*Config))
+	if err == nil {
+		e.command = func(*Config) (*exec.Cmd, error) {
+			cmd := exec.Command("/bin/sh", "-c", "echo ready x; echo $$ >&3; exec sleep 1000")
+			cmd.ExtraFiles = []*os.File{os.Stdout}
+			return cmd, nil
+		}
+		err = e.Start(context.Background(), componenttest.NewNopHost())
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+	select {}
+}
+
+// However the collector dies, its engine dies with it: the next collector needs the data directory.
+func TestChildDiesWithTheCollector(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	collector := exec.Command(self)
+	collector.Env = append(os.Environ(), parentEnv+"=1")
+	out, err := collector.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, collector.Start())
+	var child int
+	_, err = fmt.Fscan(out, &child)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(child, 0), "the child runs")
+	require.NoError(t, collector.Process.Kill())
+	require.Error(t, collector.Wait())
+	require.Eventually(t, func() bool { return !runs(child) }, 10*time.Second, time.Millisecond)
+}
+
+// runs says whether a process is there and no mere entry that nobody has collected yet.
+func runs(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(status), ") ")
+	return !strings.HasPrefix(state, "Z")
 }
 
 // The real engine: it answers once Start returns, comes back with its tables after it was killed, and is gone after
