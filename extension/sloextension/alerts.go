@@ -60,11 +60,12 @@ func newAlertBook(cfg AlertingConfig) *alertBook {
 	return &alertBook{cfg: cfg, items: map[string]*alert{}}
 }
 
-// fire raises or renews an alert. Its start is kept as long as it fires.
+// fire raises or renews an alert. Its start is kept as long as it fires, unless the clock has been set back since:
+// Alertmanager refuses an alert that starts after it ends.
 func (b *alertBook) fire(labels, annotations map[string]string, start time.Time) *alert {
 	a := &alert{Labels: labels, Annotations: annotations, StartsAt: start}
 	id := a.identity()
-	if old, ok := b.items[id]; ok && old.EndsAt.IsZero() {
+	if old, ok := b.items[id]; ok && old.EndsAt.IsZero() && old.StartsAt.Before(start) {
 		a.StartsAt = old.StartsAt
 	}
 	if _, ok := annotations["runbook_url"]; !ok && b.cfg.RunbookURL != "" {
@@ -93,7 +94,7 @@ func (b *alertBook) resolve(labels map[string]string, end time.Time) {
 	if a, ok := b.items[id]; ok && a.EndsAt.IsZero() {
 		ended := *a
 		if ended.EndsAt = end; end.Before(a.StartsAt) {
-			ended.EndsAt = a.StartsAt
+			ended.StartsAt = end
 		}
 		b.items[id] = &ended
 	}

@@ -90,7 +90,8 @@ func (e *engine) run(ctx context.Context, ticks <-chan time.Time) {
 func (e *engine) step(ctx context.Context) {
 	began := time.Now()
 	now := e.now().UTC()
-	if e.started.IsZero() {
+	// Nothing began in the future: then the clock has been set back.
+	if e.started.IsZero() || e.started.After(now) {
 		e.started = now.Truncate(time.Second)
 	}
 	e.telemetry.SloEngineTicks.Add(ctx, 1)
@@ -129,8 +130,9 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		return mark, e.write(ctx, e.timing.AsOf(now), now)
 	}
 	asof := e.timing.AsOf(mark.Time)
-	if !e.held && !asof.After(e.asof) {
-		// Nothing new; or a source that lags has joined, and what was said stays said until it has caught up.
+	if !e.held && !asof.After(e.asof) && !e.asof.After(now) {
+		// Nothing new; or a source that lags has joined, and what was said stays said until it has caught up. What was said
+		// of the future, before the clock was set back, does not.
 		return mark, nil
 	}
 	query := slo.Plan(e.slos, asof, e.timing)
@@ -339,7 +341,7 @@ func (e *engine) note(ctx context.Context, err error, now time.Time) {
 		e.troubleSince = now.Truncate(time.Second)
 	}
 	if e.trouble != text {
-		e.logger.Error("cannot evaluate SLOs; they are no_data until the store answers", zap.String("reason", text))
+		e.logger.Warn("cannot evaluate SLOs; they are no_data until the store answers", zap.String("reason", text))
 	}
 	e.trouble = text
 }

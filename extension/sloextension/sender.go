@@ -93,7 +93,7 @@ func (s *sender) sendTo(ctx context.Context, t *target, alerts []alert, now time
 		s.telemetry.SloEngineAlertmanagerFailures.Add(ctx, 1)
 		if !t.down {
 			t.down = true
-			s.logger.Error("alertmanager does not take alerts; they are sent again on every tick until it does",
+			s.logger.Warn("alertmanager does not take alerts; they are sent again on every tick until it does",
 				zap.String("server.address", t.name), zap.Error(err))
 		}
 		return
