@@ -250,7 +250,7 @@ func (s *scanner) adopt(f found, byID map[fileID]found) {
 		}
 		return
 	}
-	if !s.fresh && !s.seen[f.id] {
+	if first := s.fresh && !s.known; !first && !s.seen[f.id] {
 		s.seen[f.id] = true
 		return
 	}
