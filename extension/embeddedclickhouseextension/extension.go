@@ -190,12 +190,16 @@ func (c *child) answered() bool {
 	}
 }
 
+// keys turns the command's flags in a message into our configuration's keys.
+var keys = strings.NewReplacer("--listen", "endpoint", "--data", "data_directory", "--library", "library",
+	"--memory", "memory_limit_mib")
+
 // reason is one sentence on why the child ended. Only after gone.
 func (c *child) reason() error {
 	var exit *exec.ExitError
 	switch {
 	case errors.As(c.err, &exit) && exit.ExitCode() >= 0 && c.last != "":
-		return errors.New(c.last)
+		return errors.New(keys.Replace(c.last))
 	case c.err != nil:
 		return fmt.Errorf("the engine's process ended: %w", c.err)
 	}

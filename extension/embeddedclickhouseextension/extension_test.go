@@ -188,12 +188,12 @@ func TestRealEngine(t *testing.T) {
 	// A second one on the same directory, and one on the same port, say so.
 	second, _ := supervised(t, func() (*exec.Cmd, error) { return embeddedtest.Command(data) })
 	require.EqualError(t, start(second), "embedded ClickHouse: data directory "+data+
-		": another process has it open; stop that one or choose another with --data")
+		": another process has it open; stop that one or choose another with data_directory")
 	third, _ := supervised(t, func() (*exec.Cmd, error) {
 		return embeddedtest.Command(t.TempDir(), embeddedtest.Listen(address))
 	})
 	require.EqualError(t, start(third), "embedded ClickHouse: listen on "+address+
-		": the port is taken; stop the program that has it or choose another with --listen")
+		": the port is taken; stop the program that has it or choose another with endpoint")
 
 	pid.Store(int64(current.Load().Process.Pid))
 	require.NoError(t, syscall.Kill(int(pid.Load()), syscall.SIGKILL))
