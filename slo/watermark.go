@@ -24,13 +24,15 @@ type Progress struct {
 	Wall time.Time
 }
 
-// SelectProgress is a query for the progress of every source that reported within the last day.
+// SelectProgress is a query for the progress of every source that reported within the last day. Where a clock was ahead and
+// has been put right, what a source said from the future counts only if it has said nothing else.
 func SelectProgress(now time.Time) string {
-	return fmt.Sprintf(`SELECT source, argMax(read_through, wall), argMax(backlog, wall), max(wall) AS seen
-FROM %s
-WHERE wall >= toDateTime(%d)
+	latest := fmt.Sprintf("(wall < toDateTime(%d), wall)", now.Add(AliveFor).Unix())
+	return fmt.Sprintf(`SELECT source, argMax(read_through, %[1]s), argMax(backlog, %[1]s), argMax(wall, %[1]s) AS seen
+FROM %[2]s
+WHERE wall >= toDateTime(%[3]d)
 GROUP BY source
-ORDER BY source`, schema.SourceProgress, now.Add(-rememberedFor).Unix())
+ORDER BY source`, latest, schema.SourceProgress, now.Add(-rememberedFor).Unix())
 }
 
 // ReadProgress reads the answer to [SelectProgress].

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 func TestWatermark(t *testing.T) {
@@ -52,7 +53,9 @@ func TestWatermark(t *testing.T) {
 // The clock of a source ran an hour ahead and was put right. What it said meanwhile must not hide what it says now.
 func TestProgressFromTheFutureDoesNotHideThePresent(t *testing.T) {
 	t.Parallel()
-	s, _ := open(t)
+	s, dsn := open(t)
+	// A merge keeps the greatest wall.
+	embeddedtest.Exec(t, dsn, "SYSTEM STOP MERGES source_progress")
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	read := func(p ...store.Progress) slo.Watermark {
 		t.Helper()
@@ -72,4 +75,11 @@ func TestProgressFromTheFutureDoesNotHideThePresent(t *testing.T) {
 	mark = read(store.Progress{Source: "edge", ReadThrough: now.Add(-7 * time.Second), Wall: now.Add(-5 * time.Second), Backlog: 3})
 	require.Equal(t, now.Add(-7*time.Second), mark.Time)
 	require.EqualValues(t, 3, mark.Backlog)
+
+	// And whoever then falls silent is silent.
+	now = now.Add(time.Minute)
+	mark = read(store.Progress{Source: "other", ReadThrough: now, Wall: now})
+	require.Equal(t, now, mark.Time)
+	require.Len(t, mark.Silent, 1)
+	require.Equal(t, "edge", mark.Silent[0].Source)
 }
