@@ -55,8 +55,8 @@ func newEngine(set extension.Settings, config *Config) (*engine, error) {
 	}, nil
 }
 
-// command is this program again, as `sockeye clickhouse`. The token travels in the environment, where only the same user
-// can read it.
+// command is this program again, as `sockeye clickhouse`. The token travels in the environment, where only the same
+// user can read it.
 func command(c *Config) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {

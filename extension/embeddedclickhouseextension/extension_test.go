@@ -72,7 +72,8 @@ func TestMessagesOfTheChildAreLogged(t *testing.T) {
 		"echo ready x; exec sleep 1000"))
 	require.NoError(t, start(e))
 	require.Eventually(t, func() bool {
-		return logs.FilterField(zap.String("line", "one")).Len() == 1 && logs.FilterField(zap.String("line", "two")).Len() == 1
+		return logs.FilterField(zap.String("line", "one")).Len() == 1 &&
+			logs.FilterField(zap.String("line", "two")).Len() == 1
 	}, 10*time.Second, time.Millisecond)
 	for _, entry := range logs.All() {
 		line, _ := entry.ContextMap()["line"].(string)

@@ -5,6 +5,6 @@
 // no substitute for a server's users, roles, quotas or replication.
 //
 // The invariants: an upload that does not end cleanly is never committed; a connection that carried a deduplication
-// token, or whose state a statement changed, never serves another request; the engine's last connection closes only with
-// the process; nothing that reads files or opens network connections is run for a client.
+// token, or whose state a statement changed, never serves another request; the engine's last connection closes only
+// with the process; nothing that reads files or opens network connections is run for a client.
 package embedded

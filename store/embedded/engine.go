@@ -501,8 +501,8 @@ var buffers = sync.Pool{New: func() any {
 // started.
 const killInterval = 100 * time.Millisecond
 
-// killOnDone kills the connection's statement when ctx ends. The returned function must be called when the statement has
-// returned; after a kill the connection is spoiled, because the kill might meet the next statement.
+// killOnDone kills the connection's statement when ctx ends. The returned function must be called when the statement
+// has returned; after a kill the connection is spoiled, because the kill might meet the next statement.
 func (e *engine) killOnDone(ctx context.Context, c *connection) func() {
 	finished, gone := make(chan struct{}), make(chan struct{})
 	killed := false

@@ -127,7 +127,8 @@ func TestClientGoesAway(t *testing.T) {
 	dsn := embeddedtest.Database(t)
 	for _, query := range []string{
 		"SELECT count() FROM numbers_mt(1000000000000) WHERE NOT ignore(sipHash64(number))",
-		"SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0",
+		"SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1, " +
+			"function_sleep_max_microseconds_per_block = 0",
 		"SELECT number FROM numbers(100000000000)",
 		"SELECT count() FROM numbers_mt(1000000000000) WHERE NOT ignore(sipHash64(number)) FORMAT JSON",
 	} {
@@ -436,7 +437,8 @@ func TestEngineFeatures(t *testing.T) {
 		"INSERT INTO r VALUES (1, 1), (1, 2)", "OPTIMIZE TABLE r FINAL",
 		"CREATE TABLE refreshed (n UInt64) ENGINE = MergeTree ORDER BY n",
 		"CREATE MATERIALIZED VIEW rv REFRESH EVERY 1 HOUR TO refreshed AS SELECT count() AS n FROM e",
-		"SYSTEM WAIT VIEW rv", "ALTER TABLE s ADD COLUMN w UInt8", "ALTER TABLE r DELETE WHERE k = 9 SETTINGS mutations_sync = 1",
+		"SYSTEM WAIT VIEW rv", "ALTER TABLE s ADD COLUMN w UInt8",
+		"ALTER TABLE r DELETE WHERE k = 9 SETTINGS mutations_sync = 1",
 		"CREATE TABLE names (id UInt64, name String) ENGINE = MergeTree ORDER BY id", "INSERT INTO names VALUES (1, 'one')",
 		"EXPLAIN SELECT * FROM e", "SHOW CREATE TABLE e", "DESCRIBE TABLE e", "EXISTS TABLE e", "SHOW TABLES",
 		"SELECT quantileTDigest(0.99)(duration) FROM e", "SYSTEM FLUSH LOGS", "TRUNCATE TABLE s", "DROP TABLE s SYNC",

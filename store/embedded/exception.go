@@ -24,10 +24,7 @@ const (
 	codeQueryTooLarge    = 223
 	codeCancelled        = 394
 	codeUnknown          = 1002
-	codeMemoryLimit      = 241
 	codeCannotParseInput = 27
-	codeIncorrectData    = 117
-	codeRequestTooLarge  = 223
 )
 
 // exception is an error as ClickHouse words and numbers it.

@@ -160,7 +160,8 @@ func TestExceptions(t *testing.T) {
 // A failure after data has left is seen by clients in every encoding, and never taken for a whole result.
 func TestExceptionInMidStream(t *testing.T) {
 	dsn := embeddedtest.Database(t)
-	const query = "SELECT number, throwIf(number = 3000000, 'in mid stream') FROM numbers(4000000) SETTINGS max_threads = 1"
+	const query = "SELECT number, throwIf(number = 3000000, 'in mid stream') FROM numbers(4000000) " +
+		"SETTINGS max_threads = 1"
 	for _, method := range []clickhouse.CompressionMethod{clickhouse.CompressionNone, clickhouse.CompressionLZ4} {
 		conn := open(t, dsn, method)
 		rows, err := conn.Query(context.Background(), query)
@@ -342,7 +343,8 @@ func TestFilesAndConnectionsAreRefused(t *testing.T) {
 	}
 	// The engine's own database would show the file system as tables.
 	for _, s := range []string{
-		"SELECT * FROM '%s'", "SELECT * FROM `%s`", "SELECT * FROM default.`%s`", "SELECT * FROM {d:Identifier}.{f:Identifier}",
+		"SELECT * FROM '%s'", "SELECT * FROM `%s`", "SELECT * FROM default.`%s`",
+		"SELECT * FROM {d:Identifier}.{f:Identifier}",
 		"SELECT * FROM loop('default', '%s')", "SELECT * FROM merge('default', '.*')", "DESCRIBE TABLE default.`%s`",
 	} {
 		s = strings.ReplaceAll(s, "%s", secret)

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// writeLanes bounds how many inserts run at once, and readLanes how many of everything else: they wait in lines of their
-// own, so that readers never keep an insert waiting for a turn.
+// writeLanes bounds how many inserts run at once, and readLanes how many of everything else: they wait in lines of
+// their own, so that readers never keep an insert waiting for a turn.
 const (
 	writeLanes = 24
 	laneWait   = 30 * time.Second

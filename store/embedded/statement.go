@@ -30,8 +30,6 @@ type statement struct {
 	session bool
 	// keyword is the first word, in upper case.
 	keyword string
-	// asyncInsert says that the statement's own SETTINGS decide about asynchronous inserts.
-	asyncInsert bool
 	// token says that the statement's own SETTINGS carry a deduplication token.
 	token bool
 }
@@ -169,8 +167,8 @@ func wordPart(c byte) bool  { return wordStart(c) || c >= '0' && c <= '9' || c =
 // errStatementTooLong says that the statement of an INSERT does not end within the part that was read.
 var errStatementTooLong = errors.New("the INSERT statement before its rows is too long")
 
-// readStatement reads the beginning of a request's text. With more set the text goes on beyond what is given, which only
-// the rows of an INSERT may do.
+// readStatement reads the beginning of a request's text. With more set the text goes on beyond what is given, which
+// only the rows of an INSERT may do.
 func readStatement(text string, more bool) (statement, error) {
 	l := &lexer{text: text}
 	first := l.next()
@@ -226,8 +224,6 @@ func readInsert(s statement, l *lexer, more bool) (statement, error) {
 			return s, nil
 		case t.is("SETTINGS"):
 			settings = true
-		case settings && t.kind == tokenWord && strings.EqualFold(t.text, "async_insert"):
-			s.asyncInsert = true
 		case settings && t.kind == tokenWord && strings.EqualFold(t.text, "insert_deduplication_token"):
 			s.token = true
 		case t.is("SELECT"), t.is("WITH"), t.is("INFILE"):

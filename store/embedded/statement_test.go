@@ -37,7 +37,7 @@ func TestReadStatement(t *testing.T) {
 		"INSERT INTO t FORMAT CSV;\n\n1":      {kind: kindInsert, format: "CSV", text: "INSERT INTO t ", data: 26},
 		"INSERT INTO t SETTINGS async_insert=1, insert_deduplication_token='x' FORMAT CSV": {kind: kindInsert,
 			format: "CSV", text: "INSERT INTO t SETTINGS async_insert=1, insert_deduplication_token='x' ", data: 80,
-			asyncInsert: true, token: true},
+			token: true},
 		"INSERT INTO t (a, b)":               {kind: kindInsert, text: "INSERT INTO t (a, b)", data: 20},
 		"INSERT INTO t;":                     {kind: kindInsert, text: "INSERT INTO t", data: 14},
 		"INSERT INTO t SELECT 1 FORMAT x":    {kind: kindOther, plain: "INSERT INTO t SELECT 1 FORMAT x"},
@@ -67,7 +67,8 @@ func TestReadStatement(t *testing.T) {
 func FuzzReadStatement(f *testing.F) {
 	for _, text := range []string{
 		"SELECT 1 FORMAT JSON;", "INSERT INTO t (a, b) SETTINGS x = 'y' FORMAT Native\n\x01\x00", "INSERT INTO t VALUES (1)",
-		"/* a */ -- b\n# c\nWITH x AS (SELECT $$ ; $$) SELECT `a``b`, \"c\\\"\", 'd''e' FROM t", "CREATE OR REPLACE TEMPORARY",
+		"/* a */ -- b\n# c\nWITH x AS (SELECT $$ ; $$) SELECT `a``b`, \"c\\\"\", 'd''e' FROM t",
+		"CREATE OR REPLACE TEMPORARY",
 		"SET dialect = 'x'; SELECT", "(((", "'", "$", "$a$ $b$ $a$", "\xff\xfe", "insert into t format", "INSERT INTO `",
 	} {
 		f.Add(text, false)

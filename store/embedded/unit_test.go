@@ -161,7 +161,9 @@ func TestFindLibrary(t *testing.T) {
 
 func TestParseBytes(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]int64{"1": 1, "512MiB": 512 << 20, " 2 GiB ": 2 << 30, "1TiB": 1 << 40, "3KiB": 3072} {
+	for text, want := range map[string]int64{
+		"1": 1, "512MiB": 512 << 20, " 2 GiB ": 2 << 30, "1TiB": 1 << 40, "3KiB": 3072,
+	} {
 		got, err := ParseBytes(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got)
