@@ -28,7 +28,7 @@ func newParseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parse --format FORMAT [FILE|-]...",
 		Short: "Show the events that Sockeye reads from a log",
-		Long: `Reads logs as the websocketlog receiver does and prints the events that their lines prove, as NDJSON, before any
+		Long: `Reads logs as the websocketlog receiver does and prints the events that their lines prove, as NDJSON, before
 personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
 
 Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could

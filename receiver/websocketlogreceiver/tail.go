@@ -41,6 +41,8 @@ type tail struct {
 	grew time.Time
 	// learned is how much of lines.head the fingerprint has.
 	learned int
+	// raw is the memory of the last chunk's lines, for the next.
+	raw []byte
 }
 
 // budgetStep is the grain in which a chunk takes from the receiver's memory budget.
@@ -287,7 +289,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 			}
 			continue
 		}
-		end, pause := t.atEnd(c)
+		pause, end := t.atEnd(c)
 		if end != nil {
 			if errors.Is(end, errDrained) {
 				if line, ok := t.lines.take(math.MaxInt64); ok {
@@ -336,10 +338,10 @@ func (t *tail) full(c *chunk) bool {
 
 // atEnd decides at the end of the file: how long to wait for more, or that the chunk is to be closed (neither), or
 // that there is no more.
-func (t *tail) atEnd(c *chunk) (end error, pause time.Duration) {
+func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 	info, err := t.f.Stat()
 	if err != nil {
-		return err, 0
+		return 0, err
 	}
 	now := t.r.now()
 	read := t.lines.pos + int64(t.lines.w-t.lines.r)
@@ -352,27 +354,28 @@ func (t *tail) atEnd(c *chunk) (end error, pause time.Duration) {
 	rotated, gone := t.rotated, t.gone
 	t.mu.Unlock()
 	if info.Size() < read {
-		return errTruncated, 0
+		return 0, errTruncated
 	}
 	if info.Size() > read {
 		// There is more by now.
-		return nil, time.Nanosecond
+		return time.Nanosecond, nil
 	}
 	c.atEnd = now
 	silent := now.Sub(t.grew)
 	if silent >= t.r.cfg.DrainAfter {
+		t.raw = nil
 		switch {
 		case gone, rotated && partial > 0:
-			return errDrained, 0
+			return 0, errDrained
 		case c.Lines == 0 && partial == 0 && t.r.crowded.Load():
-			return errParked, 0
+			return 0, errParked
 		}
 	}
 	pause = t.r.cfg.PollInterval
 	if c.Lines > 0 {
 		pause = min(pause, c.receipt.Add(t.r.cfg.Chunk.MaxAge).Sub(now))
 	}
-	return nil, pause
+	return pause, nil
 }
 
 // add adds a line to the chunk.
@@ -386,6 +389,7 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	}
 	if c.Lines == 0 {
 		c.receipt = t.r.now()
+		c.raw, t.raw = t.raw[:0], nil
 		t.asm.begin(c.receipt)
 	}
 	t.learn()
@@ -481,6 +485,7 @@ func (t *tail) finish(ctx context.Context, c *chunk) error {
 	}
 	copied := *s
 	t.mu.Unlock()
+	t.raw = c.raw
 	return t.persist(ctx, copied)
 }
 
