@@ -156,7 +156,10 @@ func examineSection(conf *confmap.Conf, s section) faults {
 		cfg := factory.CreateDefaultConfig()
 		if err := settings.Unmarshal(&cfg); err != nil {
 			found = append(found, decodeFaults(err, key, keysOf(reflect.TypeOf(cfg)))...)
-			continue
+			// What is wrong with the keys that are known is told in the same breath.
+			if cfg = factory.CreateDefaultConfig(); settings.Unmarshal(&cfg, confmap.WithIgnoreUnused()) != nil {
+				continue
+			}
 		}
 		found = append(found, validateFaults(confmap.Validate(cfg), key)...)
 	}
