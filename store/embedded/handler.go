@@ -3,8 +3,10 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -215,13 +217,14 @@ func (s *server) emptyNative(c *connection, q *request, out *response) error {
 	}
 	if columns == nil {
 		data, _, err := s.engine.result(c, q.plain, "JSONCompactStringsEachRowWithNamesAndTypes", q.params)
-		if err != nil {
+		if err != nil || len(data) == 0 {
+			// Statements without a result, such as CHECK of nothing, have no columns either.
 			return err
 		}
-		decoder := json.NewDecoder(strings.NewReader(string(data)))
+		decoder := json.NewDecoder(bytes.NewReader(data))
 		var names, types []string
-		if decoder.Decode(&names) != nil || decoder.Decode(&types) != nil || len(names) != len(types) {
-			return nil
+		if err := errors.Join(decoder.Decode(&names), decoder.Decode(&types)); err != nil || len(names) != len(types) {
+			return newException(codeUnknown, "UNKNOWN_EXCEPTION", "The engine does not name the result's columns")
 		}
 		for i := range names {
 			columns = append(columns, column{name: names[i], typ: types[i]})

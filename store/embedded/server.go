@@ -90,7 +90,9 @@ func Run(ctx context.Context, s Settings, ready func(address string)) error {
 		cancelRequests()
 		_ = web.Close()
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 
