@@ -99,6 +99,11 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	if r.checkpoint, err = openCheckpoint(ctx, host, r.cfg.Storage, r.settings.ID); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.checkpoint.close(ctx))
+		}
+	}()
 	if r.cfg.Storage == nil && len(r.cfg.Include) > 0 {
 		r.logger.Warn("no storage is configured: offsets are lost at a restart, and lines with them or twice; " +
 			"set storage to a storage extension")
