@@ -33,6 +33,7 @@ It takes under four minutes and ends with status 0 only if the page arrived and 
 	}
 	cmd.Flags().BoolVar(&settings.Keep, "keep", false, "leave everything running at the end and print where to look")
 	cmd.Flags().BoolVar(&settings.WithoutNginx, "without-nginx", false, "do as on a machine without nginx")
-	cmd.Flags().BoolVar(&settings.WithoutAlertmanager, "without-alertmanager", false, "do as on a machine without Alertmanager")
+	cmd.Flags().BoolVar(&settings.WithoutAlertmanager, "without-alertmanager", false,
+		"do as on a machine without Alertmanager")
 	return cmd
 }

@@ -95,7 +95,8 @@ times faster than sustainable the budget is spent, over each window; "-" is wher
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "http://127.0.0.1:9466", "`ADDRESS` of the engine's API (http of the slo extension)")
+	f.StringVar(&o.endpoint, "endpoint", "http://127.0.0.1:9466",
+		"`ADDRESS` of the engine's API (http of the slo extension)")
 	f.StringVar(&o.clickhouse, "clickhouse", "", "read slo_status from the store at this `DSN` instead")
 	f.StringVarP(&o.output, "output", "o", "table", "`table or json`")
 	f.StringVar(&o.service, "service", "", "only SLOs of this `SERVICE`")
@@ -157,8 +158,8 @@ func (o *sloStatusOptions) askEngine(ctx context.Context) (sloReport, error) {
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is this its "+
-			"http.endpoint?", base.Host, err)
+		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is this "+
+			"its http.endpoint?", base.Host, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))

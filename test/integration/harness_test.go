@@ -5,7 +5,6 @@ package integration
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -279,11 +278,4 @@ func exampleEnv(t *testing.T, accessLog string) (env []string, clickhouseAddr, p
 		"SOCKEYE_PUSH=" + pushAddr,
 		"SOCKEYE_SLO=" + sloAddr,
 	}, clickhouseAddr, pushAddr, sloAddr
-}
-
-func compact(t *testing.T, v any) string {
-	t.Helper()
-	b, err := json.Marshal(v)
-	require.NoError(t, err)
-	return string(b)
 }

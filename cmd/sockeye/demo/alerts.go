@@ -104,7 +104,9 @@ func (p *pager) state() (firing int, first alert, at time.Time) {
 }
 
 // until waits for a state of the pager that satisfies done.
-func (p *pager) until(ctx context.Context, limit time.Duration, what string, done func(firing int, paged bool) bool) error {
+func (p *pager) until(
+	ctx context.Context, limit time.Duration, what string, done func(firing int, paged bool) bool,
+) error {
 	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	for {

@@ -45,7 +45,7 @@ func startIdentityProvider() (*identityProvider, error) {
 		return nil, fmt.Errorf("identity provider: %w", err)
 	}
 	p.addr = l.Addr().String()
-	p.Server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	introspect := func(w http.ResponseWriter, r *http.Request) {
 		if p.hanging.Load() {
 			<-r.Context().Done()
 			return
@@ -53,7 +53,8 @@ func startIdentityProvider() (*identityProvider, error) {
 		if r.Header.Get("Authorization") != "Bearer "+goodToken {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
-	})}
+	}
+	p.Server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(introspect)}
 	go p.Serve(l) //nolint:errcheck // ends with ErrServerClosed when the demo does
 	return p, nil
 }
@@ -346,6 +347,7 @@ func (c *clients) session(ctx context.Context, k int) {
 	// The handshake is let finish although the demo may end meanwhile, so that both sides count the same.
 	dialContext, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	//nolint:bodyclose // Dial documents that the body needs no closing
 	conn, resp, err := websocket.Dial(dialContext, c.url+"?"+query.Encode(), &websocket.DialOptions{
 		Subprotocols: []string{"chat.v1"},
 		HTTPHeader:   http.Header{"Authorization": {"Bearer " + token}},

@@ -44,7 +44,8 @@ func (d *demo) incident(ctx context.Context) error {
 		<-reporterDone
 	}
 	defer end()
-	d.say("%d clients are connecting, talking and leaving; burn windows are divided by 60: 1 h is 60 s, 5 m is 10 s", clientCount)
+	d.say("%d clients are connecting, talking and leaving; burn windows are divided by 60: 1 h is 60 s, 5 m is 10 s",
+		clientCount)
 
 	if err := d.untilHealthy(ctx); err != nil {
 		return err
@@ -60,7 +61,8 @@ func (d *demo) incident(ctx context.Context) error {
 	d.idp.hanging.Store(false)
 	mendedAt := time.Now()
 	d.say("the identity provider answers again")
-	if err := d.pager.until(ctx, resolveLimit, "the resolve", func(firing int, _ bool) bool { return firing == 0 }); err != nil {
+	quiet := func(firing int, _ bool) bool { return firing == 0 }
+	if err := d.pager.until(ctx, resolveLimit, "the resolve", quiet); err != nil {
 		return err
 	}
 	resolvedAfter := time.Since(mendedAt)
@@ -178,7 +180,8 @@ func (d *demo) count(ctx context.Context) ([]counted, error) {
 			{schema.Rollup10s, schema.Bucket, &rows[i].rollup},
 			{schema.Rollup1m, schema.Bucket, &rows[i].tier},
 		} {
-			query := fmt.Sprintf("SELECT sum(%s) FROM %s WHERE %s = ? AND %s >= ?", schema.Count, t.table, schema.EventName, t.column)
+			query := fmt.Sprintf("SELECT sum(%s) FROM %s WHERE %s = ? AND %s >= ?",
+				schema.Count, t.table, schema.EventName, t.column)
 			if err := d.db.Conn().QueryRow(ctx, query, rows[i].what, d.historyEnd).Scan(t.into); err != nil {
 				return nil, err
 			}

@@ -340,7 +340,7 @@ func (s *Scanner) address(v string) (string, Verdict) {
 	}
 	a, err := parseAddr(v)
 	if err != nil {
-		host := v
+		var host string
 		if i := strings.LastIndexByte(v, ':'); i > 0 {
 			host = strings.Trim(v[:i], "[]")
 		} else {

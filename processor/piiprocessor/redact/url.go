@@ -45,7 +45,7 @@ func (s *Scanner) url(v string) string {
 
 // path redacts segments that look minted and whatever a detector finds.
 func (s *Scanner) path(v string) string {
-	if strings.IndexAny(v, "?#") >= 0 {
+	if strings.ContainsAny(v, "?#") {
 		return s.url(v)
 	}
 	clean := true
