@@ -115,14 +115,15 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 		return err
 	}
 	run, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
 	if h := r.cfg.HTTP.Get(); h != nil {
-		r.push = newPushServer(r, h)
-		if err := r.push.start(run, host); err != nil {
+		push := newPushServer(r, h)
+		if err := push.start(run, host); err != nil {
 			cancel()
 			return err
 		}
+		r.push = push
 	}
+	r.cancel = cancel
 	if len(r.cfg.Include) > 0 {
 		r.group.Go(func() { r.scanner.run(run) })
 	}
