@@ -158,8 +158,8 @@ func (o *sloStatusOptions) askEngine(ctx context.Context) (sloReport, error) {
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is this "+
-			"its http.endpoint?", base.Host, err)
+		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is "+
+			"this its http.endpoint?", base.Host, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))

@@ -21,6 +21,8 @@ const (
 	blindAfter = time.Minute
 	// restoreWithin is how old a record may be to continue the alerts that it names.
 	restoreWithin = time.Hour
+	// retryAfter is the time between two looks while the store is away.
+	retryAfter = 2 * time.Second
 	// queryTimeout bounds one tick's work at the store.
 	queryTimeout = 30 * time.Second
 )
@@ -71,11 +73,17 @@ func (e *engine) current() snapshot {
 	return e.snapshot
 }
 
-// run steps now and on every tick until ctx ends.
+// run steps now and on every tick until ctx ends. While the store is away it looks again sooner: at start, the store may
+// be coming up beside it.
 func (e *engine) run(ctx context.Context, ticks <-chan time.Time) {
 	for {
 		e.step(ctx)
+		var soon <-chan time.Time
+		if e.current().Trouble != "" {
+			soon = time.After(retryAfter)
+		}
 		select {
+		case <-soon:
 		case <-ctx.Done():
 			if e.db != nil {
 				_ = e.db.close()

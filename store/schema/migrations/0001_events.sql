@@ -400,7 +400,9 @@ CREATE TABLE IF NOT EXISTS source_progress
     backlog UInt64,
     wall DateTime64(3, 'UTC')
 )
-ENGINE = ReplacingMergeTree(wall)
+-- Without a version the last report stays, whatever the clock said: a report from a clock that ran ahead must not outlive
+-- those after it.
+ENGINE = ReplacingMergeTree
 ORDER BY source
 TTL toDateTime(wall) + INTERVAL 7 DAY
 SETTINGS non_replicated_deduplication_window = 100000;
