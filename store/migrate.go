@@ -189,7 +189,7 @@ func Print() (string, error) {
 	return b.String(), nil
 }
 
-// Retention is how long each table keeps its rows; 0 leaves the table as it is. ConnectionsTab follows Events.
+// Retention is how long each table keeps its rows; 0 leaves the table as it is. ConnectionsTab and Chunks follow Events.
 type Retention struct {
 	Events, Rollup10s, Rollup1m, Rollup15m time.Duration
 }

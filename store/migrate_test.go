@@ -128,6 +128,7 @@ func TestConstantsAreTheColumns(t *testing.T) {
 	s := open(t)
 	tables := map[string][]schema.Column{
 		schema.Events: schema.EventColumns(), schema.SourceProgress: schema.ProgressColumns(),
+		schema.Chunks: schema.ChunkColumns(),
 	}
 	for _, tier := range schema.Tiers() {
 		tables[tier.Table] = schema.RollupColumns(tier.Table)
@@ -180,7 +181,7 @@ func TestRetentionFollowsTheConfiguration(t *testing.T) {
 	r.Events, r.Rollup1m = 36*time.Hour, 0
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, []string{schema.Events, schema.ConnectionsTab}, changed)
+	require.Equal(t, []string{schema.Events, schema.ConnectionsTab, schema.Chunks}, changed)
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
 	require.Empty(t, changed, "applying it again changes nothing")

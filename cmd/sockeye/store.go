@@ -26,8 +26,8 @@ type storeFlags struct {
 func newStoreCommand() *cobra.Command {
 	flags := &storeFlags{}
 	cmd := &cobra.Command{
-		Use:   "store migrate|status|print",
-		Short: "Bring the ClickHouse schema up to date, or show what that would do",
+		Use:   "store migrate|status|check|print",
+		Short: "Bring the ClickHouse schema up to date, and check what is stored",
 		Long: `The tables, rollups and views that Sockeye needs in ClickHouse are made by numbered migrations. The collector
 applies them itself unless its exporter says create_schema: false; then an administrator runs
 ` + "`sockeye store migrate`" + `.
@@ -73,6 +73,7 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
 			},
 		}),
 		status,
+		withEndpoint(newStoreCheckCommand(flags)),
 		&cobra.Command{
 			Use:   "print",
 			Short: "Print the statements of all migrations",

@@ -19,6 +19,7 @@ const (
 	Rollup1m       = "rollup_1m"
 	Rollup15m      = "rollup_15m"
 	ConnectionsTab = "connections"
+	Chunks         = "chunks"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
 	Migrations     = "schema_migrations" // made by the migration runner itself
@@ -78,6 +79,14 @@ const (
 	ProgressReadThrough = "read_through"
 	ProgressBacklog     = "backlog"
 	ProgressWall        = "wall"
+)
+
+// Columns of chunks besides ChunkID.
+const (
+	ChunkRecords    = "records"
+	ChunkFirst      = "first"
+	ChunkLast       = "last"
+	ChunkInsertedAt = "inserted_at"
 )
 
 // Measures of every rollup tier; all are sums.
@@ -181,6 +190,14 @@ func ProgressColumns() []Column {
 	}
 }
 
+// ChunkColumns returns the columns of chunks in its order.
+func ChunkColumns() []Column {
+	return []Column{
+		{ChunkID, "String"}, {ChunkRecords, "UInt64"}, {ChunkFirst, milliseconds}, {ChunkLast, milliseconds},
+		{ChunkInsertedAt, milliseconds},
+	}
+}
+
 // Expiry says which column ages a table's rows and how long they are kept where nobody configures otherwise.
 type Expiry struct {
 	Table string
@@ -196,6 +213,7 @@ func Expiries() []Expiry {
 	return []Expiry{
 		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
 		{ConnectionsTab, "day", 7 * day},
+		{Chunks, "toDateTime(" + ChunkLast + ")", 7 * day},
 		{Rollup10s, Bucket, 3 * day},
 		{Rollup1m, Bucket, 35 * day},
 		{Rollup15m, Bucket, 396 * day}, // 13 months
