@@ -16,6 +16,8 @@ testing = $(shell $(GO) list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{i
 INTEGRATION = $(shell $(GO) list ./test/...)
 # Whoever has goroutines checks for leaks with goleak, and whoever has goroutines is tested for races.
 RACE = $(filter-out $(INTEGRATION),$(call testing,go.uber.org/goleak))
+# The race detector needs cgo.
+RACE_DETECTOR = $(if $(shell command -v "$$($(GO) env CC)"),-race,$(warning no C compiler: testing without the race detector))
 UNIT = $(filter-out $(RACE) $(INTEGRATION),$(shell $(GO) list ./...))
 SOURCES = $(shell git ls-files '*.go' ':!cmd/sockeye/components.go' ':!*/generated_*.go')
 GENERATED = cmd/sockeye/components.go docs/events.md '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
@@ -46,7 +48,7 @@ lint: bin/golangci-lint ## go vet, staticcheck and the rest of .golangci.yml
 
 unit: ## unit tests; with the race detector where there are goroutines
 	$(GO) test $(UNIT)
-	$(if $(RACE),$(GO) test -race $(RACE))
+	$(if $(RACE),$(GO) test $(RACE_DETECTOR) $(RACE))
 
 test: setup build unit test-integration ## everything CI runs: installs what is missing, then unit and integration tests
 
