@@ -338,6 +338,17 @@ func (c *checker) slices(ctx context.Context, tier schema.Tier, from, to time.Ti
 	return list, err
 }
 
+// narrow cuts a slice down to the buckets from the first to the last that may differ.
+func (c *checker) narrow(ctx context.Context, tier schema.Tier, slice [2]time.Time) ([2]time.Time, bool, error) {
+	var n uint64
+	err := c.statement(ctx, "check "+tier.Table, func(ctx context.Context) error {
+		return c.conn.QueryRow(reading(ctx), "SELECT count(), min(bucket), max(bucket) FROM ("+
+			suspects(tier, slice[0], slice[1])+")").Scan(&n, &slice[0], &slice[1])
+	})
+	slice[1] = slice[1].Add(tier.Step)
+	return slice, n > 0, err
+}
+
 // chunks compares the chunks that lie wholly in a range with their rows in events.
 func (c *checker) chunks(ctx context.Context, from, to time.Time) (ChunkReport, error) {
 	report := ChunkReport{Equal: true}
@@ -384,8 +395,8 @@ FROM %s WHERE %s GROUP BY id
 // repair corrects a tier and returns how many keys that were.
 //
 // It inserts the differences instead of deleting what is there: all measures are sums, so a row of differences, modulo
-// 2⁶⁴, makes them right. A part that a deletion empties is dropped, and with it goes the memory of the tokens that it
-// came from: a chunk that is sent again would be counted again. A row of differences also takes effect at once, so that
+// 2⁶⁴, makes them right. A part that a deletion empties is dropped, and with it goes the memory of the tokens that
+// it came from: a chunk that is sent again would be counted again. A row of differences also takes effect at once, so that
 // no reader sees a hole, and a repair that was interrupted is completed by the next, which finds only what is left.
 func (c *checker) repair(ctx context.Context, tier schema.Tier, from, to time.Time) (uint64, error) {
 	var corrected uint64
@@ -395,9 +406,16 @@ func (c *checker) repair(ctx context.Context, tier schema.Tier, from, to time.Ti
 		return 0, err
 	}
 	for _, slice := range list {
+		slice, found, err := c.narrow(ctx, tier, slice)
+		if err != nil {
+			return corrected, err
+		}
+		if !found {
+			continue
+		}
 		var n uint64
 		var days []time.Time
-		err := c.statement(ctx, "check "+tier.Table, func(ctx context.Context) error {
+		err = c.statement(ctx, "check "+tier.Table, func(ctx context.Context) error {
 			return c.conn.QueryRow(reading(ctx), "SELECT count(), groupUniqArray(toDate(bucket)) FROM ("+
 				differences(tier, slice[0], slice[1])+")").Scan(&n, &days)
 		})
@@ -448,7 +466,14 @@ func (c *checker) first(ctx context.Context, tier schema.Tier, from, to time.Tim
 	for _, slice := range list {
 		// What differs once may be an insert that has reached events and not yet the tier.
 		for attempt := 0; ; attempt++ {
-			d, err := c.firstOf(ctx, tier, slice[0], slice[1])
+			suspect, found, err := c.narrow(ctx, tier, slice)
+			if err != nil {
+				return nil, err
+			}
+			if !found {
+				break
+			}
+			d, err := c.firstOf(ctx, tier, suspect[0], suspect[1])
 			if err != nil {
 				return nil, err
 			}

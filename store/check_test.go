@@ -248,9 +248,9 @@ func TestAnInterruptedRepairIsCompletedByTheNext(t *testing.T) {
 	s := open(t)
 	r := rand.New(rand.NewPCG(7, 7))
 	for seed := range uint64(3) {
-		insert(t, s, fmt.Sprint("chunk ", seed), events(seed, 2000))
+		insert(t, s, fmt.Sprint("chunk ", seed), events(seed, 500))
 	}
-	for round := range 5 {
+	for _, round := range []int{0, 2, 4} { // before the first correction, the second, the third
 		for _, tier := range schema.Tiers() {
 			at := base.Add(time.Duration(r.IntN(2)) * 15 * time.Minute).Unix()
 			execute(t, s, fmt.Sprintf("INSERT INTO %[1]s SELECT * FROM %[1]s WHERE bucket = toDateTime(%[2]d, 'UTC')",
@@ -269,8 +269,8 @@ func TestAnInterruptedRepairIsCompletedByTheNext(t *testing.T) {
 	}
 	var all []event.Event
 	for seed := range uint64(3) {
-		insert(t, s, fmt.Sprint("chunk ", seed), events(seed, 2000))
-		all = append(all, events(seed, 2000)...)
+		insert(t, s, fmt.Sprint("chunk ", seed), events(seed, 500))
+		all = append(all, events(seed, 500)...)
 	}
 	requireCounts(t, s, all)
 	requireEqualTiers(t, s)
