@@ -15,7 +15,7 @@ import (
 )
 
 // smallDisk mounts a file system of its own of that size.
-func smallDisk(t *testing.T, bytes int64) string {
+func smallDisk(t testing.TB, bytes int64) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
@@ -26,7 +26,7 @@ func smallDisk(t *testing.T, bytes int64) string {
 }
 
 // fill writes a file that leaves that many bytes free.
-func fill(t *testing.T, dir string, leave int64) (path string) {
+func fill(t testing.TB, dir string, leave int64) (path string) {
 	t.Helper()
 	var fs syscall.Statfs_t
 	require.NoError(t, syscall.Statfs(dir, &fs))

@@ -26,7 +26,7 @@ import (
 )
 
 // binary returns the sockeye binary that `make build` made.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("SOCKEYE_BIN")
 	if path == "" {
@@ -41,7 +41,7 @@ func binary(t *testing.T) string {
 }
 
 // freeAddress returns a loopback address that nobody listens on now.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func freeAddress(t *testing.T) string {
 
 // program is a running child. Its output is kept for when the test fails.
 type program struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	cmd  *exec.Cmd
 	out  *lockedBuffer
@@ -77,7 +77,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // start starts a program that is stopped, by its pid, when the test ends.
-func start(t *testing.T, env []string, path string, args ...string) *program {
+func start(t testing.TB, env []string, path string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, name: filepath.Base(path), out: &lockedBuffer{}, done: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
@@ -143,7 +143,7 @@ func (p *program) residentBytes() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-func eventually(t *testing.T, limit time.Duration, what string, done func() (bool, string)) {
+func eventually(t testing.TB, limit time.Duration, what string, done func() (bool, string)) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
 	for {
@@ -182,14 +182,14 @@ type clickhouse struct {
 	addr, data string
 }
 
-func startClickHouse(t *testing.T) *clickhouse {
+func startClickHouse(t testing.TB) *clickhouse {
 	t.Helper()
 	c := &clickhouse{addr: freeAddress(t), data: t.TempDir()}
 	c.restart(t)
 	return c
 }
 
-func (c *clickhouse) restart(t *testing.T) {
+func (c *clickhouse) restart(t testing.TB) {
 	t.Helper()
 	c.program = start(t, nil, binary(t), "clickhouse", "--data", c.data, "--listen", c.addr)
 	c.listening(c.addr)
@@ -252,7 +252,7 @@ http {
 `
 
 // startNginx runs nginx before backend with the log format that the examples tell users to take.
-func startNginx(t *testing.T, backend string) (addr, accessLog string, p *program) {
+func startNginx(t testing.TB, backend string) (addr, accessLog string, p *program) {
 	t.Helper()
 	path := testenv.Program(t, "nginx", "nginx-light")
 	dir := t.TempDir()
@@ -268,7 +268,7 @@ func startNginx(t *testing.T, backend string) (addr, accessLog string, p *progra
 }
 
 // exampleEnv points examples/collector.yaml at this test's places.
-func exampleEnv(t *testing.T, accessLog string) (env []string, clickhouseAddr, pushAddr, sloAddr string) {
+func exampleEnv(t testing.TB, accessLog string) (env []string, clickhouseAddr, pushAddr, sloAddr string) {
 	t.Helper()
 	clickhouseAddr, pushAddr, sloAddr = freeAddress(t), freeAddress(t), freeAddress(t)
 	return []string{

@@ -61,7 +61,7 @@ func otlpExporter(name, addr string) string {
 }
 
 // written makes a log of n lines.
-func written(t *testing.T, n int) string {
+func written(t testing.TB, n int) string {
 	t.Helper()
 	var b strings.Builder
 	for i := range n {
@@ -72,7 +72,7 @@ func written(t *testing.T, n int) string {
 	return path
 }
 
-func configFile(t *testing.T, text string) string {
+func configFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "collector.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
@@ -80,7 +80,7 @@ func configFile(t *testing.T, text string) string {
 }
 
 // requireEachLineOnce waits until n lines are stored, each once, and compares the tiers with a recount.
-func requireEachLineOnce(t *testing.T, addr string, n int) {
+func requireEachLineOnce(t testing.TB, addr string, n int) {
 	t.Helper()
 	want := fmt.Sprintf("%d\t%d", 2*n, n)
 	var got string
@@ -137,7 +137,7 @@ type cutter struct {
 	cuts     int
 }
 
-func startCutter(t *testing.T, target string) *cutter {
+func startCutter(t testing.TB, target string) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

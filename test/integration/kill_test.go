@@ -104,7 +104,7 @@ func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
 
 // requireTiersEqualRecount compares every tier, row by row, with what the events give when they are counted again. It
 // gives the views a moment: a row of events can be seen just before its rollup rows.
-func requireTiersEqualRecount(t *testing.T, addr string) {
+func requireTiersEqualRecount(t testing.TB, addr string) {
 	t.Helper()
 	for table, step := range map[string]string{
 		"rollup_10s": "toIntervalSecond(10)", "rollup_1m": "toIntervalMinute(1)", "rollup_15m": "toIntervalMinute(15)",

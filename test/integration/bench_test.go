@@ -1,0 +1,72 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// clockTicks is USER_HZ, the unit of the times in /proc/PID/stat; it is 100 on every Linux that Go runs on.
+const clockTicks = 100
+
+// cpu is the processor time that the program has used.
+func (p *program) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program, in parentheses, may hold spaces.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var ticks int64
+	for _, field := range fields[11:13] { // utime and stime
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / clockTicks
+}
+
+// BenchmarkFileToRow measures the whole way from lines in a file to rows that a query sees, the generator excluded: the
+// processor time of the collector and of the engine for each event, and how many events pass in a second.
+func BenchmarkFileToRow(b *testing.B) {
+	const lines = 250_000
+	for b.Loop() {
+		engine := startClickHouse(b)
+		dir := b.TempDir()
+		logPath := filepath.Join(dir, "access.log")
+		var text strings.Builder
+		for i := range lines {
+			text.WriteString(accessLine(i, time.Now()))
+		}
+		config := filepath.Join(dir, "collector.yaml")
+		require.NoError(b, os.WriteFile(config, fmt.Appendf(nil, pipelineConfig, dir, logPath, engine.dsn()), 0o600))
+		collector := start(b, nil, binary(b), "--config", config)
+		eventually(b, 60*time.Second, "the tables", func() (bool, string) {
+			return number(engine.addr, "SELECT count() FROM source_progress") > 0, collector.out.String()
+		})
+		collectorBefore, engineBefore, began := collector.cpu(), engine.cpu(), time.Now()
+		require.NoError(b, os.WriteFile(logPath, []byte(text.String()), 0o600))
+		peak := int64(0)
+		eventually(b, 5*time.Minute, "every event stored", func() (bool, string) {
+			peak = max(peak, collector.residentBytes())
+			n := number(engine.addr, "SELECT sum(count) FROM rollup_15m")
+			return n == 2*lines, strconv.FormatInt(n, 10)
+		})
+		wall := time.Since(began)
+		perEvent := func(d time.Duration) float64 { return float64(d.Microseconds()) / (2 * lines) }
+		b.ReportMetric(perEvent(collector.cpu()-collectorBefore), "collector-cpu-µs/event")
+		b.ReportMetric(perEvent(engine.cpu()-engineBefore), "engine-cpu-µs/event")
+		b.ReportMetric(2*lines/wall.Seconds(), "events/s")
+		b.ReportMetric(float64(peak>>20), "collector-MiB")
+		collector.stop()
+		engine.stop()
+	}
+}
