@@ -77,13 +77,15 @@ func TestTiersOfRandomEventsAreEqual(t *testing.T) {
 	// A repair of what is right changes nothing.
 	o := checkAll()
 	o.Repair = true
-	before := number(t, s, "SELECT count() FROM rollup_10s")
+	// FINAL, because a merge in between leaves fewer rows of the same sums.
+	const rows = "SELECT count() FROM rollup_10s FINAL"
+	before := number(t, s, rows)
 	report = check(t, s, o)
 	require.True(t, report.Equal)
 	for _, tier := range report.Tiers {
 		require.Zero(t, tier.Repaired)
 	}
-	require.Equal(t, before, number(t, s, "SELECT count() FROM rollup_10s"))
+	require.Equal(t, before, number(t, s, rows))
 }
 
 func TestTheFirstDifferenceIsNamedAndRepaired(t *testing.T) {
