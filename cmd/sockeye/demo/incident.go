@@ -83,6 +83,7 @@ func (d *demo) incident(ctx context.Context) error {
 	if err := slo.WriteTable(d.Out, statuses); err != nil {
 		return err
 	}
+	fmt.Fprint(d.Out, "Tickets stay until the longer windows have forgotten the incident; the pages are resolved.\n")
 	fmt.Fprintf(d.Out, "\nEvents counted since the clients came\n\n%s", counts)
 	fmt.Fprintf(d.Out, "\nThe page, as it reached the pager\n\n%s", formatPage(page))
 	fmt.Fprintf(d.Out, "\nFrom fault to page %.1f s, from mend to resolve %.1f s; all of it took %.0f s.\n",
@@ -223,6 +224,7 @@ func (d *demo) keep(ctx context.Context) {
 	fmt.Fprintf(d.Out, `
 Everything stays up until you press Ctrl-C.
 
+  SLOs              http://%[1]s/
   SLOs as JSON      curl http://%[1]s/api/v1/slos
   SLO metrics       curl http://%[1]s/metrics
   events            curl 'http://%[2]s/?database=sockeye' -d 'SELECT time, event, error_type, client_address FROM events ORDER BY time DESC LIMIT 5 FORMAT Pretty'
