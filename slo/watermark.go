@@ -10,7 +10,7 @@ import (
 )
 
 // AliveFor is how long a source counts as alive after it last reported; it reports every 5 s.
-const AliveFor = time.Minute
+const AliveFor = schema.AliveFor
 
 // rememberedFor is how long a source that fell silent is still missed. After that it is taken as removed.
 const rememberedFor = day

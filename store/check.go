@@ -255,7 +255,7 @@ func (c *checker) bound(ctx context.Context, o CheckOptions) (time.Time, string,
 	}
 	bound, why := o.Now, "later events may still arrive"
 	for _, p := range sources {
-		silent := !p.Wall.After(o.Now.Add(-AliveFor))
+		silent := !p.Wall.After(o.Now.Add(-schema.AliveFor))
 		if silent && (!o.Repair || o.IgnoreSilent) || !p.ReadThrough.Before(bound) {
 			continue
 		}

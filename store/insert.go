@@ -116,25 +116,6 @@ func (s *Store) InsertProgress(ctx context.Context, progress []Progress) error {
 	return s.explain("insert progress", batch.Send())
 }
 
-// AliveFor is how long a source counts as alive after it last said how far it is.
-const AliveFor = 60 * time.Second
-
-// Watermark is the time before which every source alive at now has been read and stored, and how many those are. With
-// none alive it is zero. A source whose clock is ahead of now counts as alive.
-func (s *Store) Watermark(ctx context.Context, now time.Time) (mark time.Time, alive int, err error) {
-	var n uint64
-	// FINAL: of one source only the latest row counts, whether merged yet or not.
-	err = s.conn.QueryRow(ctx, `SELECT min(read_through), count() FROM `+schema.SourceProgress+
-		` FINAL WHERE wall > fromUnixTimestamp64Milli(?, 'UTC')`, now.Add(-AliveFor).UnixMilli()).Scan(&mark, &n)
-	if err != nil {
-		return time.Time{}, 0, s.explain("read watermark", err)
-	}
-	if n == 0 {
-		return time.Time{}, 0, nil
-	}
-	return mark, int(n), nil
-}
-
 // Sources returns the latest progress of every source, by name.
 func (s *Store) Sources(ctx context.Context) ([]Progress, error) {
 	rows, err := s.conn.Query(ctx, `SELECT source, read_through, backlog, wall FROM `+schema.SourceProgress+

@@ -510,16 +510,11 @@ func TestTimesFarAwayAreStoredAtTheEnds(t *testing.T) {
 	insert(t, s, "a", list)
 }
 
-func TestWatermarkIsTheLeastOfTheSourcesAlive(t *testing.T) {
+func TestOfEachSourceTheLastReportStays(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	ctx := t.Context()
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	mark, alive, err := s.Watermark(ctx, now)
-	require.NoError(t, err)
-	require.True(t, mark.IsZero())
-	require.Zero(t, alive)
-
 	at := func(source string, behind, silent time.Duration) store.Progress {
 		return store.Progress{Source: source, ReadThrough: now.Add(-behind), Wall: now.Add(-silent), Backlog: 3}
 	}
@@ -530,16 +525,7 @@ func TestWatermarkIsTheLeastOfTheSourcesAlive(t *testing.T) {
 	}))
 	for range 2 { // repeating progress changes nothing
 		require.NoError(t, s.InsertProgress(ctx, []store.Progress{at("b", 7*time.Second, 5*time.Second)}))
-		mark, alive, err = s.Watermark(ctx, now)
-		require.NoError(t, err)
-		require.Equal(t, now.Add(-7*time.Second), mark)
-		require.Equal(t, 2, alive)
 	}
-	mark, alive, err = s.Watermark(ctx, now.Add(57*time.Second))
-	require.NoError(t, err)
-	require.Equal(t, now.Add(-4*time.Second), mark)
-	require.Equal(t, 1, alive)
-
 	sources, err := s.Sources(ctx)
 	require.NoError(t, err)
 	require.Equal(t, []store.Progress{

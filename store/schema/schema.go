@@ -99,6 +99,9 @@ const (
 	DurationSum   = "duration_sum"
 )
 
+// AliveFor is how long a source counts as alive after it last reported its progress, which it does every 5 s.
+const AliveFor = time.Minute
+
 // Dimensions returns the dimensions that all tiers share.
 func Dimensions() []string {
 	return []string{
