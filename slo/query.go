@@ -45,7 +45,7 @@ type Counts struct {
 // the budget windows, whose rows the finest rollup does not keep long enough.
 //
 // The scan folds the rollup into a few hundred rows first, by the dimensions that some SLO filters on and by the shortest
-// window a bucket falls into, and matches the SLOs against those; so its cost hardly depends on how many SLOs there are.
+// window a bucket falls into, and matches the SLOs against those; so its cost grows far slower than the number of SLOs.
 func Plan(slos []SLO, asof time.Time, timing Timing) Query {
 	timing = timing.defaulted()
 	q := Query{AsOf: timing.AsOf(asof), slos: slos, timing: timing}

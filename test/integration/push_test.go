@@ -80,6 +80,7 @@ func TestPushedEventsWithAnIdempotencyKeySurviveKills(t *testing.T) {
 		if disturb != nil {
 			done := make(chan bool, 1)
 			go func() { done <- attempt() }()
+			// Not a wait for anything: the kill has to fall at any moment of the request.
 			<-time.After(time.Duration(dice.IntN(30)) * time.Millisecond)
 			disturb()
 			<-done // the reply may have come just before; the sender does not know and sends again
