@@ -50,13 +50,10 @@ func (b *Builder) group(r *event.Resource) plog.LogRecordSlice {
 // Records returns how many records there are.
 func (b *Builder) Records() int { return b.records }
 
-// Logs returns the records as the chunk with that id, or without one if it is "". The Builder must not be used after.
-func (b *Builder) Logs(chunkID string) plog.Logs {
-	if chunkID != "" {
-		for _, scope := range b.scopes {
-			scope.Attributes().PutStr(ChunkIDKey, chunkID)
-			scope.Attributes().PutInt(ChunkRecordsKey, int64(b.records))
-		}
+// Logs returns the records as that chunk, as [Encode] does. The Builder must not be used after.
+func (b *Builder) Logs(chunk Chunk) plog.Logs {
+	for _, scope := range b.scopes {
+		chunk.put(scope, b.records)
 	}
 	return b.logs
 }

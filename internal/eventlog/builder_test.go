@@ -20,10 +20,12 @@ func TestABuilderGivesWhatEncodeGives(t *testing.T) {
 		e.SetInt(event.HTTPResponseStatusCode, 101)
 		events = append(events, e)
 	}
-	builder := eventlog.NewBuilder()
-	for i := range events {
-		builder.Add(&events[i])
+	for _, chunk := range []eventlog.Chunk{{}, {ID: "c"}, {ID: "c", Repeated: true}} {
+		builder := eventlog.NewBuilder()
+		for i := range events {
+			builder.Add(&events[i])
+		}
+		require.Equal(t, len(events), builder.Records())
+		require.Equal(t, eventlog.Encode(events, chunk), builder.Logs(chunk))
 	}
-	require.Equal(t, len(events), builder.Records())
-	require.Equal(t, eventlog.Encode(events, eventlog.Chunk{ID: "c"}), builder.Logs("c"))
 }

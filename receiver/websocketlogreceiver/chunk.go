@@ -147,7 +147,7 @@ func (c *chunk) again(a *assembler) plog.Logs {
 		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
 		_ = a.line(line) // reported the first time
 	}
-	return a.builder.Logs(c.ID)
+	return a.builder.Logs(eventlog.Chunk{ID: c.ID, Repeated: true})
 }
 
 // chunkID derives an id from parts that say which records these are: the same for the same records sent again, and

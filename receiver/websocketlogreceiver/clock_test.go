@@ -39,7 +39,7 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 		require.EqualValues(t, 4, a.future, "an open and a close each")
 		require.Equal(t, receipt.Add(time.Minute), a.latest, "what is stored is read through, and no further")
 
-		records := a.builder.Logs("chunk").ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+		records := a.builder.Logs(eventlog.Chunk{ID: "chunk"}).ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 		require.Equal(t, 2*len(steps), records.Len())
 		for i := range records.Len() {
 			step := steps[i/2]

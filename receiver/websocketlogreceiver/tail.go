@@ -12,6 +12,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
+
+	"github.com/sockeye-project/sockeye/internal/eventlog"
 )
 
 // tail follows one file: by its inode, whatever its name becomes.
@@ -439,7 +441,7 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 			[]byte(fmt.Sprintf("%d-%d", c.Start, c.End)))
 		t.mu.Unlock()
 	}
-	c.logs = t.asm.builder.Logs(c.ID)
+	c.logs = t.asm.builder.Logs(eventlog.Chunk{ID: c.ID})
 }
 
 // ship stores the chunk's bounds, sends it and moves the offset. There is one chunk in flight; Pending is a list so
