@@ -1,16 +1,18 @@
 package websocketlogreceiver
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
 
 	"github.com/sockeye-project/sockeye/internal/eventlog"
@@ -29,22 +31,30 @@ type tail struct {
 	peak int64
 	// through is the time up to which everything written into the file has been acknowledged.
 	through time.Time
+	// flying is how many chunks are being delivered.
+	flying int
+	// unsaved is since when the stored state has been behind; zero if it is not.
+	unsaved time.Time
 	// rotated is set when the file has lost its name, gone when it has none left that is followed.
 	rotated, gone bool
 	running       bool
 	// drained is set when a file that is gone has been read to its end, so that it can be forgotten.
 	drained bool
 
+	// landed is told when a delivery has ended.
+	landed  chan struct{}
+	flights sync.WaitGroup
+
 	// The rest belongs to run.
 	f     *os.File
 	lines lineReader
 	asm   *assembler
+	// cut is the end of the last chunk, cutLines how many lines are before it, -1 if that is unknown.
+	cut, cutLines int64
 	// grew is when the file was last seen to grow.
 	grew time.Time
 	// learned is how much of lines.head the fingerprint has.
 	learned int
-	// raw is the memory of the last chunk's lines, for the next.
-	raw []byte
 }
 
 // budgetStep is the grain in which a chunk takes from the receiver's memory budget.
@@ -68,15 +78,17 @@ func (t *tail) run(ctx context.Context) {
 		return
 	}
 	defer func() { _ = t.f.Close() }()
-	if err := t.replay(ctx); errors.Is(err, errTruncated) {
+	defer t.settle(ctx)
+	err := t.replay(ctx)
+	if errors.Is(err, errTruncated) {
 		err = t.restart(ctx)
-		if err != nil {
-			return
-		}
-	} else if err != nil {
+	}
+	if err != nil {
 		return
 	}
-	for ctx.Err() == nil {
+	// What is acknowledged out of order keeps its place: a restart sends no more chunks again than may be in flight.
+	room := func() bool { return len(t.state.Pending) < t.r.cfg.Chunk.MaxInFlight }
+	for t.until(ctx, room) {
 		c, end := t.next(ctx)
 		if c != nil {
 			if err := t.ship(ctx, c); err != nil {
@@ -90,8 +102,9 @@ func (t *tail) run(ctx context.Context) {
 				return
 			}
 		case errors.Is(end, errDrained):
+			t.flights.Wait()
 			t.mu.Lock()
-			t.drained = true
+			t.drained = len(t.state.Pending) == 0
 			t.mu.Unlock()
 			return
 		case errors.Is(end, errParked), ctx.Err() != nil:
@@ -102,6 +115,18 @@ func (t *tail) run(ctx context.Context) {
 				return
 			}
 		}
+	}
+}
+
+// settle waits until no chunk is on its way, and stores what has been acknowledged. ctx may have ended.
+func (t *tail) settle(ctx context.Context) {
+	t.flights.Wait()
+	t.mu.Lock()
+	unsaved := !t.unsaved.IsZero()
+	t.mu.Unlock()
+	if unsaved {
+		// Without it, chunks that are stored would be sent again, which is harmless.
+		_ = t.save(context.WithoutCancel(ctx))
 	}
 }
 
@@ -141,6 +166,7 @@ func (t *tail) open(ctx context.Context) error {
 	t.f = f
 	t.asm = t.r.newAssembler()
 	t.grew = t.r.now()
+	t.cut, t.cutLines = s.Offset, s.Lines
 	t.seek(s.Offset)
 	same, err := t.same()
 	if err == nil && !same {
@@ -165,11 +191,7 @@ func (t *tail) same() (bool, error) {
 	t.mu.Lock()
 	s := t.state
 	t.mu.Unlock()
-	read := s.Offset
-	for _, b := range s.Pending {
-		read = max(read, b.End)
-	}
-	if info.Size() < max(read, t.lines.pos+int64(t.lines.w-t.lines.r)) {
+	if info.Size() < max(s.end(), t.lines.pos+int64(t.lines.w-t.lines.r)) {
 		return false, nil
 	}
 	if s.Head.Len == 0 {
@@ -182,6 +204,10 @@ func (t *tail) same() (bool, error) {
 // restart begins a truncated file anew. What had not been read of its old contents may live on in a copy, which the
 // scanner recognises.
 func (t *tail) restart(ctx context.Context) error {
+	// Chunks on their way have their lines in memory. What is pending beyond them is only in a copy, if anywhere.
+	if !t.until(ctx, func() bool { return t.flying == 0 }) {
+		return ctx.Err()
+	}
 	t.mu.Lock()
 	old, peak := t.state, t.peak
 	t.mu.Unlock()
@@ -199,51 +225,71 @@ func (t *tail) restart(ctx context.Context) error {
 	t.state.Offset, t.state.Lines, t.state.Pending = 0, 0, nil
 	t.partial = 0
 	t.size, t.peak = 0, 0
-	s := t.state
 	t.mu.Unlock()
+	t.cut, t.cutLines = 0, 0
 	t.r.logger.Info("file was truncated; it is read from its beginning", t.field())
 	t.seek(0)
 	t.grew = t.r.now()
-	return t.persist(ctx, s)
+	return t.persist(ctx)
 }
 
 // replay sends the chunks again that were on their way when the receiver stopped, with the bounds and ids they had.
 func (t *tail) replay(ctx context.Context) error {
-	for {
-		t.mu.Lock()
-		if len(t.state.Pending) == 0 {
-			t.mu.Unlock()
-			return nil
+	t.mu.Lock()
+	pending := t.state.Pending
+	t.mu.Unlock()
+	room := func() bool { return t.flying < t.r.cfg.Chunk.MaxInFlight }
+	for _, b := range pending {
+		if !b.Done {
+			if !t.until(ctx, room) {
+				return ctx.Err()
+			}
+			c, err := t.read(ctx, b)
+			if err != nil {
+				return err
+			}
+			t.send(ctx, c)
 		}
-		b, first := t.state.Pending[0], t.state.Lines
-		t.mu.Unlock()
-		c, err := t.read(ctx, b, first)
-		if err != nil {
-			return err
-		}
-		if err := t.finish(ctx, c); err != nil {
-			return err
-		}
+		t.advance(b)
+	}
+	if t.lines.pos != t.cut {
+		t.seek(t.cut)
+	}
+	return nil
+}
+
+// advance moves the place where the next chunk begins.
+func (t *tail) advance(b bounds) {
+	t.cut = b.End
+	if t.cutLines >= 0 {
+		t.cutLines += b.Lines
 	}
 }
 
 // read reads the chunk with these bounds.
-func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, error) {
-	t.seek(b.Start)
-	c := &chunk{bounds: b}
+func (t *tail) read(ctx context.Context, b bounds) (*chunk, error) {
+	if t.lines.pos != b.Start {
+		t.seek(b.Start)
+	}
+	c := &chunk{bounds: b, repeated: true, weight: min(max(b.End-b.Start, budgetStep), budgetOf(t.r.cfg))}
 	c.Lines = 0
+	if err := t.r.budget.Acquire(ctx, c.weight); err != nil {
+		return nil, err
+	}
 	for t.lines.pos < b.End {
 		line, ok, err := t.lines.next(b.End)
 		if err != nil {
+			t.r.budget.Release(c.weight)
 			return nil, err
 		}
 		if !ok {
 			// The chunk ended with a line that had no break.
 			if line, ok = t.lines.take(b.End); !ok {
+				t.r.budget.Release(c.weight)
 				return nil, errTruncated
 			}
 		}
-		if err := t.add(ctx, c, line, firstLine); err != nil {
+		if err := t.add(ctx, c, line); err != nil {
 			return nil, err
 		}
 	}
@@ -253,11 +299,8 @@ func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, err
 
 // next reads the next chunk. The error says why there can be no more; there may be a chunk with it.
 func (t *tail) next(ctx context.Context) (*chunk, error) {
-	t.mu.Lock()
-	first := t.state.Lines
-	c := &chunk{bounds: bounds{Start: t.state.Offset}}
-	t.mu.Unlock()
-	c.End = c.Start
+	// Without a storage nobody knows what was sent before the receiver started.
+	c := &chunk{bounds: bounds{Start: t.cut, End: t.cut}, repeated: t.r.cfg.Storage == nil}
 	// done closes the chunk, if there is one.
 	done := func(end error) (*chunk, error) {
 		if c.Lines == 0 {
@@ -283,7 +326,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 			return done(err)
 		}
 		if ok {
-			if err := t.add(ctx, c, line, first); err != nil {
+			if err := t.add(ctx, c, line); err != nil {
 				return done(err)
 			}
 			if t.full(c) {
@@ -295,7 +338,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 		if end != nil {
 			if errors.Is(end, errDrained) {
 				if line, ok := t.lines.take(math.MaxInt64); ok {
-					if err := t.add(ctx, c, line, first); err != nil {
+					if err := t.add(ctx, c, line); err != nil {
 						return done(err)
 					}
 				}
@@ -312,7 +355,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 		if pause <= 0 {
 			return done(nil)
 		}
-		if !wait(ctx, pause) {
+		if t.flush(ctx) != nil || !wait(ctx, pause) {
 			// What has been read of the chunk is read again after a restart.
 			t.r.budget.Release(c.weight)
 			return nil, ctx.Err()
@@ -327,7 +370,7 @@ func (t *tail) full(c *chunk) bool {
 	if t.asm.builder.Records() > limits.MaxRecords-eventsPerLine || c.End-c.Start >= int64(limits.MaxBytes) {
 		return true
 	}
-	if c.weight >= int64(len(c.raw)+budgetStep/2) {
+	if c.weight >= int64(c.raw.Len()+budgetStep/2) {
 		return false
 	}
 	// Other files hold the rest of the budget: what there is goes now.
@@ -353,7 +396,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 		t.grew = now
 	}
 	t.partial = partial
-	rotated, gone := t.rotated, t.gone
+	rotated, gone, busy := t.rotated, t.gone, t.flying > 0
 	t.mu.Unlock()
 	if info.Size() < read {
 		return 0, errTruncated
@@ -364,8 +407,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 	}
 	c.atEnd = now
 	silent := now.Sub(t.grew)
-	if silent >= t.r.cfg.DrainAfter {
-		t.raw = nil
+	if silent >= t.r.cfg.DrainAfter && !busy {
 		switch {
 		case gone, rotated && partial > 0:
 			return 0, errDrained
@@ -381,7 +423,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 }
 
 // add adds a line to the chunk.
-func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64) error {
+func (t *tail) add(ctx context.Context, c *chunk, line rawLine) error {
 	t.grew = t.r.now()
 	if c.weight == 0 {
 		if err := t.r.budget.Acquire(ctx, budgetStep); err != nil {
@@ -391,7 +433,8 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	}
 	if c.Lines == 0 {
 		c.receipt = t.r.now()
-		c.raw, t.raw = t.raw[:0], nil
+		c.raw = t.r.raws.Get().(*bytes.Buffer)
+		c.raw.Reset()
 		t.asm.begin(c.receipt)
 	}
 	t.learn()
@@ -401,13 +444,14 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	if line.tooLong {
 		err = t.asm.tooLong()
 	} else {
-		c.raw = append(append(c.raw, line.text...), '\n')
+		c.raw.Write(line.text)
+		c.raw.WriteByte('\n')
 		err = t.asm.line(line.text)
 	}
 	if err != nil {
 		number := int64(-1)
-		if firstLine >= 0 {
-			number = firstLine + c.Lines
+		if t.cutLines >= 0 {
+			number = t.cutLines + c.Lines
 		}
 		t.mu.Lock()
 		path := t.state.Path
@@ -441,60 +485,117 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 			[]byte(fmt.Sprintf("%d-%d", c.Start, c.End)))
 		t.mu.Unlock()
 	}
-	c.logs = t.asm.builder.Logs(eventlog.Chunk{ID: c.ID})
+	c.logs = t.asm.builder.Logs(eventlog.Chunk{ID: c.ID, Repeated: c.repeated})
+	t.asm.builder = nil
 }
 
-// ship stores the chunk's bounds, sends it and moves the offset. There is one chunk in flight; Pending is a list so
-// that there may be more, acknowledged in order.
+// ship stores the chunk's bounds, and with them what has been acknowledged since the last chunk: one write a chunk. Then
+// it sends the chunk.
 func (t *tail) ship(ctx context.Context, c *chunk) error {
 	t.mu.Lock()
-	if c.records > 0 {
-		t.state.Pending = append(t.state.Pending, c.bounds)
-	}
-	s := t.state
+	t.state.Pending = append(slices.Clone(t.state.Pending), c.bounds)
+	t.unsaved = cmp.Or(t.unsaved, t.r.now())
+	// It may be in this chunk; the end of the file will tell.
+	t.partial = 0
 	t.mu.Unlock()
-	if c.records > 0 {
-		if err := t.persist(ctx, s); err != nil {
-			t.r.budget.Release(c.weight)
-			return err
-		}
+	t.advance(c.bounds)
+	if err := t.persist(ctx); err != nil {
+		t.r.budget.Release(c.weight)
+		return err
 	}
-	return t.finish(ctx, c)
+	t.send(ctx, c)
+	return nil
 }
 
-// finish delivers a chunk whose bounds are stored, and moves the offset behind it.
-func (t *tail) finish(ctx context.Context, c *chunk) error {
-	defer t.r.budget.Release(c.weight)
-	if c.records > 0 {
-		again := func() plog.Logs { return c.again(t.asm) }
-		if err := t.r.deliver(ctx, c.logs, c.records, again); err != nil {
-			return err
+// send delivers a chunk whose bounds are stored, beside the others that are on their way.
+func (t *tail) send(ctx context.Context, c *chunk) {
+	t.mu.Lock()
+	t.flying++
+	t.mu.Unlock()
+	t.flights.Go(func() {
+		var err error
+		if c.records > 0 {
+			err = t.r.deliver(ctx, c)
 		}
+		t.land(c, err == nil)
+	})
+}
+
+// land ends a delivery. What has been acknowledged is stored with the next chunk, or by flush.
+func (t *tail) land(c *chunk, acknowledged bool) {
+	t.r.raws.Put(c.raw)
+	t.r.budget.Release(c.weight)
+	then := c.latest
+	if c.atEnd.After(then) {
+		then = c.atEnd
 	}
 	t.mu.Lock()
-	s := &t.state
-	s.Offset = c.End
-	if s.Lines >= 0 {
-		s.Lines += c.Lines
-	}
-	if len(s.Pending) > 0 && s.Pending[0].ID == c.ID {
-		s.Pending = append([]bounds(nil), s.Pending[1:]...)
-	}
-	for _, through := range []time.Time{c.latest, c.atEnd} {
-		if through.After(t.through) {
+	t.flying--
+	if acknowledged {
+		if through := t.state.acknowledge(c.ID, then); through.After(t.through) {
 			t.through = through
 		}
+		t.unsaved = cmp.Or(t.unsaved, t.r.now())
 	}
-	copied := *s
 	t.mu.Unlock()
-	t.raw = c.raw
-	return t.persist(ctx, copied)
+	select {
+	case t.landed <- struct{}{}:
+	default:
+	}
 }
 
-// persist stores s, and tries until it can: what is not stored must not be sent.
-func (t *tail) persist(ctx context.Context, s fileState) error {
+// until waits for deliveries to end until enough have, as ok says, which is called with t.mu held; false if ctx ends.
+func (t *tail) until(ctx context.Context, ok func() bool) bool {
+	for ctx.Err() == nil {
+		t.mu.Lock()
+		enough := ok()
+		t.mu.Unlock()
+		if enough {
+			return true
+		}
+		select {
+		case <-t.landed:
+		case <-ctx.Done():
+		case <-time.After(t.flushAfter()):
+			_ = t.flush(ctx) // ctx is looked at
+		}
+	}
+	return false
+}
+
+// flushAfter is how long an acknowledgement waits for the next chunk to be stored with.
+func (t *tail) flushAfter() time.Duration { return 2 * t.r.cfg.Chunk.MaxAge }
+
+// flush stores what has been acknowledged if no chunk has come to be stored with it.
+func (t *tail) flush(ctx context.Context) error {
+	t.mu.Lock()
+	since := t.unsaved
+	t.mu.Unlock()
+	if since.IsZero() || t.r.now().Sub(since) < t.flushAfter() {
+		return nil
+	}
+	return t.persist(ctx)
+}
+
+// save stores the state as it is.
+func (t *tail) save(ctx context.Context) error {
+	t.mu.Lock()
+	s, since := t.state, t.unsaved
+	t.unsaved = time.Time{}
+	t.mu.Unlock()
+	err := t.r.checkpoint.save(ctx, t.key, s)
+	if err != nil {
+		t.mu.Lock()
+		t.unsaved = cmp.Or(since, t.unsaved)
+		t.mu.Unlock()
+	}
+	return err
+}
+
+// persist stores the state, and tries until it can: what is not stored must not be sent.
+func (t *tail) persist(ctx context.Context) error {
 	for failed := false; ; {
-		err := t.r.checkpoint.save(ctx, t.key, s)
+		err := t.save(ctx)
 		if err == nil {
 			if failed {
 				t.r.logger.Info("offsets can be stored again", t.field())
