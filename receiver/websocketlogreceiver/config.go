@@ -69,7 +69,7 @@ type ChunkConfig struct {
 	// MaxBytes is of the lines as read.
 	MaxBytes int           `mapstructure:"max_bytes"`
 	MaxAge   time.Duration `mapstructure:"max_age"`
-	// MaxInFlight is how many chunks of one file are read, sent and acknowledged at once.
+	// MaxInFlight is how many chunks of one file are on their way at once.
 	MaxInFlight int `mapstructure:"max_in_flight"`
 
 	// prevent unkeyed literal initialization

@@ -39,7 +39,7 @@ func createDefaultConfig() component.Config {
 			MaxRecords:  maxChunkRecords,
 			MaxBytes:    8 << 20,
 			MaxAge:      time.Second,
-			MaxInFlight: 4,
+			MaxInFlight: 2,
 		},
 		HTTP: configoptional.Default(HTTPConfig{
 			Server:      server,

@@ -26,7 +26,7 @@ const perChunk = 7
 // newFlightRig has a file of so many whole chunks, and a pipeline that holds them back.
 func newFlightRig(t *testing.T, chunks int, change func(*Config)) (*rig, *gate) {
 	g := newRig(t, func(c *Config) {
-		c.Chunk.MaxRecords = eventsPerLine + perChunk - 1
+		c.Chunk.MaxRecords, c.Chunk.MaxInFlight = eventsPerLine+perChunk-1, 4
 		if change != nil {
 			change(c)
 		}
