@@ -299,7 +299,7 @@ func TestRotationWithChunksOnTheirWayReadsEveryLineOnce(t *testing.T) {
 				rotate(g)
 				g.number("access.log", 101, 100+2*perChunk)
 				if point == 0 {
-					// The answer that was lost comes after all: without a crash somebody waits for it.
+					// Stopped, so that what is known is stored.
 					g.stop()
 				} else if point == 1 {
 					require.Eventually(t, g.scanned(), soon, often)
@@ -368,7 +368,7 @@ func TestAChunkCostsOneWrite(t *testing.T) {
 	require.Less(t, g.storage.writes, chunks+10)
 }
 
-func TestAMessageWithAnIdempotencyKeyMayHaveBeenSentBefore(t *testing.T) {
+func TestAPushedChunkIsCalledRepeatedIfItsSenderMayRepeatIt(t *testing.T) {
 	t.Parallel()
 	g := newPushRig(t, nil)
 	g.start()
@@ -381,7 +381,8 @@ func TestAMessageWithAnIdempotencyKeyMayHaveBeenSentBefore(t *testing.T) {
 func TestOnlyThePrefixOfAcknowledgedChunksCounts(t *testing.T) {
 	t.Parallel()
 	at := func(n int) time.Time { return base.Add(timeOf(n)) }
-	pending := []bounds{{ID: "a", End: 10, Lines: 1}, {ID: "b", Start: 10, End: 30, Lines: 2}, {ID: "c", Start: 30, End: 60, Lines: 3}}
+	pending := []bounds{{ID: "a", End: 10, Lines: 1}, {ID: "b", Start: 10, End: 30, Lines: 2},
+		{ID: "c", Start: 30, End: 60, Lines: 3}}
 	s := fileState{Lines: 5, Pending: pending}
 	require.True(t, s.acknowledge("b", at(2)).IsZero())
 	require.True(t, s.acknowledge("unknown", at(9)).IsZero())
@@ -420,4 +421,27 @@ func TestRetriesDoNotDisturbTheFileThatIsReadOn(t *testing.T) {
 	c.raw = bytes.NewBufferString(lines(1, 3))
 	logs := c.again(g.r.newAssembler())
 	require.Equal(t, 3, logs.LogRecordCount())
+}
+
+func TestLineNumbersGoOnFromChunkToChunk(t *testing.T) {
+	t.Parallel()
+	g, p := newFlightRig(t, 2, nil)
+	g.write("access.log", "broken\n")
+	g.number("access.log", 3*perChunk, 3*perChunk)
+	g.start()
+	require.Eventually(t, func() bool { return len(p.holding()) == 3 }, soon, often)
+	report := func() any {
+		all := g.logs.FilterMessage("line could not be read").All()
+		require.Len(t, all, 1)
+		return all[0].ContextMap()["line"]
+	}
+	require.EqualValues(t, 2*perChunk+1, report())
+	// The same from the storage, with one of three chunks known to be stored.
+	p.decide(t, accepted, firsts(2, 2)[0])
+	require.Eventually(t, func() bool { return len(g.sink.got()) == perChunk }, soon, often)
+	g.stop()
+	g.tune = nil
+	g.start()
+	g.sink.eventually(t, append(ids(1, 2*perChunk), id(3*perChunk)))
+	require.EqualValues(t, 2*perChunk+1, report())
 }
