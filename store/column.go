@@ -44,9 +44,7 @@ func (c *nullable) f64(v float64) { c.nulls = append(c.nulls, 0); c.values.u64(m
 // null writes an absent value whose column is width bytes wide.
 func (c *nullable) null(width int) {
 	c.nulls = append(c.nulls, 1)
-	for range width {
-		c.values = append(c.values, 0)
-	}
+	c.values = append(c.values, make([]byte, width)...)
 }
 
 func (c *nullable) reset() { c.nulls, c.values = c.nulls[:0], c.values[:0] }
@@ -151,10 +149,4 @@ func (c *wordMap) end() { c.ends.u64(uint64(len(c.keys.keys))) }
 func (c *wordMap) reset() {
 	c.ends, c.values = c.ends[:0], c.values[:0]
 	c.keys.reset()
-}
-
-func (c *wordMap) encode(dst []byte) []byte {
-	dst = append(dst, c.ends...)
-	dst = c.keys.encode(dst)
-	return append(dst, c.values...)
 }
