@@ -98,6 +98,9 @@ func (c *words) reset() {
 	*c = words{index: c.index, dict: c.dict[:0], keys: c.keys[:0]}
 }
 
+// bytes is about how much memory c holds; an entry of the index is taken for its string's header and the map's share.
+func (c *words) bytes() int { return len(c.index)*48 + cap(c.dict) + 4*cap(c.keys) }
+
 // Serialization flags of a LowCardinality column: its keys are additional to no shared dictionary, and it brings one.
 const wordFlags = 1<<9 | 1<<10
 

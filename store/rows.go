@@ -58,27 +58,60 @@ func (r *Rows) Len() int { return r.n }
 // Reset empties r and keeps its memory.
 func (r *Rows) Reset() {
 	r.n = 0
-	for _, c := range []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status} {
+	for _, c := range r.fixed() {
 		*c = (*c)[:0]
 	}
-	for _, c := range []*nullable{
-		&r.duration, &r.connectionDuration, &r.closeCode, &r.closeClean, &r.ioReceived, &r.ioSent,
-	} {
+	for _, c := range r.nullable() {
 		c.reset()
 	}
-	for _, c := range []*words{
-		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
-		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
-		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
-	} {
+	for _, c := range r.words() {
 		c.reset()
 	}
-	for _, c := range []*text{&r.connectionID, &r.urlPath, &r.clientAddress, &r.clientHash, &r.traceID, &r.spanID} {
+	for _, c := range r.text() {
 		*c = (*c)[:0]
 	}
 	r.attributes.reset()
 	r.resource.reset()
 	r.sharedResource, r.shared = nil, resourceColumns{}
+}
+
+// Bytes is about how much memory r holds.
+func (r *Rows) Bytes() int {
+	n := cap(r.dictionaries) + cap(r.attributes.ends) + cap(r.attributes.values) + cap(r.resource.ends) +
+		cap(r.resource.values) + r.attributes.keys.bytes() + r.resource.keys.bytes()
+	for _, c := range r.fixed() {
+		n += cap(*c)
+	}
+	for _, c := range r.nullable() {
+		n += cap(c.nulls) + cap(c.values)
+	}
+	for _, c := range r.words() {
+		n += c.bytes()
+	}
+	for _, c := range r.text() {
+		n += cap(*c)
+	}
+	return n
+}
+
+func (r *Rows) fixed() []*fixed {
+	return []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status}
+}
+
+func (r *Rows) nullable() []*nullable {
+	return []*nullable{&r.duration, &r.connectionDuration, &r.closeCode, &r.closeClean, &r.ioReceived, &r.ioSent}
+}
+
+func (r *Rows) words() []*words {
+	return []*words{
+		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
+		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
+		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
+	}
+}
+
+func (r *Rows) text() []*text {
+	return []*text{&r.connectionID, &r.urlPath, &r.clientAddress, &r.clientHash, &r.traceID, &r.spanID}
 }
 
 // Append adds e as a row.
