@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"time"
+
+	"github.com/sockeye-project/sockeye/event"
 )
 
 // The builders below hold the values of one column as ClickHouse's Native format writes them, so that a chunk costs no
@@ -144,6 +146,18 @@ type wordMap struct {
 	ends   fixed
 	keys   words
 	values text
+	// known is the place in keys of each attribute of the model, 0 for one that has not been added yet.
+	known [math.MaxUint8 + 1]uint32
+}
+
+// add adds the key of an attribute of the model.
+func (c *wordMap) add(k event.Key) {
+	if i := c.known[k]; i != 0 {
+		c.keys.keys = append(c.keys.keys, i)
+		return
+	}
+	c.keys.add(k.String())
+	c.known[k] = c.keys.lastKey
 }
 
 // end closes a row; what was added to keys and values since the last end is its content.
@@ -152,4 +166,5 @@ func (c *wordMap) end() { c.ends.u64(uint64(len(c.keys.keys))) }
 func (c *wordMap) reset() {
 	c.ends, c.values = c.ends[:0], c.values[:0]
 	c.keys.reset()
+	clear(c.known[:])
 }

@@ -188,7 +188,7 @@ func (r *Rows) appendAttributes(e *event.Event) {
 	var c row
 	for i := range e.Len() {
 		if k, v := e.At(i); !c.take(k, v) {
-			r.attributes.keys.add(k.String())
+			r.attributes.add(k)
 			r.value(&r.attributes.values, v)
 		}
 	}
