@@ -45,7 +45,9 @@ type clickhouseExporter struct {
 	// reported holds the reasons for which a drop has been logged.
 	reported sync.Map
 
-	batches sync.Pool
+	// batches are free to be used again. They are few and bounded, and unlike those of a sync.Pool survive a collection of
+	// garbage, of which each large chunk causes one.
+	batches chan *batch
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 }
@@ -57,10 +59,9 @@ func newExporter(config *Config, set exporter.Settings) (*clickhouseExporter, er
 	}
 	e := &clickhouseExporter{
 		config: config, logger: set.Logger, telemetry: telemetry, preparing: make(chan struct{}, 1),
-		cancel: func() {},
+		batches: make(chan *batch, keptBatches), cancel: func() {},
 	}
 	e.preparing <- struct{}{}
-	e.batches.New = func() any { return new(batch) }
 	return e, nil
 }
 
@@ -210,7 +211,7 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 		}
 	}()
 	for _, g := range groups {
-		b := e.batches.Get().(*batch)
+		b := e.batch()
 		e.count(ctx, b.read(g))
 		progress = append(progress, b)
 		if len(retry) > 0 {
@@ -245,9 +246,30 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	return nil
 }
 
+// Bounds of the memory that is kept for the next chunks: enough for two of the size that files are cut into.
+const (
+	keptBatches  = 2
+	maxKeptBytes = 64 << 20
+)
+
+func (e *clickhouseExporter) batch() *batch {
+	select {
+	case b := <-e.batches:
+		return b
+	default:
+		return new(batch)
+	}
+}
+
 func (e *clickhouseExporter) release(b *batch) {
+	if b.rows.Bytes() > maxKeptBytes {
+		return
+	}
 	b.reset()
-	e.batches.Put(b)
+	select {
+	case e.batches <- b:
+	default:
+	}
 }
 
 func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch) error {

@@ -157,6 +157,11 @@ const maxJudged = 1024
 
 // Key returns the treatment of an attribute. Not ok means that the key must go because of its own text.
 func (s *Scanner) Key(table Table, key string) (t Treatment, ok bool) {
+	if table == Record {
+		if k, ok := event.KeyOf(key); ok {
+			return s.e.known[k], true
+		}
+	}
 	if t, ok := s.e.tables[table][key]; ok {
 		return t, true
 	}
