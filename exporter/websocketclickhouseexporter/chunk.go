@@ -41,7 +41,8 @@ func group(ld plog.Logs) []*chunkGroup {
 				byID[chunk.ID] = g
 				groups = append(groups, g)
 			}
-			g.torn = g.torn || g.chunk != chunk
+			g.torn = g.torn || g.chunk.Records != chunk.Records
+			g.chunk.Repeated = g.chunk.Repeated || chunk.Repeated
 			g.parts = append(g.parts, part{rl, sl})
 			g.records += sl.LogRecords().Len()
 		}
@@ -95,13 +96,17 @@ func progressOf(e *event.Event) store.Progress {
 	}
 }
 
-// remaining copies what has not been stored: chunks that wait, whole, and every progress record.
+// remaining copies what has not been stored: chunks that wait, whole, and every progress record. What was sent once may
+// be stored although no answer came, so the chunks are marked as repeated.
 func remaining(ld plog.Logs, waiting map[string]bool) plog.Logs {
 	rest := plog.NewLogs()
 	ld.CopyTo(rest)
 	rest.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
 		rl.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool {
-			if waiting[eventlog.ChunkOf(sl.Scope()).ID] {
+			if chunk := eventlog.ChunkOf(sl.Scope()); waiting[chunk.ID] {
+				if chunk.ID != "" {
+					sl.Scope().Attributes().PutBool(eventlog.ChunkRepeatedKey, true)
+				}
 				return false
 			}
 			sl.LogRecords().RemoveIf(func(lr plog.LogRecord) bool {

@@ -263,6 +263,17 @@ func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch
 	if !exact {
 		token = b.rows.ContentToken()
 	}
+	if g.chunk.Repeated {
+		switch stored, err := s.StoredLongAgo(ctx, token); {
+		case err != nil:
+			e.failed(s, err)
+			return err
+		case stored:
+			e.usable(s)
+			e.telemetry.ExporterWebsocketclickhouseRepeatedChunks.Add(ctx, 1)
+			return nil
+		}
+	}
 	start := time.Now()
 	err = s.InsertChunk(ctx, token, &b.rows)
 	outcome := "ok"

@@ -144,6 +144,7 @@ func TestAgainstTheEngine(t *testing.T) {
 	t.Cleanup(embeddedtest.StopShared)
 	for name, test := range map[string]func(*testing.T){
 		"a chunk is stored once however often it comes":    testAChunkIsStoredOnceHoweverOftenItComes,
+		"a chunk replayed long after is stored once":       testAChunkReplayedLongAfterIsStoredOnce,
 		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
 		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
 		"progress is kept apart":                           testProgressIsKeptApart,
@@ -170,6 +171,39 @@ func testAChunkIsStoredOnceHoweverOftenItComes(t *testing.T) {
 	require.EqualValues(t, 6, e.sum(t, "chunks", ""))
 	_, err := e.telemetry.GetMetric("otelcol_exporter_websocketclickhouse_insert_duration")
 	require.NoError(t, err)
+}
+
+func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
+	repeated := func(first, n int) plog.Logs {
+		ld := eventlog.Encode(opens(first, n), eventlog.Chunk{ID: fmt.Sprintf("file:%d-%d", first, first+n), Repeated: true})
+		return merged(ld, progress("a", 0))
+	}
+	for name, tt := range map[string]struct {
+		replay  plog.Logs
+		events  int
+		skipped int64
+	}{
+		"marked":       {repeated(0, 10), 22, 1},
+		"not marked":   {chunk(0, 10), 32, 0}, // the counter-example
+		"after little": {repeated(11, 1), 22, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn := embeddedtest.Database(t)
+			e, s := start(t, dsn), open(t, dsn)
+			require.NoError(t, e.ConsumeLogs(t.Context(), repeated(0, 10)))
+			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "connections", "chunks"} {
+				require.NoError(t, s.Conn().Exec(t.Context(),
+					"ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10"))
+			}
+			for i := range 12 {
+				require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10+11-i, 1)))
+			}
+			require.NoError(t, e.ConsumeLogs(t.Context(), tt.replay))
+			requireStored(t, s, tt.events)
+			require.Equal(t, tt.skipped, e.sum(t, "repeated_chunks", ""))
+			require.Zero(t, e.sum(t, "inexact_chunks", ""))
+		})
+	}
 }
 
 func testAForeignCutIsNoticed(t *testing.T) {

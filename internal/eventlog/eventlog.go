@@ -23,8 +23,9 @@ const ScopeName = "github.com/sockeye-project/sockeye"
 
 // Scope attributes that carry a chunk's identity.
 const (
-	ChunkIDKey      = "sockeye.chunk.id"
-	ChunkRecordsKey = "sockeye.chunk.records"
+	ChunkIDKey       = "sockeye.chunk.id"
+	ChunkRecordsKey  = "sockeye.chunk.records"
+	ChunkRepeatedKey = "sockeye.chunk.repeated"
 )
 
 // Chunk names a set of records that is stored as one: the unit of acknowledgement and of deduplication. A source cuts
@@ -34,6 +35,21 @@ type Chunk struct {
 	ID string
 	// Records is how many records the source put into the chunk.
 	Records int
+	// Repeated says that the chunk may have been sent before, perhaps long ago; where it is false, it has not.
+	Repeated bool
+}
+
+// put writes the chunk, of that many records, onto a scope.
+func (c Chunk) put(scope pcommon.InstrumentationScope, records int) {
+	if c.ID == "" {
+		return
+	}
+	attrs := scope.Attributes()
+	attrs.PutStr(ChunkIDKey, c.ID)
+	attrs.PutInt(ChunkRecordsKey, int64(records))
+	if c.Repeated {
+		attrs.PutBool(ChunkRepeatedKey, true)
+	}
 }
 
 // Encode puts events into a new plog.Logs, grouped by Resource pointer in order of first appearance, with chunk on
@@ -49,10 +65,7 @@ func Encode(events []event.Event, chunk Chunk) plog.Logs {
 			encodeNamed(rl.Resource().Attributes(), e.Resource.Attributes())
 			sl := rl.ScopeLogs().AppendEmpty()
 			sl.Scope().SetName(ScopeName)
-			if chunk.ID != "" {
-				sl.Scope().Attributes().PutStr(ChunkIDKey, chunk.ID)
-				sl.Scope().Attributes().PutInt(ChunkRecordsKey, int64(len(events)))
-			}
+			chunk.put(sl.Scope(), len(events))
 			records = sl.LogRecords()
 			groups[e.Resource] = records
 		}
@@ -135,7 +148,8 @@ func ChunkOf(scope pcommon.InstrumentationScope) Chunk {
 	if !ok || n.Type() != pcommon.ValueTypeInt || n.Int() < 0 || n.Int() > math.MaxInt32 {
 		return Chunk{}
 	}
-	return Chunk{ID: id.Str(), Records: int(n.Int())}
+	repeated, ok := scope.Attributes().Get(ChunkRepeatedKey)
+	return Chunk{ID: id.Str(), Records: int(n.Int()), Repeated: ok && repeated.Bool()}
 }
 
 // DecodeResource returns r's attributes as an event.Resource.

@@ -30,6 +30,7 @@ type TelemetryBuilder struct {
 	ExporterWebsocketclickhouseDroppedRecords metric.Int64Counter
 	ExporterWebsocketclickhouseInexactChunks  metric.Int64Counter
 	ExporterWebsocketclickhouseInsertDuration metric.Float64Histogram
+	ExporterWebsocketclickhouseRepeatedChunks metric.Int64Counter
 	ExporterWebsocketclickhouseRows           metric.Int64Counter
 }
 
@@ -85,6 +86,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time from sending a chunk to its acknowledgement or failure. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterWebsocketclickhouseRepeatedChunks, err = builder.meter.Int64Counter(
+		"otelcol_exporter_websocketclickhouse_repeated_chunks",
+		metric.WithDescription("Chunks that were not sent again because they are stored and ClickHouse may have forgotten their tokens. [Alpha]"),
+		metric.WithUnit("{chunk}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterWebsocketclickhouseRows, err = builder.meter.Int64Counter(

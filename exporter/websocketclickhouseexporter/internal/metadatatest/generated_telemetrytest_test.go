@@ -23,6 +23,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterWebsocketclickhouseDroppedRecords.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseInexactChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseInsertDuration.Record(context.Background(), 1)
+	tb.ExporterWebsocketclickhouseRepeatedChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseRows.Add(context.Background(), 1)
 	AssertEqualExporterWebsocketclickhouseChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -35,6 +36,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterWebsocketclickhouseInsertDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterWebsocketclickhouseRepeatedChunks(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterWebsocketclickhouseRows(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
