@@ -16,8 +16,8 @@ import (
 func (s *Store) StoredLongAgo(ctx context.Context, token string) (bool, error) {
 	var stored uint64
 	var inserted int64
-	err := s.conn.QueryRow(ctx, `SELECT count(), toUnixTimestamp64Milli(max(`+schema.ChunkInsertedAt+`)) FROM `+schema.Chunks+
-		` WHERE `+schema.ChunkID+` = ?`, token).Scan(&stored, &inserted)
+	err := s.conn.QueryRow(ctx, `SELECT count(), toUnixTimestamp64Milli(max(`+schema.ChunkInsertedAt+`))
+		FROM `+schema.Chunks+` WHERE `+schema.ChunkID+` = ?`, token).Scan(&stored, &inserted)
 	if err != nil {
 		return false, s.explain("look up chunk", err)
 	}

@@ -40,6 +40,8 @@ type Config struct {
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// QueueConfig is off by default: for a file, the file is the queue. Live sources may turn it on.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+	// MaxQueueAge is how old the queue's oldest request may become before new ones are refused; 0 means no limit.
+	MaxQueueAge time.Duration `mapstructure:"max_queue_age"`
 }
 
 // RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is.
@@ -93,10 +95,45 @@ func (c *Config) Validate() error {
 	if c.TimeoutConfig.Timeout < 0 {
 		fault("timeout: must not be negative, got %s", c.TimeoutConfig.Timeout)
 	}
-	if q := c.QueueConfig.Get(); q != nil && q.Batch.HasValue() {
-		fault("sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it")
+	if c.MaxQueueAge < 0 {
+		fault("max_queue_age: must not be negative, got %s", c.MaxQueueAge)
+	}
+	if q := c.QueueConfig.Get(); q != nil {
+		c.validateQueue(q, fault)
 	}
 	return errors.Join(faults...)
+}
+
+// minQueueBytes is what the largest request may need: a persistent queue answers that it is full to a larger one for ever.
+const minQueueBytes = 64 << 20
+
+func (c *Config) validateQueue(q *exporterhelper.QueueBatchConfig, fault func(string, ...any)) {
+	if q.Batch.HasValue() {
+		fault("sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it")
+	}
+	if q.Sizer != exporterhelper.RequestSizerTypeBytes {
+		fault("sending_queue.sizer: must be bytes, got %s; only bytes bound what the queue takes", q.Sizer.String())
+	} else if q.QueueSize < minQueueBytes {
+		fault("sending_queue.queue_size: must be at least %d (64 MiB), or a large request never fits, got %d",
+			minQueueBytes, q.QueueSize)
+	}
+	if q.StorageID == nil && !q.WaitForResult {
+		fault("sending_queue.storage: must name a storage extension, such as file_storage; a queue in memory is lost with " +
+			"the collector, after it was acknowledged (or set sending_queue.wait_for_result: true, which acknowledges nothing " +
+			"before it is stored)")
+	}
+	if q.StorageID == nil {
+		return
+	}
+	// With a queue nobody is left to whom the exporter could return what it gives up.
+	if !c.RetryConfig.Enabled {
+		fault("retry_on_failure.enabled: must be true with sending_queue.storage; otherwise what is queued is dropped when " +
+			"ClickHouse cannot take it")
+	}
+	if c.RetryConfig.MaxElapsedTime != 0 {
+		fault("retry_on_failure.max_elapsed_time: must be 0 with sending_queue.storage, got %s; otherwise what is queued is "+
+			"dropped after that time", c.RetryConfig.MaxElapsedTime)
+	}
 }
 
 // keyed begins err with its key where the store has not done so.

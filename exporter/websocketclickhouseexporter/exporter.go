@@ -203,16 +203,13 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	groups := group(ld)
 	var retry, refused []error
 	waiting := map[string]bool{}
-	var progress []*batch
-	defer func() {
-		for _, b := range progress {
-			e.release(b)
-		}
-	}()
+	var progress []store.Progress
+	b := e.batches.Get().(*batch)
+	defer e.release(b)
 	for _, g := range groups {
-		b := e.batches.Get().(*batch)
+		b.reset()
 		e.count(ctx, b.read(g))
-		progress = append(progress, b)
+		progress = append(progress, b.progress...)
 		if len(retry) > 0 {
 			// The store is down; asking again for every chunk would only lengthen the wait.
 			waiting[g.chunk.ID] = true
@@ -299,19 +296,15 @@ func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch
 	return nil
 }
 
-func (e *clickhouseExporter) insertProgress(ctx context.Context, batches []*batch) error {
-	var all []store.Progress
-	for _, b := range batches {
-		all = append(all, b.progress...)
-	}
-	if len(all) == 0 {
+func (e *clickhouseExporter) insertProgress(ctx context.Context, progress []store.Progress) error {
+	if len(progress) == 0 {
 		return nil
 	}
 	s, err := e.ready(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.InsertProgress(ctx, all); err != nil {
+	if err := s.InsertProgress(ctx, progress); err != nil {
 		e.failed(s, err)
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
@@ -38,6 +39,11 @@ type rig struct {
 
 func start(t *testing.T, dsn string, change ...func(*Config)) *rig {
 	t.Helper()
+	return startOn(t, componenttest.NewNopHost(), dsn, change...)
+}
+
+func startOn(t *testing.T, host component.Host, dsn string, change ...func(*Config)) *rig {
+	t.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.Endpoint = dsn
 	cfg.RetryConfig.InitialInterval = 20 * time.Millisecond
@@ -47,13 +53,14 @@ func start(t *testing.T, dsn string, change ...func(*Config)) *rig {
 	}
 	r := &rig{telemetry: componenttest.NewTelemetry()}
 	set := exportertest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same after a restart
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
 	core, log := observer.New(zap.InfoLevel)
 	set.Logger, r.log = zap.New(core), log
 	var err error
 	r.Logs, err = NewFactory().CreateLogs(t.Context(), set, cfg)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, r.Start(t.Context(), host))
 	t.Cleanup(func() {
 		require.NoError(t, r.Shutdown(context.Background()))
 		require.NoError(t, r.telemetry.Shutdown(context.Background()))
@@ -152,6 +159,10 @@ func TestAgainstTheEngine(t *testing.T) {
 		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
+		"progress does not overtake what is queued":        testProgressDoesNotOvertakeWhatIsQueued,
+		"progress waits for what an earlier run left":      testProgressWaitsForWhatAnEarlierRunLeft,
+		"an old queue refuses":                             testAnOldQueueRefuses,
+		"a full queue refuses at once":                     testAFullQueueRefusesAtOnce,
 	} {
 		t.Run(name, test)
 	}

@@ -29,7 +29,8 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = 0
 	queue := exporterhelper.NewDefaultQueueConfig()
 	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
-	queue.BlockOnOverflow = true
+	queue.Sizer = exporterhelper.RequestSizerTypeBytes
+	queue.QueueSize = 1 << 30
 	queue.NumConsumers = 2
 	return &Config{
 		MaxConnections: 4,
@@ -41,6 +42,7 @@ func createDefaultConfig() component.Config {
 		TimeoutConfig: exporterhelper.TimeoutConfig{Timeout: 30 * time.Second},
 		RetryConfig:   retry,
 		QueueConfig:   configoptional.Default(queue),
+		MaxQueueAge:   24 * time.Hour,
 	}
 }
 
@@ -50,12 +52,24 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config
 	if err != nil {
 		return nil, err
 	}
-	return exporterhelper.NewLogs(ctx, set, cfg, e.push,
-		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+	var gate *queueGate
+	push := e.push
+	if config.QueueConfig.HasValue() {
+		gate = newQueueGate(e, config)
+		push = gate.push
+	}
+	logs, err := exporterhelper.NewLogs(ctx, set, cfg, push,
+		// The gate tags what enters the queue.
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: gate != nil}),
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),
 		exporterhelper.WithTimeout(config.TimeoutConfig),
 		exporterhelper.WithRetry(config.RetryConfig),
 		exporterhelper.WithQueue(config.QueueConfig),
 	)
+	if err != nil || gate == nil {
+		return logs, err
+	}
+	gate.Logs = logs
+	return gate, nil
 }
