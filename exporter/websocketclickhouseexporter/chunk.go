@@ -1,6 +1,7 @@
 package websocketclickhouseexporter
 
 import (
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -58,24 +59,34 @@ type batch struct {
 	rows     store.Rows
 	progress []store.Progress
 	event    event.Event
+
+	// view is what the tenants were bounded by. Another gives other rows only if the batch is unsettled: if a tenant does
+	// not count by name. The claims are those that should.
+	view      *store.TenantView
+	unsettled bool
+	claims    map[store.Claim]struct{}
 }
 
 func (b *batch) reset() {
 	b.rows.Reset()
 	b.progress = b.progress[:0]
 	b.event.Reset()
+	b.view, b.unsettled = nil, false
+	clear(b.claims)
 }
 
-// read fills b from g.
-func (b *batch) read(g *chunkGroup) (dropped drops) {
+// read fills b, which is empty, from g.
+func (b *batch) read(g *chunkGroup, view *store.TenantView) (dropped drops) {
+	b.view = view
 	for _, p := range g.parts {
 		resource := eventlog.DecodeResource(p.resource.Resource())
+		service := resource.String(event.ServiceName)
 		for _, lr := range p.scope.LogRecords().All() {
 			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
 			case err == nil && b.event.Name == event.SourceProgress:
 				b.progress = append(b.progress, progressOf(&b.event))
 			case err == nil:
-				b.rows.Append(&b.event)
+				b.append(service)
 			case event.Name(lr.EventName()).Known():
 				dropped.noTime++
 			default:
@@ -84,6 +95,29 @@ func (b *batch) read(g *chunkGroup) (dropped drops) {
 		}
 	}
 	return dropped
+}
+
+// append adds the event as a row, under the tenant that it counts as.
+func (b *batch) append(service string) {
+	tenant := b.event.String(event.TenantID)
+	if tenant == "" {
+		b.rows.Append(&b.event)
+		return
+	}
+	as, claim := b.view.Bound(service, tenant, &b.event)
+	if as == tenant {
+		b.unsettled = b.unsettled || b.view == nil
+		b.rows.Append(&b.event)
+		return
+	}
+	b.unsettled = true
+	if claim {
+		if b.claims == nil {
+			b.claims = map[store.Claim]struct{}{}
+		}
+		b.claims[store.Claim{Service: strings.Clone(service), Tenant: strings.Clone(tenant)}] = struct{}{}
+	}
+	b.rows.AppendAs(as, &b.event)
 }
 
 func progressOf(e *event.Event) store.Progress {

@@ -34,6 +34,9 @@ type Config struct {
 	// Retention is how long each table keeps its rows.
 	Retention RetentionConfig `mapstructure:"retention"`
 
+	// MaxTenantsPerService bounds how many tenants of a service count by name; the rest count as "other".
+	MaxTenantsPerService int `mapstructure:"max_tenants_per_service"`
+
 	// TimeoutConfig bounds one attempt to store what arrived together.
 	TimeoutConfig exporterhelper.TimeoutConfig `mapstructure:",squash"`
 	// RetryConfig never gives up by default: what cannot be stored yet waits at its source.
@@ -91,6 +94,9 @@ func (c *Config) Validate() error {
 		if r.keep != 0 && r.keep < time.Hour {
 			fault("retention.%s: must be 0 or at least 1h, got %s", r.key, r.keep)
 		}
+	}
+	if c.MaxTenantsPerService < 1 {
+		fault("max_tenants_per_service: must be at least 1, got %d", c.MaxTenantsPerService)
 	}
 	if c.TimeoutConfig.Timeout < 0 {
 		fault("timeout: must not be negative, got %s", c.TimeoutConfig.Timeout)

@@ -77,6 +77,7 @@ func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 			"database: use letters, digits, _ and -, beginning with a letter or _",
 			`compression: must be none, lz4 or zstd, got "rar"`,
 			"max_connections: must be at least 1, got 0",
+			"max_tenants_per_service: must be at least 1, got 0",
 			"retention.rollup_10s: must be 0 or at least 1h, got 1s",
 			"timeout: ",
 		},

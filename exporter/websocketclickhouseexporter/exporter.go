@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +47,7 @@ type clickhouseExporter struct {
 	// reported holds the reasons for which a drop has been logged.
 	reported sync.Map
 
+	tenants *store.Tenants
 	batches sync.Pool
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
@@ -57,7 +60,7 @@ func newExporter(config *Config, set exporter.Settings) (*clickhouseExporter, er
 	}
 	e := &clickhouseExporter{
 		config: config, logger: set.Logger, telemetry: telemetry, preparing: make(chan struct{}, 1),
-		cancel: func() {},
+		tenants: store.NewTenants(config.MaxTenantsPerService), cancel: func() {},
 	}
 	e.preparing <- struct{}{}
 	e.batches.New = func() any { return new(batch) }
@@ -130,6 +133,9 @@ func (e *clickhouseExporter) prepare(ctx context.Context) (*store.Store, error) 
 		return nil, err
 	}
 	if err := e.bringUpToDate(ctx, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := e.tenants.Load(ctx, s); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -208,7 +214,7 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	defer e.release(b)
 	for _, g := range groups {
 		b.reset()
-		e.count(ctx, b.read(g))
+		e.count(ctx, b.read(g, e.viewFor(g)))
 		progress = append(progress, b.progress...)
 		if len(retry) > 0 {
 			// The store is down; asking again for every chunk would only lengthen the wait.
@@ -260,6 +266,10 @@ func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch
 	if !exact {
 		token = b.rows.ContentToken()
 	}
+	if err := e.settle(ctx, s, g, b); err != nil {
+		e.failed(s, err)
+		return err
+	}
 	if g.chunk.Repeated {
 		switch stored, err := s.StoredLongAgo(ctx, token); {
 		case err != nil:
@@ -292,6 +302,39 @@ func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch
 	e.telemetry.ExporterWebsocketclickhouseRows.Add(ctx, int64(b.rows.Len()))
 	if !exact {
 		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
+	}
+	return nil
+}
+
+// viewFor returns what to bound a group's tenants by when it is read first. The content of a group that is named by it must
+// not depend on who is admitted at the moment.
+func (e *clickhouseExporter) viewFor(g *chunkGroup) *store.TenantView {
+	if !g.exact() {
+		return nil
+	}
+	return e.tenants.View()
+}
+
+// settle admits the tenants of a batch that may count by name, and reads the batch again if that or what happened
+// meanwhile changes its rows.
+func (e *clickhouseExporter) settle(ctx context.Context, s *store.Store, g *chunkGroup, b *batch) error {
+	view := e.tenants.View()
+	if !b.unsettled || b.view == view && len(b.claims) == 0 {
+		return nil
+	}
+	if b.view == view {
+		if err := e.tenants.Admit(ctx, s, slices.Collect(maps.Keys(b.claims))); err != nil {
+			return err
+		}
+		view = e.tenants.View()
+		if view == b.view {
+			return nil
+		}
+	}
+	b.reset()
+	b.read(g, view)
+	if len(b.claims) > 0 {
+		return e.settle(ctx, s, g, b)
 	}
 	return nil
 }

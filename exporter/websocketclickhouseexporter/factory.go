@@ -39,6 +39,8 @@ func createDefaultConfig() component.Config {
 			Events: retention.Events, Rollup10s: retention.Rollup10s,
 			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
 		},
+		MaxTenantsPerService: 10_000,
+
 		TimeoutConfig: exporterhelper.TimeoutConfig{Timeout: 30 * time.Second},
 		RetryConfig:   retry,
 		QueueConfig:   configoptional.Default(queue),
