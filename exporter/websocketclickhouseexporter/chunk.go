@@ -30,6 +30,14 @@ func (g *chunkGroup) exact() bool {
 	return g.chunk.ID != "" && !g.torn && g.records == g.chunk.Records
 }
 
+// token returns what the group is called in the store, if b holds its rows.
+func (g *chunkGroup) token(b *batch) string {
+	if g.exact() || b.rows.Len() == 0 {
+		return g.chunk.ID
+	}
+	return b.rows.ContentToken()
+}
+
 func group(ld plog.Logs) []*chunkGroup {
 	var groups []*chunkGroup
 	byID := map[string]*chunkGroup{}

@@ -19,6 +19,8 @@ type Config struct {
 	// Endpoint is where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database. What else the
 	// ClickHouse driver takes stands in its query, TLS included.
 	Endpoint string `mapstructure:"endpoint"`
+	// Shards stands instead of Endpoint for a cluster: one endpoint a shard, in an order that must not change.
+	Shards []string `mapstructure:"shards"`
 	// Username, Password and Database override the endpoint's.
 	Username string              `mapstructure:"username"`
 	Password configopaque.String `mapstructure:"password"`
@@ -56,6 +58,14 @@ type RetentionConfig struct {
 	Rollup15m time.Duration `mapstructure:"rollup_15m"`
 }
 
+// endpoints returns where chunks go, at least one.
+func (c *Config) endpoints() []string {
+	if len(c.Shards) > 0 {
+		return c.Shards
+	}
+	return []string{c.Endpoint}
+}
+
 // options is what the store needs to know besides the endpoint.
 func (c *Config) options() store.Options {
 	return store.Options{
@@ -68,11 +78,7 @@ func (c *Config) options() store.Options {
 func (c *Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if c.Endpoint == "" {
-		fault("endpoint: must be set, such as http://127.0.0.1:8123/sockeye")
-	} else if err := store.CheckDSN(c.Endpoint, store.Options{}); err != nil {
-		faults = append(faults, keyed("endpoint", err))
-	}
+	c.validateEndpoints(fault)
 	// A valid endpoint stands in for a faulty one, so that both faults are reported.
 	const valid = "http://localhost"
 	if err := store.CheckDSN(valid, store.Options{Database: c.Database}); err != nil {
@@ -108,6 +114,33 @@ func (c *Config) Validate() error {
 		c.validateQueue(q, fault)
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateEndpoints(fault func(string, ...any)) {
+	switch {
+	case len(c.Shards) > 0 && c.Endpoint != "":
+		fault("endpoint: must not be set with shards; put it first among them")
+	case len(c.Shards) == 1:
+		fault("shards: must be at least 2; for one use endpoint")
+	case len(c.Shards) == 0 && c.Endpoint == "":
+		fault("endpoint: must be set, such as http://127.0.0.1:8123/sockeye")
+	}
+	if c.Endpoint != "" {
+		if err := store.CheckDSN(c.Endpoint, store.Options{}); err != nil {
+			fault("%w", keyed("endpoint", err))
+		}
+	}
+	first := map[string]int{}
+	for i, dsn := range c.Shards {
+		if err := store.CheckDSN(dsn, store.Options{}); err != nil {
+			fault("shards[%d]: %w", i, err)
+		}
+		if j, twice := first[dsn]; twice {
+			fault("shards[%d]: is the same as shards[%d]; each shard stands there once", i, j)
+		} else {
+			first[dsn] = i
+		}
+	}
 }
 
 // minQueueBytes is what the largest request may need: a persistent queue answers that it is full to a larger one for ever.

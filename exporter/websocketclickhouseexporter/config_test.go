@@ -72,6 +72,12 @@ func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 			"sending_queue.storage: must name a storage extension, such as file_storage; a queue in memory is lost",
 			"sending_queue.queue_size: must be at least 67108864 (64 MiB), or a large request never fits, got 100",
 		},
+		"shards.bad.yaml": {
+			"endpoint: must not be set with shards; put it first among them",
+			"shards[1]: endpoint: write it like http://127.0.0.1:8123/sockeye",
+			"shards[2]: is the same as shards[0]; each shard stands there once",
+		},
+		"one_shard.bad.yaml": {"shards: must be at least 2; for one use endpoint"},
 		"several_faults.bad.yaml": {
 			"endpoint: write it like http://127.0.0.1:8123/sockeye or clickhouse://host:9000/sockeye",
 			"database: use letters, digits, _ and -, beginning with a letter or _",

@@ -382,13 +382,14 @@ func (g *queueGate) load(ctx context.Context) error {
 	if loaded {
 		return nil
 	}
-	s, err := g.e.ready(ctx)
+	first := g.e.targets[0]
+	s, err := first.ready(ctx)
 	if err != nil {
 		return err
 	}
 	known, err := s.Sources(ctx)
 	if err != nil {
-		g.e.failed(s, err)
+		first.failed(s, err)
 		return err
 	}
 	g.mu.Lock()
