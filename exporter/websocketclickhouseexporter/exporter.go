@@ -82,14 +82,15 @@ func (e *clickhouseExporter) shutdown(context.Context) error {
 	return errors.Join(faults...)
 }
 
-// targetOf returns where the chunk of that token goes: always to the same shard, because no other knows the token.
-func (e *clickhouseExporter) targetOf(token string) *target {
+// shardOf returns the number of the target where the chunk of that token goes: always the same shard, because no other
+// knows the token.
+func (e *clickhouseExporter) shardOf(token string) int {
 	if len(e.targets) == 1 {
-		return e.targets[0]
+		return 0
 	}
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(token))
-	return e.targets[hash.Sum64()%uint64(len(e.targets))]
+	return int(hash.Sum64() % uint64(len(e.targets)))
 }
 
 // push stores what arrived together. An error that is not permanent carries what is still to be stored, and nothing
@@ -106,7 +107,7 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 		e.count(ctx, b.read(g, e.viewFor(g)))
 		progress = append(progress, b.progress...)
 		token := g.token(b)
-		t := e.targetOf(token)
+		t := e.targets[e.shardOf(token)]
 		if down[t] {
 			// Asking again for every chunk would only lengthen the wait.
 			waiting[g.chunk.ID] = true

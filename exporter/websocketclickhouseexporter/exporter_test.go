@@ -221,6 +221,21 @@ func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
 	}
 }
 
+// An attempt that failed may have stored the chunk all the same, and the next may come much later.
+func TestWhatIsSentAgainSaysSo(t *testing.T) {
+	t.Parallel()
+	ld := merged(chunk(0, 2), chunk(2, 2), progress("a", 0))
+	rest := remaining(ld, map[string]bool{"file:2-4": true})
+	require.Equal(t, 3, rest.LogRecordCount())
+	for _, g := range group(rest) {
+		require.Equal(t, g.chunk.ID == "file:2-4", g.chunk.Repeated)
+		require.Equal(t, g.chunk.ID == "file:2-4", g.exact())
+	}
+	for _, g := range group(ld) {
+		require.False(t, g.chunk.Repeated)
+	}
+}
+
 func testAForeignCutIsNoticed(t *testing.T) {
 	dsn := embeddedtest.Database(t)
 	e, s := start(t, dsn), open(t, dsn)

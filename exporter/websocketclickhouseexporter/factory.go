@@ -2,6 +2,8 @@ package websocketclickhouseexporter
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -10,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
 	"github.com/sockeye-project/sockeye/store"
@@ -54,24 +57,25 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config
 	if err != nil {
 		return nil, err
 	}
-	var gate *queueGate
-	push := e.push
-	if config.QueueConfig.HasValue() {
-		gate = newQueueGate(e, config)
-		push = gate.push
-	}
-	logs, err := exporterhelper.NewLogs(ctx, set, cfg, push,
-		// The gate tags what enters the queue.
-		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: gate != nil}),
-		exporterhelper.WithStart(e.start),
-		exporterhelper.WithShutdown(e.shutdown),
+	options := []exporterhelper.Option{
 		exporterhelper.WithTimeout(config.TimeoutConfig),
 		exporterhelper.WithRetry(config.RetryConfig),
 		exporterhelper.WithQueue(config.QueueConfig),
-	)
-	if err != nil || gate == nil {
-		return logs, err
 	}
-	gate.Logs = logs
-	return gate, nil
+	if !config.QueueConfig.HasValue() {
+		return exporterhelper.NewLogs(ctx, set, cfg, e.push, append(options,
+			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+			exporterhelper.WithStart(e.start),
+			exporterhelper.WithShutdown(e.shutdown))...)
+	}
+	return newQueueGate(e, func(shard int, push func(context.Context, plog.Logs) error) (exporter.Logs, error) {
+		// The queue's place in the storage, and its metrics, follow from the id.
+		own := set
+		if len(config.Shards) > 0 {
+			name := strings.TrimPrefix(fmt.Sprintf("%s_shard_%d", set.ID.Name(), shard), "_")
+			own.ID = component.NewIDWithName(set.ID.Type(), name)
+		}
+		return exporterhelper.NewLogs(ctx, own, cfg, push, append(options,
+			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: true}))...)
+	})
 }

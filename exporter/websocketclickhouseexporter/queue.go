@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -33,7 +35,7 @@ const (
 	maxMarkerPause   = 5 * time.Second
 )
 
-// queueGate stands on both sides of the sending queue. In front it numbers requests, refuses them while the queue's
+// queueGate stands on both sides of the sending queues. In front it numbers requests, refuses them while the queue's
 // oldest is too old, and takes progress out of the stream; behind it notes which numbers are stored.
 //
 // Progress claims that everything before it is stored. In the queue it could overtake that: consumers work side by side,
@@ -41,20 +43,17 @@ const (
 // does not enter the queue. Each report is written at once, but with the time that the source had reached when everything
 // accepted before was stored: while requests wait the source stays alive, and the watermark stays where it is.
 type queueGate struct {
-	exporter.Logs // with the queue
-	e             *clickhouseExporter
-	consumers     int
-	storage       *component.ID // nil for a queue in memory
-	maxAge        time.Duration
-	now           func() time.Time
+	e       *clickhouseExporter
+	queues  []*queue      // one a shard, so that one that is down does not hold up the others
+	storage *component.ID // nil for queues in memory
+	maxAge  time.Duration
+	now     func() time.Time
 
 	// process marks what this process has put into the queue.
 	process string
 	cancel  context.CancelFunc
 	ctx     context.Context
 	stopped sync.WaitGroup
-	// passed is closed when nothing is left in the queue that an earlier process put there.
-	passed chan struct{}
 
 	mu     sync.Mutex
 	number int64
@@ -64,12 +63,29 @@ type queueGate struct {
 	byNumber map[int64]*list.Element
 	// inherited holds requests of earlier processes that are being stored.
 	inherited map[tag]bool
-	// marked is true once all markers are in the queue, drained once they have come out of it.
-	marked, drained bool
-	arrived         int
-	tooOld          bool
-	sources         map[string]*sourceState
-	loaded          bool
+	tooOld    bool
+	sources   map[string]*sourceState
+	loaded    bool
+}
+
+// queue is the sending queue of one shard.
+type queue struct {
+	exporter.Logs
+	consumers int
+	// marked is true once all markers are in the queue. As many have arrived as came out of it, and passed is closed when all
+	// have: when nothing is left that an earlier process put there.
+	marked  bool
+	arrived int
+	passed  chan struct{}
+}
+
+func (q *queue) drained() bool {
+	select {
+	case <-q.passed:
+		return true
+	default:
+		return false
+	}
 }
 
 // sourceState is how far a source's events are stored, and when it last reported. Of the reports that wait for what came
@@ -86,16 +102,32 @@ type report struct {
 	number int64
 }
 
-func newQueueGate(e *clickhouseExporter, config *Config) *queueGate {
-	q := config.QueueConfig.Get()
+// newQueueGate returns the exporter with its queues. Each is made by create for the shard of that number.
+func newQueueGate(
+	e *clickhouseExporter, create func(shard int, push func(context.Context, plog.Logs) error) (exporter.Logs, error),
+) (*queueGate, error) {
+	config := e.config.QueueConfig.Get()
 	g := &queueGate{
-		e: e, consumers: q.NumConsumers, storage: q.StorageID, maxAge: config.MaxQueueAge, now: time.Now,
-		process: rand.Text(), passed: make(chan struct{}),
+		e: e, storage: config.StorageID, maxAge: e.config.MaxQueueAge, now: time.Now, process: rand.Text(),
 		waiting: list.New(), byNumber: map[int64]*list.Element{}, inherited: map[tag]bool{},
 		sources: map[string]*sourceState{},
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	return g
+	for shard := range e.targets {
+		q := &queue{consumers: config.NumConsumers, passed: make(chan struct{})}
+		push := func(ctx context.Context, ld plog.Logs) error { return g.push(ctx, q, ld) }
+		var err error
+		if q.Logs, err = create(shard, push); err != nil {
+			return nil, err
+		}
+		g.queues = append(g.queues, q)
+	}
+	return g, nil
+}
+
+// Capabilities says that what enters the queue is tagged.
+func (g *queueGate) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
 }
 
 // tag names a request in the queue.
@@ -135,7 +167,7 @@ func tagOf(ld plog.Logs) tag {
 	return tag{}
 }
 
-// Start starts the queue and then puts as many markers into it as it has consumers.
+// Start starts the queues and then puts as many markers into each as it has consumers.
 func (g *queueGate) Start(ctx context.Context, host component.Host) error {
 	if err := g.e.telemetry.RegisterExporterWebsocketclickhouseQueueAgeCallback(
 		func(_ context.Context, o metric.Float64Observer) error {
@@ -146,31 +178,44 @@ func (g *queueGate) Start(ctx context.Context, host component.Host) error {
 		}); err != nil {
 		return err
 	}
+	if err := g.e.start(ctx, host); err != nil {
+		return err
+	}
+	for _, q := range g.queues {
+		if err := g.startQueue(ctx, host, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *queueGate) startQueue(ctx context.Context, host component.Host, q *queue) error {
 	if g.storage == nil {
-		g.marked, g.drained = true, true
-		return g.Logs.Start(ctx, host)
+		q.marked = true
+		close(q.passed)
+		return q.Logs.Start(ctx, host)
 	}
 	careful := &carefulHost{Host: host, storage: *g.storage}
-	if err := g.Logs.Start(ctx, careful); err != nil {
+	if err := q.Logs.Start(ctx, careful); err != nil {
 		return err
 	}
 	if err := careful.release(ctx); err != nil {
 		g.e.logger.Warn("requests that the sending queue has moved could not be deleted; they are sent twice, which changes "+
 			"nothing", zap.Error(err))
 	}
-	g.stopped.Go(g.mark)
+	g.stopped.Go(func() { g.mark(q) })
 	return nil
 }
 
 // mark puts a marker for every consumer into the queue. Nothing else is let in before, so that a full queue has room for
 // them as soon as it has room for anything.
-func (g *queueGate) mark() {
+func (g *queueGate) mark(q *queue) {
 	pause := firstMarkerPause
-	for sent := 0; sent < g.consumers; {
+	for sent := 0; sent < q.consumers; {
 		marker := plog.NewLogs()
 		marker.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 		tag{process: g.process, number: markerNumber, accepted: g.now().UnixNano()}.put(marker)
-		if g.Logs.ConsumeLogs(g.ctx, marker) == nil {
+		if q.ConsumeLogs(g.ctx, marker) == nil {
 			sent++
 			continue
 		}
@@ -185,43 +230,80 @@ func (g *queueGate) mark() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.marked = true
+	q.marked = true
 }
 
-// Shutdown lets consumers go that wait at the markers, before the queue waits for them.
+// Shutdown lets consumers go that wait at the markers, before the queues wait for them.
 func (g *queueGate) Shutdown(ctx context.Context) error {
 	g.cancel()
 	g.stopped.Wait()
-	return g.Logs.Shutdown(ctx)
+	var faults []error
+	for _, q := range g.queues {
+		faults = append(faults, q.Logs.Shutdown(ctx))
+	}
+	return errors.Join(append(faults, g.e.shutdown(ctx))...)
 }
 
 // ConsumeLogs accepts a request into the queue.
 func (g *queueGate) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	progress := takeProgress(ld)
-	if ld.LogRecordCount() > 0 {
-		t, err := g.admit()
+	parts := g.split(ld)
+	for i, part := range parts {
+		if part.LogRecordCount() == 0 {
+			continue
+		}
+		t, err := g.admit(g.queues[i])
 		if err != nil {
 			return err
 		}
-		t.put(ld)
-		if err := g.Logs.ConsumeLogs(ctx, ld); err != nil {
+		t.put(part)
+		if err := g.queues[i].ConsumeLogs(ctx, part); err != nil {
 			g.done(t)
 			return err
 		}
+	}
+	err := g.report(ctx, progress)
+	if err != nil && len(parts) > 0 {
 		// The request is accepted; its sender must not repeat it for the sake of progress, which comes again anyway.
-		if err := g.report(ctx, progress); err != nil {
-			g.e.logger.Debug("progress not stored", zap.Error(err))
-		}
+		g.e.logger.Debug("progress not stored", zap.Error(err))
 		return nil
 	}
-	return g.report(ctx, progress)
+	return err
+}
+
+// split returns what goes into each queue, or nothing where there is nothing. Chunks stay whole; records without one go together, into the first
+// queue.
+func (g *queueGate) split(ld plog.Logs) []plog.Logs {
+	if ld.LogRecordCount() == 0 {
+		return nil
+	}
+	if len(g.queues) == 1 {
+		return []plog.Logs{ld}
+	}
+	parts := make([]plog.Logs, len(g.queues))
+	for i := range parts {
+		parts[i] = plog.NewLogs()
+	}
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			shard := 0
+			if id := eventlog.ChunkOf(sl.Scope()).ID; id != "" {
+				shard = g.e.shardOf(id)
+			}
+			to := parts[shard].ResourceLogs().AppendEmpty()
+			rl.Resource().CopyTo(to.Resource())
+			to.SetSchemaUrl(rl.SchemaUrl())
+			sl.MoveTo(to.ScopeLogs().AppendEmpty())
+		}
+	}
+	return parts
 }
 
 // admit numbers a request, or refuses it.
-func (g *queueGate) admit() (tag, error) {
+func (g *queueGate) admit(q *queue) (tag, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.marked {
+	if !q.marked {
 		return tag{}, errors.New("the sending queue is full of what an earlier run left; send again later")
 	}
 	tooOld := g.maxAge > 0 && g.age() > g.maxAge
@@ -259,14 +341,14 @@ func (g *queueGate) age() time.Duration {
 	return max(0, g.now().Sub(time.Unix(0, oldest)))
 }
 
-// push is what the queue's consumers call.
-func (g *queueGate) push(ctx context.Context, ld plog.Logs) error {
+// push is what a queue's consumers call.
+func (g *queueGate) push(ctx context.Context, q *queue, ld plog.Logs) error {
 	t := tagOf(ld)
 	switch {
 	case t == tag{}:
 	case t.number == markerNumber:
 		if t.process == g.process {
-			g.meet()
+			g.meet(q)
 		}
 		return nil
 	case t.process != g.process:
@@ -288,17 +370,16 @@ func (g *queueGate) push(ctx context.Context, ld plog.Logs) error {
 	return err
 }
 
-// meet lets a consumer wait at its marker until all have come to theirs. Then none of them is storing anything, and
-// whatever was in the queue before the markers is stored.
-func (g *queueGate) meet() {
+// meet lets a consumer wait at its marker until all of the queue have come to theirs. Then none of them is storing
+// anything, and whatever was in the queue before the markers is stored.
+func (g *queueGate) meet(q *queue) {
 	g.mu.Lock()
-	if g.arrived++; g.arrived == g.consumers {
-		g.drained = true
-		close(g.passed)
+	if q.arrived++; q.arrived == q.consumers {
+		close(q.passed)
 	}
 	g.mu.Unlock()
 	select {
-	case <-g.passed:
+	case <-q.passed:
 	case <-g.ctx.Done():
 	}
 }
@@ -330,6 +411,7 @@ func (g *queueGate) report(ctx context.Context, progress []store.Progress) error
 	if front := g.waiting.Front(); front != nil {
 		storedTo = front.Value.(tag).number - 1
 	}
+	drained := !slices.ContainsFunc(g.queues, func(q *queue) bool { return !q.drained() })
 	var honest []store.Progress
 	now := g.now()
 	for _, p := range progress {
@@ -339,7 +421,7 @@ func (g *queueGate) report(ctx context.Context, progress []store.Progress) error
 		}
 		alive := now.Sub(s.heard) < store.AliveFor
 		s.heard = now
-		if news := g.drained && s.advance(p.ReadThrough, g.number, storedTo); s.stored.IsZero() || !news && !alive {
+		if news := drained && s.advance(p.ReadThrough, g.number, storedTo); s.stored.IsZero() || !news && !alive {
 			// A source that returns after a silence joins the watermark when what it sent is stored.
 			s.heard = time.Time{}
 			continue

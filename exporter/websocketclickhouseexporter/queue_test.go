@@ -106,7 +106,12 @@ func (r *rig) open(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r.gate().mu.Lock()
 		defer r.gate().mu.Unlock()
-		return r.gate().marked
+		for _, q := range r.gate().queues {
+			if !q.marked {
+				return false
+			}
+		}
+		return true
 	}, 10*time.Second, time.Millisecond)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
@@ -18,16 +19,11 @@ import (
 // Which shard knows a token must never change.
 func TestATokenBelongsToOneShard(t *testing.T) {
 	t.Parallel()
-	shards := make([]*target, 3)
-	for i := range shards {
-		shards[i] = &target{endpoint: fmt.Sprint(i)}
-	}
+	e := &clickhouseExporter{targets: make([]*target, 3)}
 	got := ""
 	for _, token := range []string{"", "a", "b", "file:0-10", "content-00", "push-1"} {
-		e := &clickhouseExporter{targets: shards}
-		got += e.targetOf(token).endpoint
-		e.targets = shards[2:]
-		require.Equal(t, "2", e.targetOf(token).endpoint)
+		got += fmt.Sprint(e.shardOf(token))
+		require.Zero(t, (&clickhouseExporter{targets: make([]*target, 1)}).shardOf(token))
 	}
 	require.Equal(t, "211022", got)
 }
@@ -53,54 +49,113 @@ func (s *shard) restart(t *testing.T) {
 	s.Engine = embeddedtest.StartIn(t, s.data, embeddedtest.Listen(s.address))
 }
 
-// One of three shards is killed in the middle. Its chunks wait while those of the others are stored, and come back exactly once.
+// TestAShardThatIsDownHoldsItsChunksWhileOthersGoOn kills one of three shards in the middle. Its chunks wait while those of
+// the others are stored, and come back exactly once; without a queue and with one.
 func TestAShardThatIsDownHoldsItsChunksWhileOthersGoOn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts several engines")
 	}
 	embeddedtest.Available(t)
-	shards := []*shard{startShard(t), startShard(t), startShard(t)}
-	var dsns []string
-	for _, s := range shards {
-		dsns = append(dsns, "http://"+s.address+"/sockeye")
+	c := &cluster{shards: []*shard{startShard(t), startShard(t), startShard(t)}}
+	for _, s := range c.shards {
+		c.dsns = append(c.dsns, "http://"+s.address+"/sockeye")
 	}
-	e := start(t, "", func(c *Config) { c.Shards = dsns; c.TimeoutConfig.Timeout = 5 * time.Second })
+	c.withoutQueue(t)
+	c.check(t)
+	c.withQueue(t)
+	c.check(t)
+}
 
-	const senders, chunks, size = 12, 10, 100
+type cluster struct {
+	shards []*shard
+	dsns   []string
+	chunks int // stored, each of chunkSize events
+}
+
+const chunkSize = 50
+
+// configure points an exporter at the shards.
+func (c *cluster) configure(cfg *Config) { cfg.Shards = c.dsns }
+
+// chunk is the chunk of that number, of five tenants in each of two services.
+func (c *cluster) chunk(n int) (id string, ld plog.Logs) {
+	list := opens(n*chunkSize, chunkSize)
+	for i := range list {
+		list[i].SetString(event.TenantID, fmt.Sprint("t", i%5))
+	}
+	id = fmt.Sprintf("file:%d-%d", n*chunkSize, (n+1)*chunkSize)
+	return id, named(id, list...)
+}
+
+func (c *cluster) withoutQueue(t *testing.T) {
+	const senders, each = 6, 8
 	var wait sync.WaitGroup
 	send := func(e *rig) {
 		for sender := range senders {
 			wait.Go(func() {
-				for i := range chunks {
-					first := (sender*chunks + i) * size
-					list := opens(first, size)
-					for j := range list {
-						list[j].SetString(event.TenantID, fmt.Sprint("t", j%5))
-					}
-					if err := e.ConsumeLogs(context.Background(), named(fmt.Sprintf("file:%d-%d", first, first+size), list...)); err != nil {
-						t.Errorf("chunk %d: %v", first, err)
+				for i := range each {
+					id, ld := c.chunk(sender*each + i)
+					if err := e.ConsumeLogs(context.Background(), ld); err != nil {
+						t.Errorf("chunk %s: %v", id, err)
 					}
 				}
 			})
 		}
 	}
+	e := start(t, "", c.configure)
 	send(e)
 	stored := func() int64 { return e.sum(t, "chunks", "") }
 	require.Eventually(t, func() bool { return stored() > senders }, time.Minute, time.Millisecond)
-	shards[1].Kill()
+	c.shards[1].Kill()
 	before := stored()
 	require.Eventually(t, func() bool { return stored() > before+5 }, time.Minute, time.Millisecond, "others go on")
-	shards[1].restart(t)
+	c.shards[1].restart(t)
 	wait.Wait()
+	c.chunks = senders * each
 
 	// What comes again, through another collector, meets the same shard.
-	again := start(t, "", func(c *Config) { c.Shards = dsns })
+	again := start(t, "", c.configure)
 	send(again)
 	wait.Wait()
-	require.NoError(t, again.ConsumeLogs(t.Context(), progress("a", 0)))
+	require.NoError(t, again.ConsumeLogs(t.Context(), reportOf(now.Add(-time.Hour), 0)))
+	var outages string
+	for _, line := range e.log.FilterMessageSnippet("ClickHouse cannot be used").All() {
+		outages += fmt.Sprint(line.ContextMap())
+	}
+	require.Contains(t, outages, c.shards[1].address)
+}
 
+func (c *cluster) withQueue(t *testing.T) {
+	e := startOn(t, storageHost(t, t.TempDir()), "", withQueue, c.configure)
+	e.open(t)
+	c.shards[1].Kill()
+	const more = 30
+	others := 0
+	for n := c.chunks; n < c.chunks+more; n++ {
+		id, ld := c.chunk(n)
+		require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+		if e.gate().e.shardOf(id) != 1 {
+			others++
+		}
+	}
+	c.chunks += more
+	require.Less(t, others, more)
+	require.Eventually(t, func() bool { return e.sum(t, "chunks", "") == int64(others) }, time.Minute, 5*time.Millisecond,
+		"all chunks of the other shards are stored")
+	first := open(t, c.dsns[0])
+	require.NoError(t, e.ConsumeLogs(t.Context(), reportOf(now, 0)))
+	require.Equal(t, now.Add(-time.Hour), stored(t, first).ReadThrough, "progress waits for the shard that is down")
+	c.shards[1].restart(t)
+	require.Eventually(t, func() bool {
+		require.NoError(t, e.ConsumeLogs(t.Context(), reportOf(now, 0)))
+		return stored(t, first).ReadThrough.Equal(now)
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// check compares what the shards hold together with what was sent.
+func (c *cluster) check(t *testing.T) {
 	total, seen := 0, map[string]bool{}
-	for i, dsn := range dsns {
+	for i, dsn := range c.dsns {
 		s := open(t, dsn)
 		n := number(t, s, "SELECT count() FROM events")
 		require.Positive(t, n, "shard %d", i)
@@ -118,15 +173,12 @@ func TestAShardThatIsDownHoldsItsChunksWhileOthersGoOn(t *testing.T) {
 		}
 		tenants, progress := 0, 0
 		if i == 0 {
-			tenants, progress = 2*5, 1 // of two services
+			tenants, progress = 2*5, 1
 		}
 		require.Equal(t, tenants, number(t, s, "SELECT uniqExact(service, tenant) FROM tenants"), "shard %d", i)
 		require.Equal(t, progress, number(t, s, "SELECT count() FROM source_progress FINAL"), "shard %d", i)
 		require.Equal(t, n, number(t, s, "SELECT count() FROM events WHERE startsWith(tenant, 't')"))
 	}
-	require.Equal(t, senders*chunks*size, total)
-	require.Len(t, seen, senders*chunks)
-	outage := e.log.FilterMessageSnippet("ClickHouse cannot be used").All()
-	require.NotEmpty(t, outage)
-	require.Contains(t, fmt.Sprint(outage[0].ContextMap()), shards[1].address)
+	require.Equal(t, c.chunks*chunkSize, total)
+	require.Len(t, seen, c.chunks)
 }
