@@ -223,7 +223,7 @@ var definitions = [keyCount]Definition{
 	URLTemplate:         {Name: "url.template", Kind: KindString, Level: Recommended, Origin: Development, Low: true, Example: "/rooms/{id}", Brief: "Path with its variable parts named."},
 	URLPath:             {Name: "url.path", Kind: KindString, Level: Recommended, Origin: Stable, Example: "/rooms/42", Brief: "Path of the handshake request."},
 	URLQuery:            {Name: "url.query", Kind: KindString, Level: OptIn, Origin: Stable, Example: "token=REDACTED", Brief: "Query of the handshake request, without the question mark. Stored redacted."},
-	TenantID:            {Name: "websocket.tenant.id", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "acme", Brief: "Tenant of a multi-tenant service. Bounded in rollups: the rest is \"other\"."},
+	TenantID:            {Name: "websocket.tenant.id", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "acme", Brief: "Tenant of a multi-tenant service. Bounded when stored: the rest is \"other\", and \"unverified\" where only clients name it that were turned away."},
 	TenantTier:          {Name: "websocket.tenant.tier", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "gold", Brief: "Tier that the tenant pays for."},
 	SessionID:           {Name: "session.id", Kind: KindString, Level: Recommended, Origin: Development, Example: "0f3e", Brief: "Application session, pseudonymous."},
 	UserHash:            {Name: "user.hash", Kind: KindString, Level: Recommended, Origin: Development, Example: "p1:k1:nbswy3dp", Brief: "Keyed pseudonym of the user."},

@@ -40,6 +40,9 @@ type Rows struct {
 	sharedResource *event.Resource
 	shared         resourceColumns
 
+	// tenantAs replaces the tenant of the row that is being added; "" leaves it.
+	tenantAs string
+
 	scratch []byte
 	// dictionaries holds the encoded columns of words, parts all columns as they are sent.
 	dictionaries []byte
@@ -146,6 +149,13 @@ func (r *Rows) Append(e *event.Event) {
 	r.appendTrace(e)
 }
 
+// AppendAs adds e as a row of another tenant than it names; the one it names is kept among its attributes.
+func (r *Rows) AppendAs(tenant string, e *event.Event) {
+	r.tenantAs = tenant
+	r.Append(e)
+	r.tenantAs = ""
+}
+
 func (r *Rows) appendResource(resource *event.Resource) {
 	if resource != r.sharedResource || r.n == 1 {
 		r.sharedResource = resource
@@ -195,6 +205,11 @@ func (r *Rows) appendAttributes(e *event.Event) {
 	for _, a := range e.Extra() {
 		r.attributes.keys.add(a.Name)
 		r.value(&r.attributes.values, a.Value)
+	}
+	if r.tenantAs != "" {
+		r.attributes.keys.add(event.TenantID.String())
+		r.attributes.values.add(c.tenant)
+		c.tenant = r.tenantAs
 	}
 	r.attributes.end()
 

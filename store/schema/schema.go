@@ -22,6 +22,7 @@ const (
 	Chunks         = "chunks"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
+	Tenants        = "tenants"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -80,6 +81,9 @@ const (
 	ProgressBacklog     = "backlog"
 	ProgressWall        = "wall"
 )
+
+// AdmittedAt is the column of tenants besides Service and Tenant.
+const AdmittedAt = "admitted_at"
 
 // Columns of chunks besides ChunkID.
 const (
