@@ -16,7 +16,8 @@ ENGINE = MergeTree
 PARTITION BY toDate(last)
 ORDER BY chunk_id
 TTL toDateTime(last) + INTERVAL 7 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1, index_granularity = 1024;
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1, index_granularity = 1024,
+    min_rows_for_wide_part = 100000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS chunks_view TO chunks AS
 SELECT
