@@ -305,16 +305,14 @@ func TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt(t *testing.T) 
 			s := newScene(t, "", nil)
 			var killed []string
 			for at := range walk(only, false) {
-				// Each time a new engine, so that each time the same migrations are to be applied; the collector stays.
+				// Each time a new engine, so that each time the same migrations are to be applied.
 				s.engine.data = filepath.Join(t.TempDir(), "clickhouse")
 				s.lines, s.rows = 0, 0
 				s.startTracedEngine(at)
 				s.engine.answering()
 				prepare(s)
 				s.engine.arm()
-				if s.collector == nil {
-					s.startCollector()
-				}
+				s.startCollector()
 				s.writeLines(3)
 				point := s.killOrInsert()
 				if point != "" {
@@ -322,6 +320,7 @@ func TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt(t *testing.T) 
 					s.engine.restart(t)
 				}
 				s.requireExact(point)
+				s.collector.stop()
 				s.engine.stop()
 				if point == "" {
 					break
