@@ -2,6 +2,7 @@ package websocketlogreceiver
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,4 +60,34 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The collector's clock is set back an hour and forward again while it reads, and over a restart. It steps between chunks
+// only: how long one has been open is measured by the monotonic clock, which cannot step, and a test cannot part the two.
+func TestTheCollectorsOwnClockSteps(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, nil)
+	var offset atomic.Int64
+	g.tune = func(r *logReceiver) {
+		r.now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())).Round(0) }
+	}
+	g.start()
+	written := 0
+	var through int64
+	for _, step := range []time.Duration{0, -time.Hour, time.Hour, 0, 2 * time.Hour, -2 * time.Hour, 0} {
+		offset.Store(int64(step))
+		g.number("access.log", written+1, written+10)
+		written += 10
+		g.sink.eventually(t, ids(1, written))
+		before := g.sink.progresses()
+		require.Eventually(t, func() bool { return g.sink.progresses() > before+1 }, soon, often, "progress goes on")
+		got := g.sink.lastProgress().Get(event.ProgressReadThrough).Int()
+		require.GreaterOrEqual(t, got, through, "what was complete stays so")
+		through = got
+	}
+	offset.Store(int64(-time.Hour))
+	g.stop()
+	g.number("access.log", written+1, written+10)
+	g.start()
+	g.sink.eventually(t, ids(1, written+10))
 }
