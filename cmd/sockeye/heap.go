@@ -8,7 +8,7 @@ import (
 )
 
 // Chunks come and go as a whole, so that right after one the heap is small, and the runtime's default of collecting
-// when the heap has doubled would spend a quarter of all processor time on collecting.
+// when the heap has doubled would spend up to a quarter of all processor time on collecting.
 const (
 	// heapFloor is what the heap may grow to before it is collected, whatever is alive in it.
 	heapFloor = 256 << 20

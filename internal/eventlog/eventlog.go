@@ -62,8 +62,8 @@ func Encode(events []event.Event, chunk Chunk) plog.Logs {
 	return b.Logs(chunk)
 }
 
-// EncodeRecord writes e into lr, which must be empty.
-func EncodeRecord(lr plog.LogRecord, e *event.Event) { encodeRecord(lr, e, newShape(e)) }
+// EncodeRecord writes e into lr, which must be empty. A [Builder] does it faster for many events.
+func EncodeRecord(lr plog.LogRecord, e *event.Event) { encodeRecord(lr, e, nil) }
 
 // shape is a map with the keys of an event and no values. Copying it costs one allocation, where putting one key after
 // the other compares each with all before it.
@@ -99,6 +99,7 @@ func (s *shape) fits(e *event.Event) bool {
 // spare is room for what processors add to a record, such as the pseudonym of its client, without moving the rest.
 const spare = 1
 
+// encodeRecord is [EncodeRecord] for an event of that shape; nil means that the shape is not known.
 func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
 	lr.SetEventName(string(e.Name))
 	lr.SetTimestamp(timestamp(e.Time))
@@ -116,13 +117,17 @@ func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
 	}
 	attrs := lr.Attributes()
 	extra := e.Extra()
-	attrs.EnsureCapacity(len(s.keys) + len(extra) + spare)
-	s.empty.CopyTo(attrs)
-	i := 0
-	for _, v := range attrs.All() {
-		_, value := e.At(i)
-		encodeValue(v, value)
-		i++
+	attrs.EnsureCapacity(e.Len() + len(extra) + spare)
+	if s == nil {
+		e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
+	} else {
+		s.empty.CopyTo(attrs)
+		i := 0
+		for _, v := range attrs.All() {
+			_, value := e.At(i)
+			encodeValue(v, value)
+			i++
+		}
 	}
 	for _, a := range extra {
 		// An attribute of the model wins over one outside it with the same name, and the first of two over the second.
