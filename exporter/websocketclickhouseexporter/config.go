@@ -49,9 +49,8 @@ type Config struct {
 	MaxQueueAge time.Duration `mapstructure:"max_queue_age"`
 }
 
-// RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is.
+// RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is. The side tables follow a tier.
 type RetentionConfig struct {
-	// Events holds for the connections table too.
 	Events    time.Duration `mapstructure:"events"`
 	Rollup10s time.Duration `mapstructure:"rollup_10s"`
 	Rollup1m  time.Duration `mapstructure:"rollup_1m"`

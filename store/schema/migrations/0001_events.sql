@@ -211,7 +211,6 @@ SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
 -- Each tier is filled from events, not from the next finer tier: it costs the same, one tier can be rebuilt without
 -- touching another, and what is written into a tier directly stays there.
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_10s_view TO rollup_10s AS
-WITH ifNull(e.duration, inf) AS seconds
 SELECT
     toDateTime(toStartOfInterval(e.counted_at, INTERVAL 10 SECOND, 'UTC'), 'UTC') AS bucket,
     e.service AS service,
@@ -232,27 +231,26 @@ SELECT
     sum(e.judged) AS judged,
     sumIf(e.count, e.duration IS NOT NULL) AS duration_count,
     sum(ifNull(e.duration, 0) * e.count) AS duration_sum,
-    sumIf(e.count, seconds <= 0.005) AS le_5ms,
-    sumIf(e.count, seconds <= 0.01) AS le_10ms,
-    sumIf(e.count, seconds <= 0.025) AS le_25ms,
-    sumIf(e.count, seconds <= 0.05) AS le_50ms,
-    sumIf(e.count, seconds <= 0.1) AS le_100ms,
-    sumIf(e.count, seconds <= 0.15) AS le_150ms,
-    sumIf(e.count, seconds <= 0.2) AS le_200ms,
-    sumIf(e.count, seconds <= 0.25) AS le_250ms,
-    sumIf(e.count, seconds <= 0.3) AS le_300ms,
-    sumIf(e.count, seconds <= 0.5) AS le_500ms,
-    sumIf(e.count, seconds <= 0.75) AS le_750ms,
-    sumIf(e.count, seconds <= 1.0) AS le_1000ms,
-    sumIf(e.count, seconds <= 2.5) AS le_2500ms,
-    sumIf(e.count, seconds <= 5.0) AS le_5000ms,
-    sumIf(e.count, seconds <= 10.0) AS le_10000ms
+    sumIf(e.count, e.duration <= 0.005) AS le_5ms,
+    sumIf(e.count, e.duration <= 0.01) AS le_10ms,
+    sumIf(e.count, e.duration <= 0.025) AS le_25ms,
+    sumIf(e.count, e.duration <= 0.05) AS le_50ms,
+    sumIf(e.count, e.duration <= 0.1) AS le_100ms,
+    sumIf(e.count, e.duration <= 0.15) AS le_150ms,
+    sumIf(e.count, e.duration <= 0.2) AS le_200ms,
+    sumIf(e.count, e.duration <= 0.25) AS le_250ms,
+    sumIf(e.count, e.duration <= 0.3) AS le_300ms,
+    sumIf(e.count, e.duration <= 0.5) AS le_500ms,
+    sumIf(e.count, e.duration <= 0.75) AS le_750ms,
+    sumIf(e.count, e.duration <= 1.0) AS le_1000ms,
+    sumIf(e.count, e.duration <= 2.5) AS le_2500ms,
+    sumIf(e.count, e.duration <= 5.0) AS le_5000ms,
+    sumIf(e.count, e.duration <= 10.0) AS le_10000ms
 FROM events AS e
 GROUP BY bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy, instance;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_1m_view TO rollup_1m AS
-WITH ifNull(e.duration, inf) AS seconds
 SELECT
     toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 MINUTE, 'UTC'), 'UTC') AS bucket,
     e.service AS service,
@@ -272,27 +270,26 @@ SELECT
     sum(e.judged) AS judged,
     sumIf(e.count, e.duration IS NOT NULL) AS duration_count,
     sum(ifNull(e.duration, 0) * e.count) AS duration_sum,
-    sumIf(e.count, seconds <= 0.005) AS le_5ms,
-    sumIf(e.count, seconds <= 0.01) AS le_10ms,
-    sumIf(e.count, seconds <= 0.025) AS le_25ms,
-    sumIf(e.count, seconds <= 0.05) AS le_50ms,
-    sumIf(e.count, seconds <= 0.1) AS le_100ms,
-    sumIf(e.count, seconds <= 0.15) AS le_150ms,
-    sumIf(e.count, seconds <= 0.2) AS le_200ms,
-    sumIf(e.count, seconds <= 0.25) AS le_250ms,
-    sumIf(e.count, seconds <= 0.3) AS le_300ms,
-    sumIf(e.count, seconds <= 0.5) AS le_500ms,
-    sumIf(e.count, seconds <= 0.75) AS le_750ms,
-    sumIf(e.count, seconds <= 1.0) AS le_1000ms,
-    sumIf(e.count, seconds <= 2.5) AS le_2500ms,
-    sumIf(e.count, seconds <= 5.0) AS le_5000ms,
-    sumIf(e.count, seconds <= 10.0) AS le_10000ms
+    sumIf(e.count, e.duration <= 0.005) AS le_5ms,
+    sumIf(e.count, e.duration <= 0.01) AS le_10ms,
+    sumIf(e.count, e.duration <= 0.025) AS le_25ms,
+    sumIf(e.count, e.duration <= 0.05) AS le_50ms,
+    sumIf(e.count, e.duration <= 0.1) AS le_100ms,
+    sumIf(e.count, e.duration <= 0.15) AS le_150ms,
+    sumIf(e.count, e.duration <= 0.2) AS le_200ms,
+    sumIf(e.count, e.duration <= 0.25) AS le_250ms,
+    sumIf(e.count, e.duration <= 0.3) AS le_300ms,
+    sumIf(e.count, e.duration <= 0.5) AS le_500ms,
+    sumIf(e.count, e.duration <= 0.75) AS le_750ms,
+    sumIf(e.count, e.duration <= 1.0) AS le_1000ms,
+    sumIf(e.count, e.duration <= 2.5) AS le_2500ms,
+    sumIf(e.count, e.duration <= 5.0) AS le_5000ms,
+    sumIf(e.count, e.duration <= 10.0) AS le_10000ms
 FROM events AS e
 GROUP BY bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_15m_view TO rollup_15m AS
-WITH ifNull(e.duration, inf) AS seconds
 SELECT
     toDateTime(toStartOfInterval(e.counted_at, INTERVAL 15 MINUTE, 'UTC'), 'UTC') AS bucket,
     e.service AS service,
@@ -312,28 +309,28 @@ SELECT
     sum(e.judged) AS judged,
     sumIf(e.count, e.duration IS NOT NULL) AS duration_count,
     sum(ifNull(e.duration, 0) * e.count) AS duration_sum,
-    sumIf(e.count, seconds <= 0.005) AS le_5ms,
-    sumIf(e.count, seconds <= 0.01) AS le_10ms,
-    sumIf(e.count, seconds <= 0.025) AS le_25ms,
-    sumIf(e.count, seconds <= 0.05) AS le_50ms,
-    sumIf(e.count, seconds <= 0.1) AS le_100ms,
-    sumIf(e.count, seconds <= 0.15) AS le_150ms,
-    sumIf(e.count, seconds <= 0.2) AS le_200ms,
-    sumIf(e.count, seconds <= 0.25) AS le_250ms,
-    sumIf(e.count, seconds <= 0.3) AS le_300ms,
-    sumIf(e.count, seconds <= 0.5) AS le_500ms,
-    sumIf(e.count, seconds <= 0.75) AS le_750ms,
-    sumIf(e.count, seconds <= 1.0) AS le_1000ms,
-    sumIf(e.count, seconds <= 2.5) AS le_2500ms,
-    sumIf(e.count, seconds <= 5.0) AS le_5000ms,
-    sumIf(e.count, seconds <= 10.0) AS le_10000ms
+    sumIf(e.count, e.duration <= 0.005) AS le_5ms,
+    sumIf(e.count, e.duration <= 0.01) AS le_10ms,
+    sumIf(e.count, e.duration <= 0.025) AS le_25ms,
+    sumIf(e.count, e.duration <= 0.05) AS le_50ms,
+    sumIf(e.count, e.duration <= 0.1) AS le_100ms,
+    sumIf(e.count, e.duration <= 0.15) AS le_150ms,
+    sumIf(e.count, e.duration <= 0.2) AS le_200ms,
+    sumIf(e.count, e.duration <= 0.25) AS le_250ms,
+    sumIf(e.count, e.duration <= 0.3) AS le_300ms,
+    sumIf(e.count, e.duration <= 0.5) AS le_500ms,
+    sumIf(e.count, e.duration <= 0.75) AS le_750ms,
+    sumIf(e.count, e.duration <= 1.0) AS le_1000ms,
+    sumIf(e.count, e.duration <= 2.5) AS le_2500ms,
+    sumIf(e.count, e.duration <= 5.0) AS le_5000ms,
+    sumIf(e.count, e.duration <= 10.0) AS le_10000ms
 FROM events AS e
 GROUP BY bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy;
 
 -- One row a connection, from open to close. It is a plain view: nothing is paid at the insert, and it is exact because the
--- events are. Filter by connection_id, which events finds by its index, or by a day or less of time in a query of
--- events itself. Messages and pings are left out: the close event brings their totals.
+-- events are. Filter by connection_id, which events finds by its index; any other filter reads all events. Messages and
+-- pings are left out: the close event brings their totals.
 CREATE VIEW IF NOT EXISTS connections AS
 SELECT
     e.service AS service,
