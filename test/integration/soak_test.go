@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,16 +47,30 @@ func (p *program) holds(pprof string) (h held) {
 	return h
 }
 
-func greatest(samples []held) (most held) {
-	for _, s := range samples {
-		most.bytes, most.files = max(most.bytes, s.bytes), max(most.files, s.files)
-		most.threads, most.goroutines = max(most.threads, s.threads), max(most.goroutines, s.goroutines)
+// usual is the median of each of what was held.
+func usual(samples []held) (h held) {
+	median := func(of func(held) int64) int64 {
+		var all []int64
+		for _, s := range samples {
+			all = append(all, of(s))
+		}
+		slices.Sort(all)
+		return all[len(all)/2]
 	}
-	return most
+	h.bytes = median(func(h held) int64 { return h.bytes })
+	h.files = median(func(h held) int64 { return h.files })
+	h.threads = median(func(h held) int64 { return h.threads })
+	h.goroutines = median(func(h held) int64 { return h.goroutines })
+	return h
+}
+
+func greatestBytes(samples []held) int64 {
+	return slices.MaxFunc(samples, func(a, b held) int { return cmp.Compare(a.bytes, b.bytes) }).bytes
 }
 
 // TestSoakHoldsNoMoreAfterAWhile runs a steady load, with the log rotated in each fifth of the time, and compares what the
-// collector and the engine hold at most in the last fifth with the second.
+// collector and the engine hold in the last fifth with the second: medians, since a chunk is as large as the collector
+// waited long for a processor, and the engine has as many files open as it merges.
 func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 	text := os.Getenv("SOCKEYE_SOAK")
 	if text == "" {
@@ -100,10 +116,12 @@ func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 				stored[phase] = append(stored[phase], engine.holds(""))
 			}
 		}
-		c, e := greatest(collected[phase]), greatest(stored[phase])
-		t.Logf("until %s: %d lines, %d stored; collector at most %d MiB, %d files, %d goroutines; engine %d MiB, %d files, %d threads",
-			time.Since(began).Round(time.Second), lines, number(engine.addr, "SELECT count() FROM events WHERE event = 'websocket.open'"),
-			c.bytes>>20, c.files, c.goroutines, e.bytes>>20, e.files, e.threads)
+		c, e := usual(collected[phase]), usual(stored[phase])
+		t.Logf("until %s: %d lines, %d stored; collector %d MiB (at most %d), %d files, %d goroutines; "+
+			"engine %d MiB (at most %d), %d files, %d threads", time.Since(began).Round(time.Second), lines,
+			number(engine.addr, "SELECT count() FROM events WHERE event = 'websocket.open'"),
+			c.bytes>>20, greatestBytes(collected[phase])>>20, c.files, c.goroutines,
+			e.bytes>>20, greatestBytes(stored[phase])>>20, e.files, e.threads)
 		require.NoError(t, os.Rename(logPath, logPath+".1"))
 		log.Close()
 		log, err = os.Create(logPath)
@@ -111,10 +129,12 @@ func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 	}
 	requireEachLineOnce(t, engine.addr, lines)
 	for name, samples := range map[string][phases][]held{"collector": collected, "engine": stored} {
-		early, late := greatest(samples[1]), greatest(samples[phases-1])
+		early, late := usual(samples[1]), usual(samples[phases-1])
 		require.LessOrEqual(t, late.bytes, early.bytes+early.bytes/10, "%s: resident memory", name)
-		require.LessOrEqual(t, late.files, early.files+early.files/10+2, "%s: open files", name)
-		require.LessOrEqual(t, late.threads, early.threads+early.threads/10+2, "%s: threads", name)
-		require.LessOrEqual(t, late.goroutines, early.goroutines+early.goroutines/10+2, "%s: goroutines", name)
+		require.LessOrEqual(t, late.threads, early.threads+2, "%s: threads", name)
+		require.LessOrEqual(t, late.goroutines, early.goroutines+2, "%s: goroutines", name)
+		if name == "collector" {
+			require.LessOrEqual(t, late.files, early.files+2, "%s: open files", name)
+		}
 	}
 }
