@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/sockeye-project/sockeye/store/schema"
 )
@@ -14,15 +16,14 @@ import (
 // and an INSERT leaves one in every partition that it touches. Half the window is kept as a margin for what chunks does
 // not count: inserts under way, and those of `store check --repair`.
 func (s *Store) StoredLongAgo(ctx context.Context, token string) (bool, error) {
-	var stored uint64
 	var inserted int64
-	err := s.conn.QueryRow(ctx, `SELECT count(), toUnixTimestamp64Milli(max(`+schema.ChunkInsertedAt+`))
-		FROM `+schema.Chunks+` WHERE `+schema.ChunkID+` = ?`, token).Scan(&stored, &inserted)
+	err := s.conn.QueryRow(ctx, `SELECT toUnixTimestamp64Milli(`+schema.ChunkInsertedAt+`) FROM `+schema.Chunks+
+		` WHERE `+schema.ChunkID+` = ? LIMIT 1 SETTINGS max_threads = 1`, token).Scan(&inserted)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
 	if err != nil {
 		return false, s.explain("look up chunk", err)
-	}
-	if stored == 0 {
-		return false, nil
 	}
 	window, err := s.deduplicationWindow(ctx)
 	if err != nil {
@@ -39,16 +40,12 @@ func (s *Store) StoredLongAgo(ctx context.Context, token string) (bool, error) {
 	return since >= window/2, nil
 }
 
-// deduplicationWindow is the least number of tokens that a table which an insert of events reaches remembers. It is
-// asked for anew: an administrator may change it, and few chunks need it.
+// deduplicationWindow is the least number of tokens that a table of ours remembers. It is asked for anew: an administrator
+// may change it, and few chunks need it.
 func (s *Store) deduplicationWindow(ctx context.Context) (uint64, error) {
-	tables := []string{schema.Events, schema.ConnectionsTab, schema.Chunks}
-	for _, t := range schema.Tiers() {
-		tables = append(tables, t.Table)
-	}
 	var window uint64
-	err := s.conn.QueryRow(ctx, `SELECT min(toUInt64OrZero(
-		extract(engine_full, 'non_replicated_deduplication_window = (\\d+)')))
-		FROM system.tables WHERE database = currentDatabase() AND name IN (?)`, tables).Scan(&window)
+	err := s.conn.QueryRow(ctx, `SELECT min(toUInt64(window)) FROM (
+		SELECT extract(engine_full, 'non_replicated_deduplication_window = (\\d+)') AS window
+		FROM system.tables WHERE database = currentDatabase()) WHERE window != ''`).Scan(&window)
 	return window, s.explain("read the deduplication window", err)
 }

@@ -6,7 +6,7 @@
 -- replicated_deduplication_window instead, and a replicated_deduplication_window_seconds that outlasts every queue.
 --
 -- A part that one chunk makes is compact (min_rows_for_wide_part is more than a chunk's 50,000 rows): a wide part of
--- events is 150 files, and making them cost a quarter of the engine's processor time. What merges make is wide.
+-- events is 150 files, and making them cost a fifth of the engine's processor time. What merges make is wide.
 
 CREATE TABLE IF NOT EXISTS events
 (
