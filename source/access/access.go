@@ -294,7 +294,7 @@ func (m *Emitter) request(h *Handshake, e *event.Event) {
 	}
 	if h.Key != "" {
 		m.keyMAC.Reset()
-		m.keyMAC.Write([]byte(h.Key))
+		m.keyMAC.Write(append(m.sum[:0], h.Key...))
 		e.SetString(event.HandshakeKeyHash, string(m.digest(m.keyMAC)))
 	}
 }

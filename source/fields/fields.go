@@ -7,7 +7,6 @@ package fields
 
 import (
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,10 +101,8 @@ func (l *Line) Value(f ID) string {
 		return ""
 	}
 	if s.list {
-		for v := range l.items(s) {
-			return v
-		}
-		return ""
+		v, _ := l.item(s, 1)
+		return v
 	}
 	return l.decode(l.text[s.start:s.end], s.escaped)
 }
@@ -123,37 +120,42 @@ func (l *Line) decode(v string, escaped bool) string {
 }
 
 // Strings returns the values of a list, or the one value of a field that is none, or nil. Keep must have been called.
-func (l *Line) Strings(f ID) []string {
+func (l *Line) Strings(f ID) (list []string) {
 	s := l.spans[f]
-	if s.list {
-		return slices.Collect(l.items(s))
+	if !s.list {
+		if v := l.Value(f); v != "" {
+			list = append(list, v)
+		}
+		return list
 	}
-	if v := l.Value(f); v != "" {
-		return []string{v}
+	for i := 1; ; {
+		v, next := l.item(s, i)
+		if next < 0 {
+			return list
+		}
+		list, i = append(list, v), next
 	}
-	return nil
 }
 
-// items yields the strings of a JSON array.
-func (l *Line) items(s span) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		data := l.data[s.start:s.end]
-		for i := 1; i < len(data); i++ {
-			switch data[i] {
-			case '{', '[':
-				if i = skip(data, i); i < 0 {
-					return
-				}
-				i--
-			case '"':
-				end, escaped := stringEnd(data, i+1)
-				if end < 0 || !yield(l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped)) {
-					return
-				}
-				i = end
+// item returns the first string of a JSON array from its byte i on, and where to look for the next, or -1.
+func (l *Line) item(s span, i int) (string, int) {
+	data := l.data[s.start:s.end]
+	for ; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			if i = skip(data, i); i < 0 {
+				return "", -1
 			}
+			i--
+		case '"':
+			end, escaped := stringEnd(data, i+1)
+			if end < 0 {
+				return "", -1
+			}
+			return l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped), end + 1
 		}
 	}
+	return "", -1
 }
 
 // Fault returns an error about a field.
@@ -177,11 +179,11 @@ func (l *Line) Integer(f ID, limit int64) (int64, error) {
 // MaxPort is the greatest port, MaxInteger the greatest whole number that events carry.
 const (
 	MaxPort    = 65535
-	MaxInteger = math.MaxInt64
+	MaxInteger = 1 << 53
 )
 
-// maxDuration is ten years: a longer connection is a broken number.
-const maxDuration = 10 * 365 * 24 * time.Hour
+// MaxDuration is ten years: a longer connection is a broken number.
+const MaxDuration = 10 * 365 * 24 * time.Hour
 
 // Absent is a duration that the line does not have.
 const Absent = time.Duration(-1)
@@ -193,7 +195,7 @@ func (l *Line) Duration(f ID, unit time.Duration) (time.Duration, error) {
 		return Absent, nil
 	}
 	d, ok := ParseDuration(v, unit)
-	if !ok || d > maxDuration {
+	if !ok || d > MaxDuration {
 		return 0, l.Fault(source.BadNumber, f)
 	}
 	return d, nil
@@ -263,9 +265,12 @@ var (
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// Time returns the time that stands there in a layout of package time.
-func (l *Line) Time(f ID, layout string) (time.Time, error) {
-	t, err := time.Parse(layout, l.Value(f))
+// Time returns the time that stands there in a layout of package time; it is UTC unless it says otherwise.
+func (l *Line) Time(f ID, layout string) (time.Time, error) { return l.TimeIn(f, layout, time.UTC) }
+
+// TimeIn is [Line.Time] for a writer in zone.
+func (l *Line) TimeIn(f ID, layout string, zone *time.Location) (time.Time, error) {
+	t, err := time.ParseInLocation(layout, l.Value(f), zone)
 	// The error of time.Parse quotes the value, so it is not kept.
 	if err != nil || t.Before(earliest) || t.After(latest) {
 		return time.Time{}, l.Fault(source.BadTime, f)
