@@ -6,6 +6,7 @@
 package fields
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ type Line struct {
 	names []string
 	data  []byte
 	spans []span
-	// text is what data holds once Keep has been called; clean, that it is UTF-8.
+	// text is what data holds once Keep has been called; clean, that every value is UTF-8 without NUL.
 	text     string
 	clean    bool
 	kept     []byte
@@ -69,15 +70,17 @@ func (l *Line) Set(f ID, start, end int, escaped bool) {
 // Keep gives the values memory that outlives the line: one string for all of them, and nothing for the rest of the
 // line, since events hold on to it. Texts can be read only after it.
 func (l *Line) Keep() {
-	l.kept = l.kept[:0]
+	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		// Of two values that are broken each, one after the other can look whole.
+		v := l.data[s.start:s.end]
+		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
 		start := int32(len(l.kept))
-		l.kept = append(l.kept, l.data[s.start:s.end]...)
+		l.kept = append(l.kept, v...)
 		s.start, s.end = start, int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
-	l.clean = utf8.ValidString(l.text)
 }
 
 // Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the

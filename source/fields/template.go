@@ -35,6 +35,9 @@ type Token struct {
 	Words int
 	// List is true for a value that may be several, joined by ", " or " : ", as nginx has for its upstreams.
 	List bool
+	// Braces is true for a value that stands in braces and is missing, with the space beside it, where it is empty:
+	// HAProxy's captured headers.
+	Braces bool
 }
 
 // Style is how a writer escapes values.
@@ -60,6 +63,7 @@ type step struct {
 	quoted  bool
 	words   int
 	list    bool
+	braces  bool
 	err     error
 }
 
@@ -97,7 +101,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 				"put a space or a quote there", place(token.Column), last.Name, token.Name))
 		}
 		t.steps = append(t.steps, step{
-			field: token.Field, words: token.Words, list: token.List,
+			field: token.Field, words: token.Words, list: token.List, braces: token.Braces,
 			err: &source.Error{Reason: source.OtherFormat, Field: token.Name},
 		})
 		last = token
@@ -140,9 +144,22 @@ func (t *Template) Scan(data []byte, l *Line) error {
 	last := len(t.steps) - 1
 	for n := range t.steps {
 		s := &t.steps[n]
+		if s.braces {
+			if i = t.braces(s, data, i, l); i < 0 {
+				return s.err
+			}
+			continue
+		}
 		end := len(data) - len(s.literal)
 		if n < last || s.quoted {
 			end = t.end(s, data, i)
+			if end < 0 && n == last && t.style == Hash && bytes.IndexByte(data[i:], '"') < 0 {
+				// HAProxy cuts long lines and escapes quotes, so what is missing is the end of this value.
+				if s.field != None {
+					l.Set(s.field, i, len(data), bytes.IndexByte(data[i:], '#') >= 0)
+				}
+				return nil
+			}
 		} else if !bytes.HasSuffix(data, s.literal) {
 			return s.err
 		}
@@ -158,6 +175,26 @@ func (t *Template) Scan(data []byte, l *Line) error {
 		return errOtherFormat
 	}
 	return nil
+}
+
+// braces reads a value in braces, or none, and returns where what follows its literal begins, or -1.
+func (t *Template) braces(s *step, data []byte, i int, l *Line) int {
+	if i < len(data) && data[i] == '{' {
+		n := bytes.IndexByte(data[i:], '}')
+		if n < 0 {
+			return -1
+		}
+		if s.field != None {
+			l.Set(s.field, i+1, i+n, t.style != Plain && bytes.IndexByte(data[i:i+n], escape[t.style]) >= 0)
+		}
+		i += n + 1
+	} else if i > 0 && data[i-1] == ' ' {
+		i-- // the space before it is the one after it
+	}
+	if !bytes.HasPrefix(data[i:], s.literal) {
+		return -1
+	}
+	return i + len(s.literal)
 }
 
 // end returns where the value that begins at i ends, or -1.
