@@ -43,7 +43,7 @@ type Line struct {
 	names []string
 	data  []byte
 	spans []span
-	// text is what data holds once Keep has been called; clean, that it is UTF-8.
+	// text is what data holds once Keep has been called; clean, that events can carry it.
 	text     string
 	clean    bool
 	kept     []byte
@@ -78,7 +78,7 @@ func (l *Line) Keep() {
 		s.start, s.end = start, int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
-	l.clean = utf8.ValidString(l.text)
+	l.clean = utf8.ValidString(l.text) && strings.IndexByte(l.text, 0) < 0
 }
 
 // Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the
