@@ -26,13 +26,15 @@ type Token struct {
 	Literal string
 	// Name of the variable as the reader of an error finds it in the writer's configuration.
 	Name string
-	// Column is where the token begins in the format, from 1, for errors; 0 if that is unknown.
-	Column int
+	// At says where the token begins in the format, such as "column 8", for errors; "" if that is unknown.
+	At string
 	// Field is what the variable's value becomes, or [None].
 	Field ID
 	// Words is how many words the value has whose writer does not quote it, such as 2 of a time and its zone; 0 is 1.
 	// It counts only before a literal that begins with a space.
 	Words int
+	// Begins is what the value always begins with, such as "/" of a path: it may follow another variable directly.
+	Begins string
 	// List is true for a value that may be several, joined by ", " or " : ", as nginx has for its upstreams.
 	List bool
 	// Braces is true for a value that stands in braces and is missing, with the space beside it, where it is empty:
@@ -61,10 +63,12 @@ type step struct {
 	field   ID
 	literal []byte
 	quoted  bool
-	words   int
-	list    bool
-	braces  bool
-	err     error
+	// next is true where the literal is the beginning of the next value.
+	next   bool
+	words  int
+	list   bool
+	braces bool
+	err    error
 }
 
 // NewTemplate returns a scanner of lines that are made of tokens. An error says which tokens cannot be told apart.
@@ -97,8 +101,12 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 			if last.Field == None && token.Field == None {
 				continue // nobody wants to tell them apart
 			}
-			faults = append(faults, fmt.Errorf("%snothing stands between %s and %s, so their values cannot be told apart; "+
-				"put a space or a quote there", place(token.Column), last.Name, token.Name))
+			if token.Begins == "" {
+				faults = append(faults, fmt.Errorf("%snothing stands between %s and %s, so their values cannot be told "+
+					"apart; put a space or a quote there", place(token.At), last.Name, token.Name))
+			}
+			s := &t.steps[len(t.steps)-1]
+			s.literal, s.next = []byte(token.Begins), true
 		}
 		t.steps = append(t.steps, step{
 			field: token.Field, words: token.Words, list: token.List, braces: token.Braces,
@@ -122,11 +130,11 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 	return t, nil
 }
 
-func place(column int) string {
-	if column <= 0 {
+func place(at string) string {
+	if at == "" {
 		return ""
 	}
-	return fmt.Sprintf("column %d: ", column)
+	return at + ": "
 }
 
 var errOtherFormat error = &source.Error{Reason: source.OtherFormat}
@@ -169,7 +177,9 @@ func (t *Template) Scan(data []byte, l *Line) error {
 		if s.field != None {
 			l.Set(s.field, i, end, t.style != Plain && bytes.IndexByte(data[i:end], escape[t.style]) >= 0)
 		}
-		i = end + len(s.literal)
+		if i = end; !s.next {
+			i += len(s.literal)
+		}
 	}
 	if i < len(data) {
 		return errOtherFormat

@@ -1,6 +1,7 @@
 package fields_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // tokens makes a format of words that are variables where they begin with $: a, b and c are fields, others nobody wants;
-// $t is a time of two words, $l a list and both are field c.
+// $t is a time of two words, $l a list, $p a path, and all three are field c.
 func tokens(format ...string) (list []fields.Token) {
 	column := 1
 	for _, word := range format {
@@ -19,7 +20,7 @@ func tokens(format ...string) (list []fields.Token) {
 		if !variable {
 			list = append(list, fields.Token{Literal: word})
 		} else {
-			token := fields.Token{Name: name, Column: column, Field: fields.None}
+			token := fields.Token{Name: name, At: fmt.Sprintf("column %d", column), Field: fields.None}
 			switch name {
 			case "a", "b", "c":
 				token.Field = fields.ID(name[0] - 'a')
@@ -27,6 +28,8 @@ func tokens(format ...string) (list []fields.Token) {
 				token.Field, token.Words = 2, 2
 			case "l":
 				token.Field, token.List = 2, true
+			case "p":
+				token.Field, token.Begins = 2, "/"
 			}
 			list = append(list, token)
 		}
@@ -62,6 +65,7 @@ func TestATemplateFindsValuesBetweenItsLiterals(t *testing.T) {
 		"a time in brackets":                {fields.Plain, []string{"[", "$t", "] ", "$a"}, "[12:00] x", [3]string{"x", "", "12:00"}},
 		"a list":                            {fields.Plain, []string{"$l", " ", "$a"}, "1, 2 : 3 4", [3]string{"4", "", "1, 2 : 3"}},
 		"a list before a comma":             {fields.Plain, []string{"$l", ",", "$a"}, "1, 2,4", [3]string{"4", "", "1, 2"}},
+		"a path behind a host":              {fields.Plain, []string{"$a", "$p", " ", "$b"}, "h/x/y z", [3]string{"h", "z", "/x/y"}},
 		"bytes that are no UTF-8":           {fields.Plain, []string{"$a", " ", "$b"}, "\xff x", [3]string{"\uFFFD", "x"}},
 		"a last literal that stands before": {fields.Plain, []string{"$a", "."}, "1.2.3.", [3]string{"1.2.3"}},
 	} {

@@ -273,7 +273,7 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 			text(`"`)
 		}
 		tokens = append(tokens, fields.Token{
-			Name: f.name, Column: start + 1, Field: f.id,
+			Name: f.name, At: "column " + strconv.Itoa(start+1), Field: f.id,
 			Braces: !f.quoted && (f.id == requestCaptures || f.id == responseCaptures),
 			Words:  words(f.id),
 		})

@@ -15,7 +15,7 @@ func TestCorpusYieldsWhatItsLinesProveAndNothingElse(t *testing.T) {
 	for _, folder := range []string{"nginx", "nginx-new"} {
 		t.Run(folder, func(t *testing.T) {
 			t.Parallel()
-			sourcetest.ExpectCorpus(t, nginx.NewParser(sourcetest.Settings()), folder,
+			sourcetest.ExpectCorpus(t, parser(sourcetest.Settings(), nginx.Options{}), folder,
 				"access.json.log", "access.json.expected.jsonl", assertNothingInvented)
 		})
 	}
