@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"path"
 	"strings"
 )
@@ -45,4 +46,32 @@ func (p Paths) Match(urlPath []byte) bool {
 		}
 	}
 	return false
+}
+
+// MatchTarget is [Paths.Match] for a request's target, in origin or absolute form.
+func (p Paths) MatchTarget(target []byte) bool {
+	if len(p) == 0 {
+		return false
+	}
+	if i := bytes.Index(target, []byte("://")); i > 0 && target[0] != '/' {
+		target = target[i+len("://"):]
+		if i = bytes.IndexByte(target, '/'); i < 0 {
+			return false
+		}
+		target = target[i:]
+	}
+	target, _, _ = bytes.Cut(target, []byte{'?'})
+	return p.Match(target)
+}
+
+// MatchRequest is [Paths.Match] for a request line.
+func (p Paths) MatchRequest(line []byte) bool {
+	if len(p) == 0 {
+		return false
+	}
+	_, rest, _ := bytes.Cut(line, []byte{' '})
+	if i := bytes.LastIndexByte(rest, ' '); i >= 0 {
+		rest = rest[:i]
+	}
+	return p.MatchTarget(rest)
 }
