@@ -29,7 +29,7 @@ func TestCorpusYieldsWhatItsLinesProveAndNothingElse(t *testing.T) {
 			for name, template := range templates {
 				t.Run(folder+" "+kind+" "+name, func(t *testing.T) {
 					t.Parallel()
-					p, err := haproxy.New(sourcetest.Settings(), template)
+					p, err := haproxy.New(sourcetest.Settings(), template, nil)
 					require.NoError(t, err)
 					require.Empty(t, p.Advice())
 					log := sourcetest.ReadLines(t, testenv.Corpus(t, "sources", folder, kind+".log"))

@@ -30,6 +30,7 @@ type Parser struct {
 	failure fields.Scanner
 	line    *fields.Line
 	zone    *time.Location
+	paths   access.Paths
 	advice  []string
 
 	// request and response are what the values in braces are, by their places; see captured.
@@ -51,14 +52,15 @@ var (
 )
 
 // New returns a parser. template is a log-format as it stands in haproxy.cfg, or the lines of a frontend that has one,
-// with its captures; "" is option httplog, or a JSON log-format with the usual keys.
-func New(s source.Settings, template string) (*Parser, error) {
+// with its captures; "" is option httplog, or a JSON log-format with the usual keys. paths are those that are WebSockets,
+// for formats without the Upgrade header.
+func New(s source.Settings, template string, paths []string) (*Parser, error) {
 	c, err := readConfig(template)
 	if err != nil {
 		return nil, err
 	}
 	p := &Parser{
-		line: newLine(), zone: s.TimeZone(), request: c.request, response: c.response, known: c.request != nil,
+		line: newLine(), zone: s.TimeZone(), paths: access.NewPaths(paths), request: c.request, response: c.response, known: c.request != nil,
 		atOpen:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		atClose: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
@@ -71,7 +73,7 @@ func New(s source.Settings, template string) (*Parser, error) {
 	if template == "" {
 		p.json = fields.NewJSON(keys)
 	} else {
-		p.advice = c.advise()
+		p.advice = c.advise(len(paths) > 0)
 	}
 	return p, nil
 }
@@ -199,12 +201,26 @@ func (p *Parser) outcome(h *access.Handshake) error {
 	switch {
 	case logged && !access.OffersWebSocket(asked):
 		return source.ErrSkipped
-	case !logged && !h.Upgraded:
+	case !logged && !h.Upgraded && !p.configured():
 		// Without the header an attempt that failed looks like any other request.
 		return source.ErrSkipped
 	}
 	h.Inferred = !logged
 	return nil
+}
+
+// configured reports whether the path is known to be a WebSocket.
+func (p *Parser) configured() bool {
+	line, _ := p.line.Raw(request)
+	if p.paths.MatchRequest(line) {
+		return true
+	}
+	for _, f := range [...]fields.ID{target, path} {
+		if v, _ := p.line.Raw(f); p.paths.MatchTarget(v) {
+			return true
+		}
+	}
+	return false
 }
 
 // maxCaptures bounds how many values in braces are looked at.
@@ -604,7 +620,7 @@ func (p *Parser) connectionID(m *access.Emitter) string {
 }
 
 // advise says what a format lacks.
-func (c *config) advise() (advice []string) {
+func (c *config) advise(paths bool) (advice []string) {
 	tokens, list, _, err := c.tokens(c.format)
 	if err != nil {
 		return nil
@@ -631,14 +647,14 @@ func (c *config) advise() (advice []string) {
 	}
 	add(any(status), "add %ST: without the status no line says anything")
 	add(any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned), "add [%tr]: without a time no line can be used")
-	asks := any(upgrade, capture0, capture1, capture2, capture3)
+	asks := paths || any(upgrade, capture0, capture1, capture2, capture3)
 	if has[requestCaptures] {
 		for _, f := range c.request {
 			asks = asks || f == upgrade
 		}
 		asks = asks || c.request == nil
 	}
-	add(asks, "add `capture request header Upgrade len 16` and %hr, to see handshakes that were rejected")
+	add(asks, "add `capture request header Upgrade len 16` and %hr, or name websocket_paths, to see handshakes that were rejected")
 	add(any(timeActive, timeTotal), "add %Ta, to see how long connections lasted and when they closed")
 	add(any(termination), "add %ts, to see idle timeouts and resets")
 	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")

@@ -161,11 +161,21 @@ func TestWhatALineProves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := haproxy.New(sourcetest.Settings(), c.template)
+			p, err := haproxy.New(sourcetest.Settings(), c.template, nil)
 			require.NoError(t, err)
 			sourcetest.AssertEvents(t, c.want, sourcetest.Parse(t, p, c.line))
 		})
 	}
+}
+
+func TestPathsProveAttempts(t *testing.T) {
+	t.Parallel()
+	p, err := haproxy.New(sourcetest.Settings(), "", []string{"/rooms/*"})
+	require.NoError(t, err)
+	denied := head + `bk/ws1 0/0/0/1/1 403 225 - - ---- 1/1/0/0/0 0/0 ` + get
+	sourcetest.AssertEvents(t, []string{"websocket.handshake.rejected error.type=forbidden websocket.source.evidence=inferred"},
+		sourcetest.Parse(t, p, denied))
+	require.Empty(t, sourcetest.Parse(t, p, strings.Replace(denied, "/rooms", "/other", 1)))
 }
 
 func TestTimes(t *testing.T) {
@@ -178,7 +188,7 @@ func TestTimes(t *testing.T) {
 
 	s := sourcetest.Settings()
 	s.Zone = time.FixedZone("", 3600)
-	p, err := haproxy.New(s, "")
+	p, err := haproxy.New(s, "", nil)
 	require.NoError(t, err)
 	require.Equal(t, opened.Add(-time.Hour), sourcetest.Parse(t, p, connection("----"))[0].Time, "HAProxy writes local time")
 }
@@ -223,7 +233,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := haproxy.New(sourcetest.Settings(), c.template)
+			p, err := haproxy.New(sourcetest.Settings(), c.template, nil)
 			require.NoError(t, err)
 			err = p.Parse([]byte(c.line), func(*event.Event) { t.Error("an event was emitted") })
 			require.EqualError(t, err, c.want)
@@ -241,17 +251,17 @@ func TestFormatsThatCannotBeCompiled(t *testing.T) {
 		"hello":                            "it has no variable, so every line would be the same",
 		"log-format a%ci\nlog-format b%ci": "there are several log-formats; give the lines of one frontend only",
 	} {
-		_, err := haproxy.New(source.Settings{}, template)
+		_, err := haproxy.New(source.Settings{}, template, nil)
 		require.EqualError(t, err, want, template)
 	}
 }
 
 func TestAdviceNamesWhatTheFormatLacks(t *testing.T) {
 	t.Parallel()
-	p, err := haproxy.New(source.Settings{}, "%ci:%cp %T %ST")
+	p, err := haproxy.New(source.Settings{}, "%ci:%cp %T %ST", nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"add `capture request header Upgrade len 16` and %hr, to see handshakes that were rejected",
+		"add `capture request header Upgrade len 16` and %hr, or name websocket_paths, to see handshakes that were rejected",
 		"add %Ta, to see how long connections lasted and when they closed",
 		"add %ts, to see idle timeouts and resets",
 		"add %TR/%Tw/%Tc/%Tr, to see how long handshakes took",
@@ -261,7 +271,7 @@ func TestAdviceNamesWhatTheFormatLacks(t *testing.T) {
 func newParser() source.Parser { return parserOf("") }
 
 func parserOf(template string) source.Parser {
-	p, err := haproxy.New(sourcetest.Settings(), template)
+	p, err := haproxy.New(sourcetest.Settings(), template, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -293,7 +303,7 @@ func FuzzFormat(f *testing.F) {
 	f.Add(`%{+json}o %(a)Ts %(b)ST`, []byte(`{"a":1795330823,"b":101}`))
 	f.Add(`%{+Q,+X}o %T\ %hr %hs %r`, []byte(`"a" {b} {c} "d"`))
 	f.Fuzz(func(t *testing.T, template string, text []byte) {
-		p, err := haproxy.New(sourcetest.Settings(), template)
+		p, err := haproxy.New(sourcetest.Settings(), template, nil)
 		if err != nil {
 			return
 		}
