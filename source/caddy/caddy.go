@@ -286,3 +286,11 @@ func (p *Parser) connectionID() string {
 	}
 	return m.ID()
 }
+
+// Fits returns what says whether a line is of a format that needs no template.
+func Fits() func(line []byte) bool {
+	l, scanner := newLine(options{})
+	return func(line []byte) bool {
+		return scanner.Scan(line, l) == nil && l.Has(status) && l.Has(uri) && l.Has(method) && (l.Has(remoteIP) || l.Has(remoteAddr))
+	}
+}

@@ -433,3 +433,15 @@ func (p *Parser) connectionID(m *access.Emitter) string {
 	}
 	return m.ID()
 }
+
+// Fits returns what says whether a line is of a format that needs no template.
+func Fits() func(line []byte) bool {
+	p, err := New(source.Settings{}, "", nil)
+	if err != nil {
+		return func([]byte) bool { return false }
+	}
+	return func(line []byte) bool {
+		_, err := p.scan(line)
+		return err == nil && p.line.Has(startTime) && p.line.Has(status) && p.line.Has(flags)
+	}
+}

@@ -30,6 +30,8 @@ type Format struct {
 	// takes are the options that it knows.
 	takes []Option
 	make  func(source.Settings, Options) (source.Parser, error)
+	// variants are what Auto tries; none for a format that cannot be recognised.
+	variants []variant
 }
 
 // Options are what a format may have to be told beyond [source.Settings]. The zero value is the format as its product
@@ -42,6 +44,8 @@ type Options struct {
 	Paths []string
 	// ErrorLog is joined with the access log, or nil.
 	ErrorLog *nginx.ErrorLog
+	// Auto is for the format Auto alone; others ignore it.
+	Auto *AutoOptions
 }
 
 // Option is a field of [Options], by its key in configurations.
@@ -78,27 +82,45 @@ const (
 	AWSALB     = "aws_alb"
 )
 
+// formats is the list. Of formats that fit a line equally well, Auto takes the first.
 var formats = []Format{
 	{NDJSON, "Sockeye's own events, one JSON object a line", nil,
-		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil }},
-	{Nginx, "nginx access log: JSON keyed by variable names, combined or any log_format", []Option{Template, Paths, ErrorLog},
+		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil },
+		[]variant{{}}},
+	{Nginx, "nginx access log: JSON keyed by variable names, combined or any log_format",
+		[]Option{Template, Paths, ErrorLog},
 		func(s source.Settings, o Options) (source.Parser, error) {
 			return nginx.New(s, nginx.Options{Template: o.Template, Paths: o.Paths, ErrorLog: o.ErrorLog})
-		}},
+		},
+		[]variant{{fits: nginx.JSONFits}, {template: nginx.Combined, name: nginx.Combined}}},
 	{NginxError, "nginx error log: TLS handshakes that failed", nil,
-		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil }},
-	{HAProxy, "HAProxy log: option httplog or httpslog, JSON, or any log-format with its captures", []Option{Template, Paths},
-		func(s source.Settings, o Options) (source.Parser, error) { return haproxy.New(s, o.Template, o.Paths) }},
-	{Caddy, "Caddy access log, JSON; its template is the body of format json", []Option{Template},
-		func(s source.Settings, o Options) (source.Parser, error) { return caddy.New(s, o.Template) }},
-	{Envoy, "Envoy or Istio access log: the default text, JSON, or any text_format or json_format", []Option{Template, Paths},
-		func(s source.Settings, o Options) (source.Parser, error) { return envoy.New(s, o.Template, o.Paths) }},
-	{Apache, "Apache access log: combined, or any LogFormat", []Option{Template, Paths},
-		func(s source.Settings, o Options) (source.Parser, error) { return apache.New(s, o.Template, o.Paths) }},
-	{Traefik, "Traefik access log, JSON or common", []Option{Paths},
-		func(s source.Settings, o Options) (source.Parser, error) { return traefik.New(s, o.Paths) }},
-	{AWSALB, "access log of an AWS Application Load Balancer", []Option{Paths},
-		func(s source.Settings, o Options) (source.Parser, error) { return awsalb.New(s, o.Paths) }},
+		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil },
+		[]variant{{}}},
+	{HAProxy, "HAProxy log: option httplog or httpslog, JSON, or any log-format with its captures",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return haproxy.New(s, o.Template, o.Paths) },
+		[]variant{{fits: haproxy.Fits}}},
+	{Caddy, "Caddy access log, JSON; its template is the body of format json",
+		[]Option{Template},
+		func(s source.Settings, o Options) (source.Parser, error) { return caddy.New(s, o.Template) },
+		[]variant{{fits: caddy.Fits}}},
+	{Envoy, "Envoy or Istio access log: the default text, JSON, or any text_format or json_format",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return envoy.New(s, o.Template, o.Paths) },
+		[]variant{{fits: envoy.Fits}}},
+	{Apache, "Apache access log: combined, or any LogFormat",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return apache.New(s, o.Template, o.Paths) },
+		[]variant{{template: "vhost_combined", name: "vhost_combined"}}},
+	{Traefik, "Traefik access log, JSON or common",
+		[]Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return traefik.New(s, o.Paths) },
+		[]variant{{fits: traefik.Fits}}},
+	{AWSALB, "access log of an AWS Application Load Balancer",
+		[]Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return awsalb.New(s, o.Paths) },
+		[]variant{{}}},
+	{Auto, "whichever of these the first lines of a log fit", []Option{Paths, ErrorLog}, nil, nil},
 }
 
 // All returns the list. It must not be changed.
@@ -123,12 +145,40 @@ func Of(name string) (Format, error) {
 	return Format{}, fmt.Errorf("must be one of %s, got %q", Names(), name)
 }
 
+// given returns the options that are set.
+func (o *Options) given() (list []Option) {
+	if o.Template != "" {
+		list = append(list, Template)
+	}
+	if len(o.Paths) > 0 {
+		list = append(list, Paths)
+	}
+	if o.ErrorLog != nil {
+		list = append(list, ErrorLog)
+	}
+	return list
+}
+
+// known returns o without the options that f does not know.
+func (f Format) known(o Options) Options {
+	if !slices.Contains(f.takes, Template) {
+		o.Template = ""
+	}
+	if !slices.Contains(f.takes, Paths) {
+		o.Paths = nil
+	}
+	if !slices.Contains(f.takes, ErrorLog) {
+		o.ErrorLog = nil
+	}
+	return o
+}
+
 // New returns a parser. Its error joins an [OptionError] for every option at fault.
 func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 	var faults []error
 	fault := func(option Option, err error) { faults = append(faults, &OptionError{option, err}) }
-	for option, given := range map[Option]bool{Template: o.Template != "", Paths: len(o.Paths) > 0, ErrorLog: o.ErrorLog != nil} {
-		if given && !slices.Contains(f.takes, option) {
+	for _, option := range o.given() {
+		if !slices.Contains(f.takes, option) {
 			fault(option, fmt.Errorf("the format %s has no use for it; leave it out", f.Name))
 		}
 	}
@@ -138,8 +188,10 @@ func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 		}
 	}
 	if len(faults) > 0 {
-		slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 		return nil, errors.Join(faults...)
+	}
+	if f.Name == Auto {
+		return newAuto(s, o)
 	}
 	p, err := f.make(s, o)
 	if err != nil {

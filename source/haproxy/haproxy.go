@@ -114,7 +114,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 
 // notices begin the lines that HAProxy writes about itself.
 var notices = [][]byte{
-	[]byte("["), []byte("Proxy "), []byte("Server "), []byte("Health check"), []byte("backend "), []byte("Stopping "),
+	[]byte("[NOTICE"), []byte("[WARNING"), []byte("[ALERT"), []byte("Proxy "), []byte("Server "), []byte("Health check"), []byte("backend "), []byte("Stopping "),
 	[]byte("Pausing "), []byte("Connect from "), []byte("Loading "), []byte("New worker"), []byte("Backup Server "),
 }
 
@@ -660,4 +660,19 @@ func (c *config) advise(paths bool) (advice []string) {
 	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")
 	add(any(client, clientIP), "add %ci:%cp, to tell connections apart")
 	return advice
+}
+
+// Fits returns what says whether a line is of a format that needs no template.
+func Fits() func(line []byte) bool {
+	p, err := New(source.Settings{}, "", nil)
+	if err != nil {
+		return func([]byte) bool { return false }
+	}
+	return func(line []byte) bool {
+		line = message(line)
+		if len(line) > 0 && line[0] == '{' {
+			return p.json.Scan(line, p.line) == nil && p.line.Has(status) && p.line.Has(termination)
+		}
+		return p.scanner.Scan(line, p.line) == nil || p.failure.Scan(line, p.line) == nil && p.tlsFailed()
+	}
 }

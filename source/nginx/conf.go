@@ -72,11 +72,10 @@ func (c *Conf) FormatOf(log string) (string, error) {
 	if best == "" {
 		return "", fmt.Errorf("no access_log writes %s; name the log_format, one of %s", log, c.names())
 	}
-	text, err := c.Format(format)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", at, err)
+	if _, ok := c.formats[format]; !ok && format != Combined {
+		return "", fmt.Errorf("%s: no log_format %q; there are %s", at, format, c.names())
 	}
-	return text, nil
+	return c.Format(format)
 }
 
 // rotated reports whether file is log with what a rotation adds to its name.

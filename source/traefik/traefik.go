@@ -274,3 +274,17 @@ func (p *Parser) times(h *access.Handshake, took time.Duration) (err error) {
 	h.Written = h.Opened.Add(max(took, 0))
 	return err
 }
+
+// Fits returns what says whether a line is of Traefik's formats.
+func Fits() func(line []byte) bool {
+	p, err := New(source.Settings{}, nil)
+	if err != nil {
+		return func([]byte) bool { return false }
+	}
+	return func(line []byte) bool {
+		if len(line) > 0 && line[0] == '{' {
+			return p.json.Scan(line, p.line) == nil && p.line.Has(status) && p.line.Has(method)
+		}
+		return p.common.Scan(line, p.line) == nil
+	}
+}
