@@ -1,6 +1,7 @@
 package nginx_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,8 +165,8 @@ func FuzzTemplate(f *testing.F) {
 func FuzzCombined(f *testing.F) {
 	sourcetest.Fuzz(f, func() source.Parser {
 		return parser(sourcetest.Settings(), nginx.Options{Template: nginx.Combined, Paths: []string{"/*"}})
-	}, `203.0.113.7 - - [22/Nov/2026:09:00:11 +0200] "GET /rooms/7?x HTTP/1.1" 101 60 "-" "drv/1.0 \x22x\x22"`,
-		`203.0.113.7 - u [22/Nov/2026:09:00:11 +0200] "GET /rooms HTTP/1.1" 401 60 "-" "-"`)
+	}, append(sourcetest.ReadLines(f, filepath.Join("testdata", "access.combined.log")),
+		`203.0.113.7 - u [22/Nov/2026:09:00:11 +0200] "GET /rooms?x HTTP/1.1" 401 60 "-" "drv/1.0 \x22x\x22"`)...)
 }
 
 func TestNoLineBreaksAnyFormat(t *testing.T) {
