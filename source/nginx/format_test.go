@@ -77,6 +77,7 @@ func TestWhatALineOfCombinedProves(t *testing.T) {
 		"with another method":            {[]string{"/ws"}, line("POST /ws HTTP/1.1", "405"), nil, true},
 		"426 asked for no upgrade":       {[]string{"/ws"}, line("GET /ws HTTP/1.1", "426"), nil, true},
 		"a request that is none":         {[]string{"/ws"}, line(`\x16\x03\x01`, "400"), nil, true},
+		"polling of Socket.IO":           {[]string{"/ws"}, line("GET /ws?EIO=4&transport=polling HTTP/1.1", "200"), nil, true},
 		"101 needs no path":              {[]string{"/ws"}, line("GET /b HTTP/1.1", "101"), []string{"websocket.open", "websocket.close"}, false},
 		"000 and a dash for the request": {nil, line("-", "000"), nil, true},
 	} {
