@@ -38,7 +38,7 @@ func parseFormat(text string) (*logFormat, error) {
 	}
 	rest := strings.TrimSpace(text)
 	if strings.HasPrefix(rest, "log_format") || strings.HasPrefix(rest, "escape=") || strings.HasPrefix(rest, "'") {
-		words, err := (&confReader{text: text}).directive()
+		words, _, err := (&confReader{text: text}).directive()
 		if err != nil {
 			return nil, err
 		}
