@@ -37,6 +37,8 @@ type Token struct {
 	Begins string
 	// List is true for a value that may be several, joined by ", " or " : ", as nginx has for its upstreams.
 	List bool
+	// Raw is true for a value that the writer does not escape though it escapes others: a quote does not end it.
+	Raw bool
 	// Braces is true for a value that stands in braces and is missing, with the space beside it, where it is empty:
 	// HAProxy's captured headers.
 	Braces bool
@@ -68,6 +70,7 @@ type step struct {
 	words  int
 	list   bool
 	braces bool
+	raw    bool
 	err    error
 }
 
@@ -109,7 +112,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 			s.literal, s.next = []byte(token.Begins), true
 		}
 		t.steps = append(t.steps, step{
-			field: token.Field, words: token.Words, list: token.List, braces: token.Braces,
+			field: token.Field, words: token.Words, list: token.List, braces: token.Braces, raw: token.Raw,
 			err: &source.Error{Reason: source.OtherFormat, Field: token.Name},
 		})
 		last = token
@@ -122,7 +125,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 	}
 	for i := range t.steps {
 		s := &t.steps[i]
-		s.quoted = style != Plain && len(s.literal) > 0 && s.literal[0] == '"'
+		s.quoted = style != Plain && !s.raw && len(s.literal) > 0 && s.literal[0] == '"'
 		if s.words = s.words - 1; len(s.literal) == 0 || s.literal[0] != ' ' || s.words < 0 {
 			s.words = 0
 		}
@@ -175,7 +178,7 @@ func (t *Template) Scan(data []byte, l *Line) error {
 			return s.err
 		}
 		if s.field != None {
-			l.Set(s.field, i, end, t.style != Plain && bytes.IndexByte(data[i:end], escape[t.style]) >= 0)
+			l.Set(s.field, i, end, t.style != Plain && !s.raw && bytes.IndexByte(data[i:end], escape[t.style]) >= 0)
 		}
 		if i = end; !s.next {
 			i += len(s.literal)

@@ -225,6 +225,8 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 				object = true
 			}
 		}
+		// HAProxy escapes its own variables, but values of expressions only where it is told to.
+		raw := false
 		hexadecimal := strings.Contains(flags, "+X")
 		switch {
 		case i < len(format) && format[i] == '%':
@@ -244,6 +246,7 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 			}
 			f.id = c.expression(expression, byKey)
 			f.json = f.json || strings.Contains(expression, "json(")
+			raw = !f.json
 			i += end + 1
 		default:
 			end := i
@@ -267,6 +270,7 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 			if id, ok := variables[name]; ok && !hexadecimal {
 				f.id = id
 			}
+			f.quoted = f.quoted && texts[name]
 		}
 		list = append(list, f)
 		if f.quoted {
@@ -274,6 +278,7 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 		}
 		tokens = append(tokens, fields.Token{
 			Name: f.name, At: "column " + strconv.Itoa(start+1), Field: f.id,
+			Raw:    raw,
 			Braces: !f.quoted && (f.id == requestCaptures || f.id == responseCaptures),
 			Words:  words(f.id),
 		})
@@ -283,6 +288,15 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 	}
 	return join(tokens), list, object, nil
 }
+
+// texts are the variables that +Q puts into quotes.
+var texts = func() map[string]bool {
+	m := map[string]bool{}
+	for _, name := range strings.Fields("b bi ci CC CS f fi ft H hr hrl hs hsl HM HP HPO HQ HU HV ID r s si sslc sslv") {
+		m[name] = true
+	}
+	return m
+}()
 
 // words is how many words the value of a field has.
 func words(f fields.ID) int {

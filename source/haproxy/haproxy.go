@@ -238,6 +238,7 @@ func (p *Parser) captured(upgraded bool) ([]byte, bool) {
 	if !logged {
 		return nil, false
 	}
+	list = bytes.Trim(list, "{}") // they are part of a value in quotes
 	for n := 0; n < maxCaptures && list != nil; n++ {
 		var v []byte
 		v, list = next(list)
@@ -511,7 +512,7 @@ func (p *Parser) headers(h *access.Handshake) {
 	for f := capture0; f < capture0+captures; f++ {
 		recognise(h, l.Value(f))
 	}
-	rest := l.Value(requestCaptures)
+	rest := strings.Trim(l.Value(requestCaptures), "{}")
 	for n := 0; n < maxCaptures && rest != ""; n++ {
 		var v string
 		v, rest, _ = strings.Cut(rest, "|")
@@ -538,7 +539,7 @@ func (p *Parser) headers(h *access.Handshake) {
 			h.TraceID, h.SpanID = access.Traceparent(v)
 		}
 	}
-	rest = l.Value(responseCaptures)
+	rest = strings.Trim(l.Value(responseCaptures), "{}")
 	if p.response == nil && !p.known {
 		// Of one captured header that only successes have, it is the subprotocol.
 		p.spoiled = p.spoiled || !h.Upgraded && rest != ""

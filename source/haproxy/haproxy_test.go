@@ -135,10 +135,13 @@ func TestWhatALineProves(t *testing.T) {
 			[]string{"websocket.open client.address=203.0.113.7", "websocket.close websocket.connection.duration=1.518 error.type=idle_timeout"}},
 
 		"a format of one's own": {`"%{+Q}o %T %ci %ST %Tt %ts %[var(txn.host)] %[capture.req.hdr(0)] %HM %HP %HQ %HV %sslv"`,
-			`"22/Nov/2026:07:00:23 +0000" "203.0.113.7" "101" "1518" "CD" "chat.example.test" "websocket" "GET" "/a" "?x=1" "HTTP/1.1" "TLSv1.2"`,
+			`22/Nov/2026:07:00:23 +0000 "203.0.113.7" 101 1518 CD "chat.example.test" "websocket" "GET" "/a" "?x=1" "HTTP/1.1" "TLSv1.2"`,
 			[]string{"websocket.open server.address=chat.example.test url.path=/a url.query=x=1 tls.protocol.version=1.2 http.request.method=GET " +
 				"websocket.handshake.duration= websocket.source.evidence=observed",
 				"websocket.close websocket.connection.duration=1.518 error.type=connection_reset"}},
+		"captured headers in quotes, of which values of expressions are not escaped": {`%{+Q}o %t %ST %Ta %hr %[capture.req.hdr(1)] %HU`,
+			`22/Nov/2026:07:00:23.882 101 1518 "{websocket|a #22b#22}" "a "b" #22" "/a#22"`,
+			[]string{"websocket.open url.path=/a\"", "websocket.close"}},
 		"one with backslashes, as the manual has it": {`log-format %ci:%cp\ [%t]\ %ST\ %Ta\ %hr\ %{+Q}r`,
 			`203.0.113.7:5 [22/Nov/2026:07:00:23.882] 101 1518 {websocket|a b} "GET / HTTP/1.1"`,
 			[]string{"websocket.open url.path=/", "websocket.close"}},
@@ -282,7 +285,7 @@ func TestGarbageIsCountedAndLeavesNothing(t *testing.T) {
 	for _, template := range []string{"", `%{+Q}o %T %ci %ST %Tt %ts %[capture.req.hdr(0)]`} {
 		good := []string{connection("cD--"), line("bk/ws1", "0/0/0/1/1", "403", "----")}
 		if template != "" {
-			good = []string{`"22/Nov/2026:07:00:23 +0000" "203.0.113.7" "101" "1518" "CD" "websocket"`}
+			good = []string{`22/Nov/2026:07:00:23 +0000 "203.0.113.7" 101 1518 CD "websocket"`}
 		}
 		sourcetest.Garbage(t, func() source.Parser { return parserOf(template) }, good...)
 	}
