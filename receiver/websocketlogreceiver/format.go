@@ -145,7 +145,8 @@ func (t *tail) parsing(s fileState) (format.Options, error) {
 		}
 		if err != nil {
 			if r.logFormats.first(s.Path + ": " + err.Error()) {
-				r.logger.Error("file is not read, since its format is not known", t.field(), zap.Error(fmt.Errorf("nginx_conf: %w", err)))
+				r.logger.Error("file is not read, since its format is not known", t.field(),
+					zap.Error(fmt.Errorf("nginx_conf: %w", err)))
 			}
 			return o, errParked
 		}

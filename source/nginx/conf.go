@@ -138,7 +138,7 @@ func (c *confFile) read(name, from string, depth int, other bool) error {
 	blocks, outside := 0, -1
 	for {
 		words, end, err := r.directive()
-		if err == errConfEnd {
+		if errors.Is(err, errConfEnd) {
 			return nil
 		}
 		if err != nil {

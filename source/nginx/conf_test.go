@@ -2,12 +2,14 @@ package nginx_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/source/nginx"
 	"github.com/sockeye-project/sockeye/source/sourcetest"
 )
@@ -155,4 +157,13 @@ func FuzzConf(f *testing.F) {
 			require.NoError(t, err, "a format that compiles in its file and not by itself: %q", format)
 		}
 	})
+}
+
+func TestTheExampleLacksNothing(t *testing.T) {
+	t.Parallel()
+	c, err := nginx.ReadConf(os.DirFS(testenv.Root()), "examples/nginx.log_format.conf")
+	require.NoError(t, err)
+	text, err := c.Format("websocket")
+	require.NoError(t, err)
+	require.Empty(t, parser(sourcetest.Settings(), nginx.Options{Template: text, ErrorLog: nginx.NewErrorLog(nil, 1)}).Advice())
 }
