@@ -67,7 +67,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	switch {
 	case logged && !access.OffersWebSocket(asked):
 		return source.ErrSkipped
-	case !logged && !h.Upgraded && !p.configured():
+	case !logged && !h.Upgraded && !p.attempted(h.Status):
 		return source.ErrSkipped
 	}
 	h.Inferred = !logged
@@ -79,11 +79,12 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	return nil
 }
 
-// configured reports whether the path is known to be a WebSocket.
-func (p *Parser) configured() bool {
+// attempted reports whether a request that was not upgraded was an attempt as far as its path tells.
+func (p *Parser) attempted(code int) bool {
 	line, _ := p.line.Raw(request)
+	verb, _ := p.line.Raw(method)
 	target, _ := p.line.Raw(path)
-	return p.paths.MatchRequest(line) || p.paths.MatchTarget(target)
+	return p.paths.Attempt(line, verb, target, code)
 }
 
 // fill reads what the line says about the handshake and the connection.

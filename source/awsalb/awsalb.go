@@ -56,8 +56,8 @@ var layout = func() (tokens []fields.Token) {
 		tokens = append(tokens, token)
 	}
 	text := func(s string) { tokens = append(tokens, fields.Token{Literal: s}) }
-	for i, name := range strings.Fields(`type time elb client:port target:port request_processing_time target_processing_time ` +
-		`response_processing_time elb_status_code target_status_code received_bytes sent_bytes "request" "user_agent" ssl_cipher ` +
+	for i, name := range strings.Fields(`type time elb client:port target:port request_processing_time ` +
+		`target_processing_time response_processing_time elb_status_code target_status_code received_bytes sent_bytes "request" "user_agent" ssl_cipher ` +
 		`ssl_protocol target_group_arn "trace_id" "domain_name" "chosen_cert_arn" matched_rule_priority request_creation_time rest`) {
 		if i > 0 {
 			text(" ")
@@ -115,7 +115,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	case "wss":
 		h.Scheme = "wss"
 	case "http", "https", "h2", "grpcs":
-		if line, _ := l.Raw(request); h.Upgraded || !p.paths.MatchRequest(line) {
+		if line, _ := l.Raw(request); h.Upgraded || !p.paths.Attempt(line, nil, nil, h.Status) {
 			// 101 of a plain request is an upgrade to something else.
 			return source.ErrSkipped
 		}

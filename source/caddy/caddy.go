@@ -291,6 +291,7 @@ func (p *Parser) connectionID() string {
 func Fits() func(line []byte) bool {
 	l, scanner := newLine(options{})
 	return func(line []byte) bool {
-		return scanner.Scan(line, l) == nil && l.Has(status) && l.Has(uri) && l.Has(method) && (l.Has(remoteIP) || l.Has(remoteAddr))
+		return scanner.Scan(line, l) == nil && l.Has(status) && l.Has(uri) && l.Has(method) &&
+			(l.Has(remoteIP) || l.Has(remoteAddr))
 	}
 }

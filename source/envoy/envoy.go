@@ -207,10 +207,12 @@ func (p *Parser) outcome(h *access.Handshake) error {
 	if h.Upgraded {
 		return nil
 	}
-	for _, f := range [...]fields.ID{originalPath, path} {
-		if v, _ := l.Raw(f); p.paths.MatchTarget(v) {
-			return nil
-		}
+	target, _ := l.Raw(originalPath)
+	if len(target) == 0 {
+		target, _ = l.Raw(path)
+	}
+	if p.paths.Attempt(nil, verb, target, h.Status) {
+		return nil
 	}
 	return source.ErrSkipped
 }

@@ -26,8 +26,8 @@ var builtIn = []string{
 		`%BYTES_RECEIVED% %BYTES_SENT% %DURATION% ` + tail,
 }
 
-const tail = `%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" ` +
-	`"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"`
+const tail = `%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" ` +
+	`"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"`
 
 // format is a format compiled.
 type format struct {
@@ -44,7 +44,8 @@ func compile(text string, zone *time.Location) (*format, error) {
 	text = strings.TrimRight(text, "\r\n")
 	var tree yaml.Node
 	// A format with operators alone is no mapping: it has no key.
-	if err := yaml.Unmarshal([]byte(text), &tree); err == nil && len(tree.Content) == 1 && tree.Content[0].Kind == yaml.MappingNode {
+	err := yaml.Unmarshal([]byte(text), &tree)
+	if err == nil && len(tree.Content) == 1 && tree.Content[0].Kind == yaml.MappingNode {
 		node := find(tree.Content[0], 0)
 		if node.Kind == yaml.MappingNode {
 			return f, f.json(node, zone)
@@ -98,7 +99,9 @@ func (f *format) json(root *yaml.Node, zone *time.Location) error {
 // maxDepth bounds the objects in objects of a format.
 const maxDepth = 8
 
-func (f *format) members(prefix string, node *yaml.Node, depth int, byKey map[string]fields.ID, zone *time.Location) error {
+func (f *format) members(
+	prefix string, node *yaml.Node, depth int, byKey map[string]fields.ID, zone *time.Location,
+) error {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := prefix+node.Content[i].Value, node.Content[i+1]
 		switch {
@@ -184,7 +187,8 @@ func (f *format) operator(operator, at string, zone *time.Location) (fields.Toke
 		if arguments != "" {
 			start, ok := access.NewTimeFormat(arguments, zone)
 			if !ok {
-				return token, fmt.Errorf("%s: the format of %s cannot be read; use %%Y-%%m-%%dT%%H:%%M:%%S.%%3fZ or %%s.%%3f", at, name)
+				return token, fmt.Errorf("%s: the format of %s cannot be read; "+
+					"use %%Y-%%m-%%dT%%H:%%M:%%S.%%3fZ or %%s.%%3f", at, name)
 			}
 			f.start = start
 			token.Words = start.Words()

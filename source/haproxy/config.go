@@ -12,7 +12,8 @@ import (
 // The formats that have a name in haproxy.cfg, as the configuration manual gives them.
 const (
 	httpLog = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r`
-	tlsLog  = httpLog + ` %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc`
+	tlsLog  = httpLog + ` %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] ` +
+		`%[ssl_fc_sni]/%sslv/%sslc`
 	// failure is the line of a connection that ended before there was a request, unless error-log-format says otherwise.
 	failure = `%ci:%cp [%t] %ft/%bi: %[fc_err_str]`
 )
@@ -311,10 +312,15 @@ func words(f fields.ID) int {
 func join(tokens []fields.Token) (out []fields.Token) {
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
-		if t.Literal == "" && t.Field == clientIP && i+2 < len(tokens) && tokens[i+1].Literal == ":" && tokens[i+2].Field == clientPort {
+		follows := func(literal string, f fields.ID) bool {
+			return i+2 < len(tokens) && tokens[i+1].Literal == literal && tokens[i+2].Literal == "" && tokens[i+2].Field == f
+		}
+		switch {
+		case t.Literal != "":
+		case t.Field == clientIP && follows(":", clientPort):
 			t.Field, t.Name = client, names[client][0]
 			i += 2
-		} else if t.Literal == "" && t.Field == acceptUnix && i+2 < len(tokens) && tokens[i+1].Literal == "." && tokens[i+2].Field == acceptMillis {
+		case t.Field == acceptUnix && follows(".", acceptMillis):
 			i += 2
 		}
 		out = append(out, t)

@@ -60,7 +60,8 @@ func New(s source.Settings, template string, paths []string) (*Parser, error) {
 		return nil, err
 	}
 	p := &Parser{
-		line: newLine(), zone: s.TimeZone(), paths: access.NewPaths(paths), request: c.request, response: c.response, known: c.request != nil,
+		line: newLine(), zone: s.TimeZone(), paths: access.NewPaths(paths),
+		request: c.request, response: c.response, known: c.request != nil,
 		atOpen:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		atClose: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
@@ -114,7 +115,8 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 
 // notices begin the lines that HAProxy writes about itself.
 var notices = [][]byte{
-	[]byte("[NOTICE"), []byte("[WARNING"), []byte("[ALERT"), []byte("Proxy "), []byte("Server "), []byte("Health check"), []byte("backend "), []byte("Stopping "),
+	[]byte("[NOTICE"), []byte("[WARNING"), []byte("[ALERT"), []byte("Proxy "), []byte("Server "),
+	[]byte("Health check"), []byte("backend "), []byte("Stopping "),
 	[]byte("Pausing "), []byte("Connect from "), []byte("Loading "), []byte("New worker"), []byte("Backup Server "),
 }
 
@@ -201,7 +203,7 @@ func (p *Parser) outcome(h *access.Handshake) error {
 	switch {
 	case logged && !access.OffersWebSocket(asked):
 		return source.ErrSkipped
-	case !logged && !h.Upgraded && !p.configured():
+	case !logged && !h.Upgraded && !p.attempted(h.Status):
 		// Without the header an attempt that failed looks like any other request.
 		return source.ErrSkipped
 	}
@@ -209,18 +211,15 @@ func (p *Parser) outcome(h *access.Handshake) error {
 	return nil
 }
 
-// configured reports whether the path is known to be a WebSocket.
-func (p *Parser) configured() bool {
+// attempted reports whether a request that was not upgraded was an attempt as far as its path tells.
+func (p *Parser) attempted(code int) bool {
 	line, _ := p.line.Raw(request)
-	if p.paths.MatchRequest(line) {
-		return true
+	verb, _ := p.line.Raw(method)
+	sent, _ := p.line.Raw(target)
+	if len(sent) == 0 && len(line) == 0 {
+		sent, _ = p.line.Raw(path)
 	}
-	for _, f := range [...]fields.ID{target, path} {
-		if v, _ := p.line.Raw(f); p.paths.MatchTarget(v) {
-			return true
-		}
-	}
-	return false
+	return p.paths.Attempt(line, verb, sent, code)
 }
 
 // maxCaptures bounds how many values in braces are looked at.
@@ -647,7 +646,8 @@ func (c *config) advise(paths bool) (advice []string) {
 		}
 	}
 	add(any(status), "add %ST: without the status no line says anything")
-	add(any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned), "add [%tr]: without a time no line can be used")
+	add(any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned),
+		"add [%tr]: without a time no line can be used")
 	asks := paths || any(upgrade, capture0, capture1, capture2, capture3)
 	if has[requestCaptures] {
 		for _, f := range c.request {
@@ -655,7 +655,8 @@ func (c *config) advise(paths bool) (advice []string) {
 		}
 		asks = asks || c.request == nil
 	}
-	add(asks, "add `capture request header Upgrade len 16` and %hr, or name websocket_paths, to see handshakes that were rejected")
+	add(asks,
+		"add `capture request header Upgrade len 16` and %hr, or name websocket_paths, to see handshakes that were rejected")
 	add(any(timeActive, timeTotal), "add %Ta, to see how long connections lasted and when they closed")
 	add(any(termination), "add %ts, to see idle timeouts and resets")
 	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")

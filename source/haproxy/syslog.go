@@ -60,7 +60,8 @@ func afterRFC5424(body, whole []byte) []byte {
 // stampLength returns the length of a time at the beginning of a head, as RFC 3164 or RFC 3339 has it, or 0.
 func stampLength(line []byte) int {
 	const old = "Jan _2 15:04:05"
-	if len(line) > len(old) && line[0] >= 'A' && line[0] <= 'S' && line[len(old)] == ' ' && line[3] == ' ' && line[9] == ':' {
+	if len(line) > len(old) && line[0] >= 'A' && line[0] <= 'S' && line[3] == ' ' && line[9] == ':' &&
+		line[len(old)] == ' ' {
 		if _, err := time.Parse(old, string(line[:len(old)])); err == nil {
 			return len(old) + 1
 		}

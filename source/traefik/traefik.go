@@ -124,7 +124,8 @@ func New(s source.Settings, paths []string) (*Parser, error) {
 		}
 	}
 	return &Parser{
-		json: fields.NewJSON(byName), common: template, line: fields.NewLine(first), paths: access.NewPaths(paths), now: time.Now,
+		json: fields.NewJSON(byName), common: template, line: fields.NewLine(first),
+		paths: access.NewPaths(paths), now: time.Now,
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}, nil
 }
@@ -134,8 +135,8 @@ func (p *Parser) Advice() []string {
 	if len(p.paths) > 0 {
 		return nil
 	}
-	return []string{"name websocket_paths, or keep the header Upgrade in accesslog.fields.headers: Traefik logs a connection with the status 0, " +
-		"which by itself proves nothing"}
+	return []string{"name websocket_paths, or keep the header Upgrade in accesslog.fields.headers: Traefik logs a " +
+		"connection with the status 0, which by itself proves nothing"}
 }
 
 // Parse implements [source.Parser].
@@ -172,12 +173,13 @@ func (p *Parser) outcome(h *access.Handshake) (err error) {
 	asked, logged := l.Raw(upgrade)
 	answered, _ := l.Raw(sentUpgrade)
 	line, _ := l.Raw(request)
+	verb, _ := l.Raw(method)
 	target, _ := l.Raw(path)
 	switch {
 	case logged && !access.OffersWebSocket(asked):
 		return source.ErrSkipped
 	case logged || access.OffersWebSocket(answered):
-	case p.paths.MatchTarget(target) || p.paths.MatchRequest(line) || h.Status == 101:
+	case h.Status == 101 || p.paths.Attempt(line, verb, target, h.Status):
 		h.Inferred = true
 	default:
 		return source.ErrSkipped
@@ -242,7 +244,8 @@ func (p *Parser) fill(h *access.Handshake) (err error) {
 	m := p.emitter
 	m.Begin()
 	for _, f := range [...]fields.ID{
-		startUTC, startLocal, startCommon, logTime, clientAddr, clientHost, clientPort, count, requestHost, path, request, duration,
+		startUTC, startLocal, startCommon, logTime, clientAddr, clientHost, clientPort, count, requestHost, path, request,
+		duration,
 	} {
 		value, _ := l.Raw(f)
 		m.Part(names[f][0], value)
