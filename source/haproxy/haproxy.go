@@ -9,6 +9,7 @@ package haproxy
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -570,8 +571,16 @@ func recognise(h *access.Handshake, v string) {
 	}
 }
 
-// hostname reports whether v is a name with a domain. An address could be of any header.
+// hostname reports whether v is a name with a domain, or an address with a port, as only Host has it: an address alone
+// could be of any header.
 func hostname(v string) bool {
+	if v == "localhost" || strings.HasPrefix(v, "localhost:") {
+		return true
+	}
+	if strings.IndexByte(v, ':') > 0 && strings.Trim(v, "0123456789abcdefABCDEF.:[]") == "" {
+		address, err := netip.ParseAddrPort(v)
+		return err == nil && address.Port() > 0
+	}
 	name, _, _ := strings.Cut(v, ":")
 	i := strings.LastIndexByte(name, '.')
 	if i <= 0 || len(name)-i < 3 {

@@ -104,6 +104,8 @@ func TestWhatALineProves(t *testing.T) {
 			[]string{"websocket.open websocket.subprotocol=", "websocket.close"}},
 		"an address that nobody has named is not the host": {"", served + `{198.51.100.1|websocket} {} ` + get,
 			[]string{"websocket.open server.address=", "websocket.close"}},
+		"one with a port is": {"", served + `{198.51.100.1|websocket|192.0.2.1:8443} {} ` + get,
+			[]string{"websocket.open server.address=192.0.2.1 server.port=8443", "websocket.close"}},
 		"captures named by the configuration": {cfg, served + `{198.51.100.1|chat.v1, chat.v0|192.0.2.1:8443|websocket} {nginx|chat.v1} ` + get,
 			[]string{"websocket.open server.address=192.0.2.1 server.port=8443 websocket.client.subprotocols=chat.v1,chat.v0 " +
 				"websocket.subprotocol=chat.v1", "websocket.close"}},
