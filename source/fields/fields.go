@@ -76,6 +76,10 @@ func (l *Line) Keep() {
 		start := int32(len(l.kept))
 		l.kept = append(l.kept, l.data[s.start:s.end]...)
 		s.start, s.end = start, int32(len(l.kept))
+		if s.end > s.start {
+			// Else the broken end of one value and the broken beginning of the next might be a character together.
+			l.kept = append(l.kept, ' ')
+		}
 	}
 	l.data, l.text = l.kept, string(l.kept)
 	l.clean = utf8.ValidString(l.text) && strings.IndexByte(l.text, 0) < 0
