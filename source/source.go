@@ -11,6 +11,7 @@ package source
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -44,6 +45,16 @@ type Settings struct {
 	ConnectionKey, HandshakeKey []byte
 	// Resource describes who reports, for formats whose lines do not.
 	Resource *event.Resource
+	// Zone is where times that name no zone were written; nil is UTC.
+	Zone *time.Location
+}
+
+// TimeZone returns the zone of times that name none.
+func (s *Settings) TimeZone() *time.Location {
+	if s.Zone == nil {
+		return time.UTC
+	}
+	return s.Zone
 }
 
 // Purposes for which keys are derived from the installation key.

@@ -6,8 +6,8 @@
 package fields
 
 import (
+	"bytes"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +43,7 @@ type Line struct {
 	names []string
 	data  []byte
 	spans []span
-	// text is what data holds once Keep has been called; clean, that events can carry it.
+	// text is what data holds once Keep has been called; clean, that every value is UTF-8 without NUL.
 	text     string
 	clean    bool
 	kept     []byte
@@ -70,11 +70,14 @@ func (l *Line) Set(f ID, start, end int, escaped bool) {
 // Keep gives the values memory that outlives the line: one string for all of them, and nothing for the rest of the
 // line, since events hold on to it. Texts can be read only after it.
 func (l *Line) Keep() {
-	l.kept = l.kept[:0]
+	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		// Of two values that are broken each, one after the other can look whole.
+		v := l.data[s.start:s.end]
+		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
 		start := int32(len(l.kept))
-		l.kept = append(l.kept, l.data[s.start:s.end]...)
+		l.kept = append(l.kept, v...)
 		s.start, s.end = start, int32(len(l.kept))
 		if s.end > s.start {
 			// Else the broken end of one value and the broken beginning of the next might be a character together.
@@ -82,7 +85,6 @@ func (l *Line) Keep() {
 		}
 	}
 	l.data, l.text = l.kept, string(l.kept)
-	l.clean = utf8.ValidString(l.text) && strings.IndexByte(l.text, 0) < 0
 }
 
 // Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the
@@ -106,10 +108,8 @@ func (l *Line) Value(f ID) string {
 		return ""
 	}
 	if s.list {
-		for v := range l.items(s) {
-			return v
-		}
-		return ""
+		v, _ := l.item(s, 1)
+		return v
 	}
 	return l.decode(l.text[s.start:s.end], s.escaped)
 }
@@ -127,37 +127,42 @@ func (l *Line) decode(v string, escaped bool) string {
 }
 
 // Strings returns the values of a list, or the one value of a field that is none, or nil. Keep must have been called.
-func (l *Line) Strings(f ID) []string {
+func (l *Line) Strings(f ID) (list []string) {
 	s := l.spans[f]
-	if s.list {
-		return slices.Collect(l.items(s))
+	if !s.list {
+		if v := l.Value(f); v != "" {
+			list = append(list, v)
+		}
+		return list
 	}
-	if v := l.Value(f); v != "" {
-		return []string{v}
+	for i := 1; ; {
+		v, next := l.item(s, i)
+		if next < 0 {
+			return list
+		}
+		list, i = append(list, v), next
 	}
-	return nil
 }
 
-// items yields the strings of a JSON array.
-func (l *Line) items(s span) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		data := l.data[s.start:s.end]
-		for i := 1; i < len(data); i++ {
-			switch data[i] {
-			case '{', '[':
-				if i = skip(data, i); i < 0 {
-					return
-				}
-				i--
-			case '"':
-				end, escaped := stringEnd(data, i+1)
-				if end < 0 || !yield(l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped)) {
-					return
-				}
-				i = end
+// item returns the first string of a JSON array from its byte i on, and where to look for the next, or -1.
+func (l *Line) item(s span, i int) (string, int) {
+	data := l.data[s.start:s.end]
+	for ; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			if i = skip(data, i); i < 0 {
+				return "", -1
 			}
+			i--
+		case '"':
+			end, escaped := stringEnd(data, i+1)
+			if end < 0 {
+				return "", -1
+			}
+			return l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped), end + 1
 		}
 	}
+	return "", -1
 }
 
 // Fault returns an error about a field.
@@ -181,11 +186,11 @@ func (l *Line) Integer(f ID, limit int64) (int64, error) {
 // MaxPort is the greatest port, MaxInteger the greatest whole number that events carry.
 const (
 	MaxPort    = 65535
-	MaxInteger = math.MaxInt64
+	MaxInteger = 1 << 53
 )
 
-// maxDuration is ten years: a longer connection is a broken number.
-const maxDuration = 10 * 365 * 24 * time.Hour
+// MaxDuration is ten years: a longer connection is a broken number.
+const MaxDuration = 10 * 365 * 24 * time.Hour
 
 // Absent is a duration that the line does not have.
 const Absent = time.Duration(-1)
@@ -197,7 +202,7 @@ func (l *Line) Duration(f ID, unit time.Duration) (time.Duration, error) {
 		return Absent, nil
 	}
 	d, ok := ParseDuration(v, unit)
-	if !ok || d > maxDuration {
+	if !ok || d > MaxDuration {
 		return 0, l.Fault(source.BadNumber, f)
 	}
 	return d, nil
@@ -267,9 +272,12 @@ var (
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// Time returns the time that stands there in a layout of package time.
-func (l *Line) Time(f ID, layout string) (time.Time, error) {
-	t, err := time.Parse(layout, l.Value(f))
+// Time returns the time that stands there in a layout of package time; it is UTC unless it says otherwise.
+func (l *Line) Time(f ID, layout string) (time.Time, error) { return l.TimeIn(f, layout, time.UTC) }
+
+// TimeIn is [Line.Time] for a writer in zone.
+func (l *Line) TimeIn(f ID, layout string, zone *time.Location) (time.Time, error) {
+	t, err := time.ParseInLocation(layout, l.Value(f), zone)
 	// The error of time.Parse quotes the value, so it is not kept.
 	if err != nil || t.Before(earliest) || t.After(latest) {
 		return time.Time{}, l.Fault(source.BadTime, f)

@@ -37,12 +37,16 @@ type seen struct {
 	in  *object
 	key string
 	member
+	// changes counts how often another key came here.
+	changes uint8
 }
 
-// maxOrder bounds what lines with ever new keys can make a scanner keep; maxKey, how long a key is remembered.
+// maxOrder bounds what lines with ever new keys can make a scanner keep; maxKey, how long a key is remembered;
+// maxChanges, how long a writer is believed to have an order: Caddy has none for headers.
 const (
-	maxOrder = 256
-	maxKey   = 128
+	maxOrder   = 256
+	maxKey     = 128
+	maxChanges = 8
 )
 
 // NewJSON returns a scanner that finds each field by its name, of which a line has one. The name of a member of an inner
@@ -91,11 +95,10 @@ func (j *JSON) find(o *object, key []byte, n int) member {
 		m.field = None
 	}
 	if n < maxOrder && n <= len(j.order) && len(key) <= maxKey {
-		s := seen{o, string(key), m}
 		if n == len(j.order) {
-			j.order = append(j.order, s)
-		} else {
-			j.order[n] = s
+			j.order = append(j.order, seen{in: o, key: string(key), member: m})
+		} else if s := &j.order[n]; s.changes < maxChanges {
+			*s = seen{in: o, key: string(key), member: m, changes: s.changes + 1}
 		}
 	}
 	return m

@@ -23,6 +23,8 @@ func TestTheFormatOfTheCorpusIsRecognised(t *testing.T) {
 	for path, want := range map[string]string{
 		"nginx/access.json.log": "nginx", "nginx/access.combined.log": "nginx combined", "nginx/error.log": "nginx_error",
 		"nginx-new/access.json.log": "nginx", "nginx-new/access.combined.log": "nginx combined", "nginx-new/error.log": "nginx_error",
+		"haproxy/httplog.log": "haproxy", "haproxy-new/json.log": "haproxy", "caddy/access.json.log": "caddy", "caddy-new/access.json.log": "caddy",
+		"vendor-samples/envoy-text.log": "envoy", "vendor-samples/aws-alb-ws.log": "aws_alb", "vendor-samples/traefik-ws.json.log": "traefik",
 	} {
 		lines := sourcetest.ReadLines(t, testenv.Corpus(t, append([]string{"sources"}, strings.Split(path, "/")...)...))
 		for _, n := range []int{1, len(lines)} {

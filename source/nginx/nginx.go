@@ -11,7 +11,6 @@
 package nginx
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -117,32 +116,16 @@ func JSONFits() func(line []byte) bool {
 // attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
 // open a WebSocket as far as its path tells.
 func (p *Parser) attempt(status int) bool {
-	// 426 is the answer to a request that asks for no upgrade.
-	if len(p.paths) == 0 || status == 426 {
+	if len(p.paths) == 0 {
 		return false
 	}
-	l := p.line
-	method, _ := l.Raw(requestMethod)
-	target, _ := l.Raw(requestURI)
-	if line, _ := l.Raw(request); len(line) > 0 {
-		first, rest, _ := bytes.Cut(line, []byte{' '})
-		if len(method) == 0 {
-			method = first
-		}
-		if len(target) == 0 {
-			target, _, _ = bytes.Cut(rest, []byte{' '})
-		}
+	line, _ := p.line.Raw(request)
+	method, _ := p.line.Raw(requestMethod)
+	target, _ := p.line.Raw(requestURI)
+	if len(target) == 0 && len(line) == 0 {
+		target, _ = p.line.Raw(uri)
 	}
-	if len(target) == 0 {
-		target, _ = l.Raw(uri)
-	}
-	// RFC 6455 §4.1; RFC 8441 §4 has CONNECT.
-	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
-		return false
-	}
-	target, query, _ := bytes.Cut(target, []byte{'?'})
-	// Socket.IO has one path for WebSockets and for what it does without them.
-	return p.paths.Match(target) && !bytes.Contains(query, []byte("transport=polling"))
+	return p.paths.Attempt(line, method, target, status)
 }
 
 // fill reads what the line says about the handshake and the connection.
