@@ -79,10 +79,6 @@ func (l *Line) Keep() {
 		start := int32(len(l.kept))
 		l.kept = append(l.kept, v...)
 		s.start, s.end = start, int32(len(l.kept))
-		if s.end > s.start {
-			// Else the broken end of one value and the broken beginning of the next might be a character together.
-			l.kept = append(l.kept, ' ')
-		}
 	}
 	l.data, l.text = l.kept, string(l.kept)
 }
