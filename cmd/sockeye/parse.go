@@ -40,7 +40,8 @@ be read, and with --strict 1 if a line could not.
 
 Formats:
 ` + formatList(),
-		Example: `  sockeye parse --format nginx /var/log/nginx/access.json.log
+		Example: `  sockeye parse --format auto access.log
+  sockeye parse --nginx-conf /etc/nginx/nginx.conf --error-log /var/log/nginx/error.log /var/log/nginx/access.log
   tail -n 1000 access.log | sockeye parse --format nginx --service chat | sockeye redact`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// From here on an error is about files and lines, not about how the command was called.
@@ -54,11 +55,11 @@ Formats:
 	f := cmd.Flags()
 	f.StringVarP(&o.format, "format", "f", "", "`FORMAT` of the lines: "+format.Names())
 	f.StringVarP(&o.options.Template, "template", "t", "",
-		"the format as it stands in the writer's configuration, for formats that have such")
+		"the format as its `TEXT` stands in the writer's configuration, for formats that have such")
 	f.StringArrayVar(&o.options.Paths, "path", nil,
-		"`PATTERN` of URL paths that are WebSockets, such as /rooms/*, for formats whose lines cannot prove it; may be repeated")
+		"`PATTERN` of URL paths that are WebSockets, for formats whose lines cannot prove it; may be repeated")
 	f.StringVar(&o.nginxConf, "nginx-conf", "",
-		"nginx.conf `FILE` to take the template from: that of the access_log that writes the log, or of --log-format")
+		"nginx.conf `FILE` to take the template from: its access_log for that log, or --log-format")
 	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
 	f.StringVar(&o.errorLog, "error-log", "", "nginx's error log `FILE`, which says why connections ended")
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
@@ -160,15 +161,20 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 		}
 		p, err := f.New(settings, options)
 		if adviser, ok := p.(source.Adviser); ok {
-			for _, sentence := range adviser.Advice() {
-				if !o.advised[sentence] {
-					fmt.Fprintln(stderr, "note:", sentence)
-				}
-				o.advised[sentence] = true
-			}
+			o.advise(adviser.Advice(), stderr)
 		}
 		return p, err
 	}, nil
+}
+
+// advise prints what a format lacks, each sentence once.
+func (o *parseOptions) advise(advice []string, stderr io.Writer) {
+	for _, sentence := range advice {
+		if !o.advised[sentence] {
+			fmt.Fprintln(stderr, "note:", sentence)
+		}
+		o.advised[sentence] = true
+	}
 }
 
 // maxCauses bounds what is kept of an error log: more ends of connections than a day of most sites has.
@@ -230,8 +236,11 @@ func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writ
 		}
 	}
 	options.Auto = &format.AutoOptions{
-		Head:         head,
-		Recognised:   func(r format.Recognition) { fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r) },
+		Head: head,
+		Recognised: func(r format.Recognition) {
+			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
+			o.advise(r.Advice, stderr)
+		},
 		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
 	}
 	return options, nil
@@ -260,13 +269,20 @@ func (o *parseOptions) file(
 		_, _ = out.Write(buf)
 	}
 	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
-	var head []byte
+	// head is the beginning as it was there at first, seen what has been read of it.
+	var head, seen []byte
 	if o.format == format.Auto {
-		// The beginning is looked at before it is read. An error comes again with the first line.
-		head, _ = lines.r.Peek(format.AutoBytes)
+		// What there is now: standard input may be slow. An error comes again with the first line.
+		_, _ = lines.r.Peek(1)
+		head, _ = lines.r.Peek(lines.r.Buffered())
 		head = bytes.Clone(head)
 	}
-	parser, err := newParser(name, func() []byte { return head })
+	parser, err := newParser(name, func() []byte {
+		if len(seen) > len(head) {
+			return seen
+		}
+		return head
+	})
 	if err != nil {
 		return err
 	}
@@ -279,6 +295,9 @@ func (o *parseOptions) file(
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		totals.lines++
+		if o.format == format.Auto && len(seen) < format.AutoBytes {
+			seen = append(append(seen, line...), '\n')
+		}
 		if tooLong {
 			err = &source.Error{Reason: source.TooLong}
 		} else {
