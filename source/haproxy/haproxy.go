@@ -628,6 +628,15 @@ func (p *Parser) connectionID(m *access.Emitter) string {
 	return m.ID()
 }
 
+// expressionOf returns the header that an expression of a format has the value of; false if it has none.
+func expressionOf(name string) (string, bool) {
+	_, expression, found := strings.Cut(name, "[")
+	if !found {
+		return "", false
+	}
+	return argument(expression, "capture.req.hdr", "capture.res.hdr", "var", "req.hdr", "res.hdr")
+}
+
 // advise says what a format lacks.
 func (c *config) advise(paths bool) (advice []string) {
 	tokens, list, _, err := c.tokens(c.format)
@@ -670,6 +679,11 @@ func (c *config) advise(paths bool) (advice []string) {
 	add(any(termination), "add %ts, to see idle timeouts and resets")
 	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")
 	add(any(client, clientIP), "add %ci:%cp, to tell connections apart")
+	for i, t := range tokens {
+		if _, known := expressionOf(t.Name); known && i+1 < len(tokens) && strings.HasPrefix(tokens[i+1].Literal, " ") {
+			advice = append(advice, "put "+t.Name+" in quotes, as %{+Q} does: a client can put spaces into it")
+		}
+	}
 	return advice
 }
 
