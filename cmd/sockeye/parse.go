@@ -9,15 +9,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/follow"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
 // maxParseLine is the receiver's default for max_line_bytes.
@@ -36,7 +40,8 @@ be read, and with --strict 1 if a line could not.
 
 Formats:
 ` + formatList(),
-		Example: `  sockeye parse --format nginx /var/log/nginx/access.json.log
+		Example: `  sockeye parse --format auto access.log
+  sockeye parse --nginx-conf /etc/nginx/nginx.conf --error-log /var/log/nginx/error.log /var/log/nginx/access.log
   tail -n 1000 access.log | sockeye parse --format nginx --service chat | sockeye redact`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// From here on an error is about files and lines, not about how the command was called.
@@ -49,6 +54,14 @@ Formats:
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.format, "format", "f", "", "`FORMAT` of the lines: "+format.Names())
+	f.StringVarP(&o.options.Template, "template", "t", "",
+		"the format as its `TEXT` stands in the writer's configuration, for formats that have such")
+	f.StringArrayVar(&o.options.Paths, "path", nil,
+		"`PATTERN` of URL paths that are WebSockets, for formats whose lines cannot prove it; may be repeated")
+	f.StringVar(&o.nginxConf, "nginx-conf", "",
+		"nginx.conf `FILE` to take the template from: its access_log for that log, or --log-format")
+	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
+	f.StringVar(&o.errorLog, "error-log", "", "nginx's error log `FILE`, which says why connections ended")
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
 		"`WHERE` the writer of the log stands: "+strings.Join(event.Vantage.Definition().Values, ", "))
 	f.StringVar(&o.service, "service", "", "`NAME` for service.name of the events")
@@ -61,21 +74,28 @@ Formats:
 func formatList() string {
 	var b strings.Builder
 	for _, f := range format.All() {
-		fmt.Fprintf(&b, "  %-8s %s\n", f.Name, f.Brief)
+		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Brief)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
 type parseOptions struct {
 	format, vantage, service, keyFile string
+	nginxConf, logFormat, errorLog    string
 	strict                            bool
+	options                           format.Options
+	conf                              *nginx.Conf
+	advised                           map[string]bool
 }
+
+// flagOf names the flags whose names are not those of their options.
+var flagOf = map[format.Option]string{format.Paths: "path", format.ErrorLog: "error-log"}
 
 // parseTotals is what the last line of stderr reports.
 type parseTotals struct{ lines, events, skipped, errors int }
 
 func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	parser, err := o.parser()
+	newParser, err := o.prepare(stderr)
 	if err != nil {
 		return err
 	}
@@ -83,7 +103,7 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 	var totals parseTotals
 	var faults []error
 	for _, name := range files {
-		if err := o.file(ctx, name, stdin, parser, out, stderr, &totals); err != nil {
+		if err := o.file(ctx, name, stdin, newParser, out, stderr, &totals); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -98,12 +118,16 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 	return errors.Join(faults...)
 }
 
-// parser checks the flags, all of them before it answers.
-func (o *parseOptions) parser() (source.Parser, error) {
+// prepare checks the flags, all of them before it answers, and returns what makes the parser of a file; head is the
+// beginning of that.
+func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() []byte) (source.Parser, error), error) {
 	var faults []error
-	settings := source.Settings{Vantage: o.vantage}
+	settings := source.Settings{Vantage: o.vantage, Zone: time.Local}
 	var f format.Format
 	var err error
+	if o.format == "" && o.nginxConf != "" {
+		o.format = format.Nginx
+	}
 	if o.format == "" {
 		faults = append(faults, fmt.Errorf("--format: name the format of the lines, one of %s", format.Names()))
 	} else if f, err = format.Of(o.format); err != nil {
@@ -118,6 +142,9 @@ func (o *parseOptions) parser() (source.Parser, error) {
 	} else if key, err = keyfile.Load(o.keyFile); err != nil {
 		faults = append(faults, fmt.Errorf("--key-file: %w", err))
 	}
+	if f.Name != "" {
+		faults = append(faults, o.prepareFormat(f, stderr)...)
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
@@ -126,12 +153,102 @@ func (o *parseOptions) parser() (source.Parser, error) {
 	if o.service != "" {
 		settings.Resource = event.NewResource(event.Named{Name: event.ServiceName, Value: event.String(o.service)})
 	}
-	return f.New(settings), nil
+	o.advised = map[string]bool{}
+	return func(name string, head func() []byte) (source.Parser, error) {
+		options, err := o.optionsOf(name, head, stderr)
+		if err != nil {
+			return nil, err
+		}
+		p, err := f.New(settings, options)
+		if adviser, ok := p.(source.Adviser); ok {
+			o.advise(adviser.Advice(), stderr)
+		}
+		return p, err
+	}, nil
+}
+
+// advise prints what a format lacks, each sentence once.
+func (o *parseOptions) advise(advice []string, stderr io.Writer) {
+	for _, sentence := range advice {
+		if !o.advised[sentence] {
+			fmt.Fprintln(stderr, "note:", sentence)
+		}
+		o.advised[sentence] = true
+	}
+}
+
+// maxCauses bounds what is kept of an error log: more ends of connections than a day of most sites has.
+const maxCauses = 1 << 20
+
+// prepareFormat completes the options that all files have in common, and returns their faults.
+func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults []error) {
+	if o.errorLog != "" {
+		file := follow.New(o.errorLog, follow.Everything)
+		if err := file.Read(func([]byte) {}); err != nil {
+			faults = append(faults, fmt.Errorf("--error-log: %w", err))
+		}
+		file.Close()
+		file = follow.New(o.errorLog, follow.Everything)
+		o.options.ErrorLog = nginx.NewErrorLog(func(line func([]byte)) {
+			if err := file.Read(line); err != nil {
+				fmt.Fprintln(stderr, "--error-log:", err)
+			}
+		}, maxCauses)
+	}
+	switch {
+	case o.nginxConf == "" && o.logFormat != "":
+		faults = append(faults, errors.New("--log-format: names a log_format of --nginx-conf; give that too"))
+	case o.nginxConf != "" && (f.Name != format.Nginx || o.options.Template != ""):
+		faults = append(faults, errors.New("--nginx-conf: is for --format nginx without --template"))
+	case o.nginxConf != "":
+		name, err := filepath.Abs(o.nginxConf)
+		if err == nil {
+			o.conf, err = nginx.ReadConf(os.DirFS("/"), name)
+		}
+		if err == nil && o.logFormat != "" {
+			o.options.Template, err = o.conf.Format(o.logFormat)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--nginx-conf: %w", err))
+		}
+	}
+	_, err := f.New(source.Settings{}, o.options)
+	for _, fault := range format.OptionErrors(err) {
+		flag := string(fault.Option)
+		if name, ok := flagOf[fault.Option]; ok {
+			flag = name
+		}
+		faults = append(faults, fmt.Errorf("--%s: %w", flag, fault.Err))
+	}
+	return faults
+}
+
+// optionsOf returns the options of one file.
+func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writer) (format.Options, error) {
+	options := o.options
+	if o.conf != nil && o.logFormat == "" {
+		path, err := filepath.Abs(name)
+		if err == nil {
+			options.Template, err = o.conf.FormatOf(path)
+		}
+		if err != nil {
+			return options, fmt.Errorf("%s: %w, with --log-format", name, err)
+		}
+	}
+	options.Auto = &format.AutoOptions{
+		Head: head,
+		Recognised: func(r format.Recognition) {
+			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
+			o.advise(r.Advice, stderr)
+		},
+		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
+	}
+	return options, nil
 }
 
 func (o *parseOptions) file(
-	ctx context.Context, name string, stdin io.Reader, parser source.Parser, out *bufio.Writer, stderr io.Writer,
-	totals *parseTotals,
+	ctx context.Context, name string, stdin io.Reader, newParser func(string, func() []byte) (source.Parser, error),
+	out *bufio.Writer, stderr io.Writer, totals *parseTotals,
 ) error {
 	in := stdin
 	if name != "-" {
@@ -151,7 +268,24 @@ func (o *parseOptions) file(
 		// A write error stays with the writer, and Flush returns it.
 		_, _ = out.Write(buf)
 	}
-	lines := lineReader{r: bufio.NewReaderSize(in, 1<<16)}
+	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
+	// head is the beginning as it was there at first, seen what has been read of it.
+	var head, seen []byte
+	if o.format == format.Auto {
+		// What there is now: standard input may be slow. An error comes again with the first line.
+		_, _ = lines.r.Peek(1)
+		head, _ = lines.r.Peek(lines.r.Buffered())
+		head = bytes.Clone(head)
+	}
+	parser, err := newParser(name, func() []byte {
+		if len(seen) > len(head) {
+			return seen
+		}
+		return head
+	})
+	if err != nil {
+		return err
+	}
 	for n := 1; ctx.Err() == nil; n++ {
 		line, tooLong, err := lines.next()
 		if err == io.EOF {
@@ -161,6 +295,9 @@ func (o *parseOptions) file(
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		totals.lines++
+		if o.format == format.Auto && len(seen) < format.AutoBytes {
+			seen = append(append(seen, line...), '\n')
+		}
 		if tooLong {
 			err = &source.Error{Reason: source.TooLong}
 		} else {

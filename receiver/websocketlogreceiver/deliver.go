@@ -47,7 +47,7 @@ func (r *logReceiver) deliver(ctx context.Context, c *chunk) error {
 			return ctx.Err()
 		}
 		pause = min(2*pause, maxPause)
-		logs = c.again(r.newAssembler())
+		logs = c.again(r.newAssembler(c.options))
 	}
 }
 

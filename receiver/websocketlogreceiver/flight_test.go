@@ -419,7 +419,7 @@ func TestRetriesDoNotDisturbTheFileThatIsReadOn(t *testing.T) {
 	}
 	var c chunk
 	c.raw = bytes.NewBufferString(lines(1, 3))
-	logs := c.again(g.r.newAssembler())
+	logs := c.again(g.r.newAssembler(g.r.options))
 	require.Equal(t, 3, logs.LogRecordCount())
 }
 

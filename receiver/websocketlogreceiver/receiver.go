@@ -38,6 +38,8 @@ type logReceiver struct {
 
 	format         format.Format
 	parserSettings source.Settings
+	options        format.Options
+	logFormats     logFormats
 	sourceName     string
 	checkpoint     checkpoint
 	scanner        *scanner
@@ -119,6 +121,9 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	if r.parserSettings, err = r.parsing(ctx); err != nil {
 		return err
 	}
+	if err := r.startFormat(); err != nil {
+		return err
+	}
 	if _, _, err := r.checkpoint.load(ctx); err != nil {
 		return err
 	}
@@ -141,7 +146,8 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 
 // parsing collects what parsers are told.
 func (r *logReceiver) parsing(ctx context.Context) (source.Settings, error) {
-	s := source.Settings{Vantage: r.cfg.Vantage}
+	// A log is read where it is written, so times without a zone are in that of this machine.
+	s := source.Settings{Vantage: r.cfg.Vantage, Zone: time.Local}
 	var key []byte
 	var err error
 	if r.cfg.KeyFile != "" {
@@ -195,6 +201,9 @@ func (r *logReceiver) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		// The pipeline ignores that its context has ended. Nothing is acknowledged after this.
 		return errors.Join(err, ctx.Err())
+	}
+	if r.logFormats.errorLog != nil {
+		r.logFormats.errorLog.Close()
 	}
 	r.telemetry.Shutdown()
 	return errors.Join(err, r.checkpoint.close(ctx))

@@ -66,6 +66,8 @@ type fileState struct {
 	// Offset is the end of what has been acknowledged; Lines is how many lines are before it, -1 if that is unknown.
 	Offset int64 `json:"offset"`
 	Lines  int64 `json:"lines"`
+	// Format is what format: auto took the file for, so that a chunk is never read again as another.
+	Format string `json:"format,omitempty"`
 	// Pending are the chunks behind Offset that may have been sent, in order. The first has not been acknowledged. The
 	// slice is never changed, only replaced: copies of a state share it.
 	Pending []bounds `json:"pending,omitempty"`

@@ -150,7 +150,12 @@ func (t *tail) open(ctx context.Context) error {
 		return err
 	}
 	t.f = f
-	t.asm = t.r.newAssembler()
+	options, err := t.parsing(s)
+	if err != nil {
+		_ = t.f.Close()
+		return err
+	}
+	t.asm = t.r.newAssembler(options)
 	t.grew = t.r.now()
 	t.cut, t.cutLines = s.Offset, s.Lines
 	t.seek(s.Offset)
@@ -463,7 +468,7 @@ func (t *tail) learn() {
 // close completes a chunk that has all its lines.
 func (t *tail) close(ctx context.Context, c *chunk) {
 	t.asm.count(ctx)
-	c.records, c.latest = t.asm.builder.Records(), t.asm.latest
+	c.records, c.latest, c.options = t.asm.builder.Records(), t.asm.latest, t.asm.options
 	if c.ID == "" {
 		t.mu.Lock()
 		s := &t.state

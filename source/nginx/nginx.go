@@ -1,333 +1,242 @@
-// Package nginx reads nginx access logs whose log_format is one JSON object a line, keyed by nginx's variable names or
-// their usual short forms. nginx writes a line when a request has ended, so a WebSocket connection leaves one line, at
-// its close: it proves the open, the close, the duration and the bytes to the client.
+// Package nginx reads nginx's logs: access logs of any log_format, or of JSON keyed by nginx's variable names or their
+// usual short forms, and error logs. nginx writes an access line when a request has ended, so a WebSocket connection
+// leaves one line, at its close: it proves the open, the close, the duration and the bytes to the client. Why a connection
+// ended stands in the error log only; [ErrorLog] joins the two.
 //
-// It reads no error log, so an idle timeout or a reset is not told apart from a clean end; nginx sees no frames, so
-// there is never a close code, an initiator or a count of messages; and $request_length excludes frames, so the bytes
-// from the client are unknown.
+// nginx sees no frames, so there is never a close code or a count of messages; and $request_length excludes frames, so
+// the bytes from the client are unknown. It reads no files: [ReadConf] and [ErrorLog] are given theirs.
 //
-// The invariant to keep: the fields of a line are spans of that line until it is known to be about a WebSocket, so
-// that the other lines of a busy log cost one pass and no memory.
+// The invariant to keep: a line is read no further than to see that it is not about a WebSocket, so that the other lines
+// of a busy log cost one pass and no memory.
 package nginx
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"hash"
-	"strings"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
+	"github.com/sockeye-project/sockeye/source/access"
+	"github.com/sockeye-project/sockeye/source/fields"
 )
 
 // SourceType is the websocket.source.type of every event of this package.
 const SourceType = "nginx"
 
-// Parser is a [source.Parser] of nginx JSON access logs. Make one with [NewParser].
-type Parser struct {
-	settings source.Settings
-	mac      hash.Hash
-	// keyMAC is for Sec-WebSocket-Key, where the format logs it.
-	keyMAC hash.Hash
-
-	line line
-	// common has what all events of the line have; event is the one that is emitted.
-	common, event event.Event
-	sum           [sha256.Size]byte
-	hex           [2 * idBytes]byte
+// Options are what the parser of an access log may have to be told beyond [source.Settings].
+type Options struct {
+	// Template is "" for JSON, [Combined], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
+	// enclose there.
+	Template string
+	// Paths are the URL paths that are WebSockets, as patterns of [path.Match]: without $http_upgrade, only they tell a
+	// rejected handshake from any other request.
+	Paths []string
+	// ErrorLog is the error log of the same nginx, or nil. Parsers may share it.
+	ErrorLog *ErrorLog
 }
 
-// idBytes is how much of an HMAC-SHA256 an id keeps: 128 bits never collide by chance and are not worth guessing.
-const idBytes = 16
+// Parser is a [source.Parser] of nginx access logs. Make one with [New].
+type Parser struct {
+	scanner   fields.Scanner
+	line      *fields.Line
+	paths     access.Paths
+	errors    *ErrorLog
+	advice    []string
+	emitter   *access.Emitter
+	handshake access.Handshake
+}
 
 var _ source.Parser = (*Parser)(nil)
 
-// NewParser returns a parser.
-func NewParser(s source.Settings) *Parser {
-	if s.Vantage == "" {
-		s.Vantage = event.VantageEdge
+// New returns a parser. The error says what is wrong with the template, and where.
+func New(s source.Settings, o Options) (*Parser, error) {
+	p := &Parser{
+		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog,
+		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
-	return &Parser{
-		settings: s,
-		mac:      hmac.New(sha256.New, s.ConnectionKey),
-		keyMAC:   hmac.New(sha256.New, s.HandshakeKey),
+	if o.Template == "" {
+		p.scanner = fields.NewJSON(fieldsByName)
+		return p, nil
 	}
-}
-
-// facts are what a line says about one handshake, in the forms that events want.
-type facts struct {
-	written, opened time.Time
-	status          int
-	// duration is $request_time in nanoseconds, or -1.
-	duration int64
-	// evidence is inferred where the format does not log $http_upgrade.
-	evidence     string
-	connectionID string
-	httpVersion  string
-	host         string
-	port         int64
-	path, query  string
-	clientPort   int64
-	traceID      [16]byte
-	spanID       [8]byte
+	f, err := parseFormat(o.Template)
+	if err != nil {
+		return nil, err
+	}
+	p.scanner, p.advice = f.template, f.advice(o)
+	return p, nil
 }
 
 // Parse implements [source.Parser].
 func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
-	l := &p.line
-	if err := l.scan(data); err != nil {
+	l, h := p.line, &p.handshake
+	if err := p.scanner.Scan(data, l); err != nil {
 		return err
 	}
-	status, err := l.status()
-	if err != nil {
+	h.Reset()
+	var err error
+	if h.Status, err = l.Status(status); err != nil {
 		return err
 	}
-	upgrade, logged := l.raw(httpUpgrade)
+	h.Upgraded = h.Status == 101
+	upgrade, logged := l.Raw(httpUpgrade)
 	switch {
-	case logged && !offersWebSocket(upgrade):
+	case logged && !access.OffersWebSocket(upgrade):
 		return source.ErrSkipped
-	case !logged && status != 101:
-		// Without $http_upgrade an attempt that failed looks like any other request.
+	case !logged && !h.Upgraded && !p.attempt(h.Status):
 		return source.ErrSkipped
 	}
-	l.keep()
-
-	f := facts{status: status, evidence: event.EvidenceObserved}
-	if !logged {
-		// nginx relays 101 only to a client that asked for an upgrade; that it was to a WebSocket is a conclusion.
-		f.evidence = event.EvidenceInferred
-	}
-	if err := p.fill(&f); err != nil {
+	// nginx relays 101 only to a client that asked for an upgrade; that it was to a WebSocket is a conclusion.
+	h.Inferred = !logged
+	l.Keep()
+	if err := p.fill(h); err != nil {
 		return err
 	}
-	p.prepare(&f)
-	if status == 101 {
-		return p.connection(&f, emit)
-	}
-	return p.rejection(&f, emit)
-}
-
-// fill reads what every event of the line needs.
-func (p *Parser) fill(f *facts) (err error) {
-	l := &p.line
-	if f.written, err = l.written(); err != nil {
-		return err
-	}
-	if f.duration, err = l.seconds(requestTime); err != nil {
-		return err
-	}
-	f.opened = f.written
-	if f.duration > 0 {
-		f.opened = f.written.Add(-time.Duration(f.duration))
-	}
-	if f.clientPort, err = l.integer(remotePort, maxPort); err != nil {
-		return err
-	}
-	f.httpVersion = httpVersionOf(l.protocol())
-	f.host, f.port = l.server()
-	f.path, f.query = l.target()
-	f.traceID, f.spanID = l.trace()
-	f.connectionID = p.connectionID(f)
+	p.emitter.Emit(h, emit)
 	return nil
 }
 
-// connection emits the open and the close of a connection that has ended.
-func (p *Parser) connection(f *facts, emit func(*event.Event)) error {
-	l := &p.line
-	sent, err := l.integer(bodyBytesSent, maxInt)
+// JSONFits returns what says whether a line is of an nginx JSON log: one object that has, under the names of nginx's
+// variables, a status, a time, and something of the request.
+func JSONFits() func(line []byte) bool {
+	names := map[string]fields.ID{}
+	for _, f := range [...]fields.ID{
+		status, msec, timeText, timeLocal, request, requestURI, uri, requestTime, remoteAddr,
+	} {
+		names[variables[f][0]] = f
+	}
+	for _, name := range variables[timeText] {
+		names[name] = timeText
+	}
+	scanner, l := fields.NewJSON(names), newLine()
+	return func(line []byte) bool {
+		return scanner.Scan(line, l) == nil && l.Has(status) && (l.Has(msec) || l.Has(timeText) || l.Has(timeLocal)) &&
+			(l.Has(request) || l.Has(requestURI) || l.Has(uri) || l.Has(requestTime) || l.Has(remoteAddr))
+	}
+}
+
+// attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
+// open a WebSocket as far as its path tells.
+func (p *Parser) attempt(status int) bool {
+	if len(p.paths) == 0 {
+		return false
+	}
+	line, _ := p.line.Raw(request)
+	method, _ := p.line.Raw(requestMethod)
+	target, _ := p.line.Raw(requestURI)
+	if len(target) == 0 && len(line) == 0 {
+		target, _ = p.line.Raw(uri)
+	}
+	return p.paths.Attempt(line, method, target, status)
+}
+
+// fill reads what the line says about the handshake and the connection.
+func (p *Parser) fill(h *access.Handshake) (err error) {
+	l := p.line
+	if h.Written, err = p.written(); err != nil {
+		return err
+	}
+	took, err := l.Duration(requestTime, time.Second)
 	if err != nil {
 		return err
 	}
-	e := p.begin(event.Open, f.opened)
-	e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
-	// Several upstreams were tried where the value is a list; then no one number is the handshake's.
-	if d, ok := parseSeconds(l.value(upstreamHeaderTime)); ok {
-		e.SetDouble(event.HandshakeDuration, seconds(d))
+	h.Opened = h.Written
+	if took > 0 {
+		h.Opened = h.Written.Add(-took)
 	}
-	p.request(e)
-	subprotocol := l.value(sentProtocol)
-	source.SetString(e, event.Subprotocol, subprotocol)
-	setList(e, event.Extensions, l.value(sentExtensions))
-	emit(e)
-
-	e = p.begin(event.Close, f.written)
-	e.SetString(event.CloseInitiator, event.InitiatorUnknown)
-	if f.duration >= 0 {
-		e.SetDouble(event.ConnectionDuration, seconds(f.duration))
+	if h.ClientPort, err = l.Integer(remotePort, fields.MaxPort); err != nil {
+		return err
 	}
-	if sent >= 0 {
+	if h.Upgraded {
+		h.Closed, h.Connection = h.Written, took
 		// Of an upgraded connection nginx counts the relayed bytes as the body: exactly the frames to the client.
-		e.SetInt(event.IOSent, sent)
+		if h.Sent, err = l.Integer(bodyBytesSent, fields.MaxInteger); err != nil {
+			return err
+		}
+		// Several upstreams were tried where the value is a list; then no one number is the handshake's.
+		if d, ok := fields.ParseDuration(l.Value(upstreamHeaderTime), time.Second); ok {
+			h.Handshake = d
+		}
+		if p.errors != nil {
+			p.errors.annotate(l, h)
+		}
+	} else {
+		h.Handshake = took
+		// limit_req and limit_conn answer 503 unless told otherwise; their own variables say who refused.
+		h.Limited = l.Value(limitReqStatus) == "REJECTED" || l.Value(limitConnStatus) == "REJECTED"
 	}
-	source.SetString(e, event.Subprotocol, subprotocol)
-	emit(e)
+	p.request(h)
+	h.ConnectionID = p.connectionID(h)
 	return nil
 }
 
-// rejection emits what a handshake that was not answered with 101 proves.
-func (p *Parser) rejection(f *facts, emit func(*event.Event)) error {
-	l := &p.line
-	errorType := event.RejectionFor(f.status)
-	// limit_req and limit_conn answer 503 unless told otherwise; their own variables say who refused.
-	limited := l.value(limitReqStatus) == "REJECTED" || l.value(limitConnStatus) == "REJECTED"
-	if limited {
-		errorType = event.TypeRateLimited
-	}
-	e := p.begin(event.HandshakeRejected, f.written)
-	if f.status != 0 {
-		e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
-	}
-	e.SetString(event.ErrorType, errorType)
-	if f.duration >= 0 {
-		e.SetDouble(event.HandshakeDuration, seconds(f.duration))
-	}
-	p.request(e)
-	emit(e)
-
+// written returns when nginx wrote the line: $msec where logged, since the other variables have whole seconds only.
+func (p *Parser) written() (time.Time, error) {
+	l := p.line
 	switch {
-	case errorType == event.TypeRateLimited:
-		e = p.begin(event.RateLimited, f.written)
-		e.SetString(event.RateLimitScope, event.ScopeHandshake)
-		e.SetInt(event.HTTPResponseStatusCode, int64(f.status))
-		if !limited {
-			e.SetString(event.SourceEvidence, event.EvidenceInferred)
-		}
-		emit(e)
-	case f.status == 401:
-		// 403 is no failure of authentication: who it was may be known very well.
-		e = p.begin(event.Auth, f.written)
-		e.SetString(event.AuthResult, event.AuthFailure)
-		e.SetString(event.ErrorType, event.Unauthenticated)
-		e.SetString(event.SourceEvidence, event.EvidenceInferred)
-		emit(e)
+	case l.Value(msec) != "":
+		return l.Unix(msec, time.Second)
+	case l.Value(timeText) != "":
+		return l.Time(timeText, time.RFC3339)
+	case l.Value(timeLocal) != "":
+		return l.Time(timeLocal, "02/Jan/2006:15:04:05 -0700")
 	}
-	return nil
+	return time.Time{}, l.Fault(source.MissingField, msec)
 }
 
-// begin starts the next event of a line.
-func (p *Parser) begin(name event.Name, at time.Time) *event.Event {
-	e := &p.event
-	e.CopyFrom(&p.common)
-	e.Name, e.Time = name, at
-	return e
-}
-
-// prepare sets what all events of a line have in common.
-func (p *Parser) prepare(f *facts) {
-	l, e := &p.line, &p.common
-	e.Reset()
-	e.Observed, e.TraceID, e.SpanID, e.Resource = f.written, f.traceID, f.spanID, p.settings.Resource
-
-	e.SetString(event.ConnectionID, f.connectionID)
-	e.SetString(event.Vantage, p.settings.Vantage)
-	e.SetString(event.SourceVisibility, event.VisibilityAtClose)
-	e.SetString(event.SourceType, SourceType)
-	e.SetString(event.SourceEvidence, f.evidence)
-	e.SetString(event.NetworkProtocolName, event.ProtocolWebSocket)
-	if f.httpVersion != "" {
-		e.SetString(event.HTTPVersion, f.httpVersion)
-		transport := "tcp"
-		if f.httpVersion == "3" {
-			transport = "quic"
-		}
-		e.SetString(event.NetworkTransport, transport)
+// request reads what the line says about the request and its two ends.
+func (p *Parser) request(h *access.Handshake) {
+	l := p.line
+	method, target, protocol := access.RequestLine(l.Value(request))
+	if v := l.Value(requestMethod); v != "" {
+		method = v
 	}
-	source.SetString(e, event.ServerAddress, f.host)
-	if f.port >= 0 {
-		e.SetInt(event.ServerPort, f.port)
+	if v := l.Value(serverProtocol); v != "" {
+		protocol = v
+	}
+	// $request_uri is what the client sent; $uri is normalised and decoded.
+	if v := l.Value(requestURI); v != "" {
+		target = v
+	}
+	if target != "" {
+		h.Path, h.Query = access.Target(target)
+	} else {
+		h.Path, h.Query = l.Value(uri), l.Value(args)
+	}
+	h.Method, h.HTTPVersion = access.Method(method), access.HTTPVersion(protocol)
+
+	// $host has no port; $http_host is the header as sent.
+	h.Server, h.Port = access.Host(l.Value(host))
+	if sent := l.Value(httpHost); sent != "" && (h.Server == "" || h.Port < 0) {
+		name, port := access.Host(sent)
+		if h.Server == "" {
+			h.Server = name
+		}
+		h.Port = port
 	}
 	// Of a UNIX socket nginx logs "unix:", which is nobody's address.
-	if address := l.value(remoteAddr); address != "unix:" {
-		source.SetString(e, event.ClientAddress, address)
+	if address := l.Value(remoteAddr); address != "unix:" {
+		h.Client = address
 	}
-	if f.clientPort > 0 {
-		e.SetInt(event.ClientPort, f.clientPort)
-	}
-	switch l.value(scheme) {
-	case "http", "ws":
-		e.SetString(event.URLScheme, "ws")
-	case "https", "wss":
-		e.SetString(event.URLScheme, "wss")
-	}
-	source.SetString(e, event.URLPath, f.path)
-	source.SetString(e, event.URLQuery, f.query)
-	if version, ok := strings.CutPrefix(l.value(sslProtocol), "TLSv"); ok {
-		source.SetString(e, event.TLSProtocolVersion, version)
+	h.Scheme, h.TLSVersion = access.Scheme(l.Value(scheme)), access.TLSVersion(l.Value(sslProtocol))
+	h.UserAgent, h.Key = l.Value(userAgent), l.Value(websocketKey)
+	h.Offered, h.Subprotocol = access.List(l.Value(clientProtocol)), l.Value(sentProtocol)
+	h.Extensions = access.List(l.Value(sentExtensions))
+	if h.TraceID, h.SpanID = access.Traceparent(l.Value(traceparent)); h.SpanID == [8]byte{} {
+		h.TraceID, h.SpanID = access.Trace(l.Value(otelTraceID), l.Value(otelSpanID))
 	}
 }
 
-// request sets what only the events of the handshake itself may carry.
-func (p *Parser) request(e *event.Event) {
-	l := &p.line
-	source.SetString(e, event.HTTPRequestMethod, l.method())
-	source.SetString(e, event.UserAgentOriginal, l.value(userAgent))
-	setList(e, event.ClientSubprotocols, l.value(clientProtocol))
-	if key := l.value(websocketKey); key != "" {
-		p.keyMAC.Reset()
-		p.keyMAC.Write([]byte(key))
-		e.SetString(event.HandshakeKeyHash, string(p.digest(p.keyMAC)))
+// connectionID hashes nginx's own id of the request, or what else tells connections apart.
+func (p *Parser) connectionID(h *access.Handshake) string {
+	m := p.emitter
+	m.Begin()
+	if id, _ := p.line.Raw(requestID); len(id) > 0 {
+		m.Part("request_id", id)
+		return m.ID()
 	}
-}
-
-// connectionID hashes nginx's own id of the request, or what else tells connections apart. Each part begins with its
-// name, so that no two ways to build an id give the same.
-func (p *Parser) connectionID(f *facts) string {
-	l, m := &p.line, p.mac
-	m.Reset()
-	if id, _ := l.raw(requestID); len(id) > 0 {
-		p.part("request_id", requestID)
-		return string(p.digest(m))
+	for _, f := range [...]fields.ID{connection, remoteAddr, remotePort, serverAddr, serverPort, requestURI, request} {
+		value, _ := p.line.Raw(f)
+		m.Part(variables[f][0], value)
 	}
-	p.part("connection", connection)
-	p.part("remote_addr", remoteAddr)
-	p.part("remote_port", remotePort)
-	p.part("server_addr", serverAddr)
-	p.part("server_port", serverPort)
-	p.part("request_uri", requestURI)
-	var opened [8]byte
-	ns := f.opened.UnixNano()
-	for i := range opened {
-		opened[i] = byte(ns >> (8 * i))
-	}
-	m.Write(append(p.sum[:0], opened[:]...))
-	return string(p.digest(m))
-}
-
-func (p *Parser) part(name string, f field) {
-	value, _ := p.line.raw(f)
-	if len(value) == 0 {
-		return
-	}
-	p.mac.Write(append(p.sum[:0], name...))
-	p.mac.Write(zero)
-	p.mac.Write(value)
-	p.mac.Write(zero)
-}
-
-var zero = []byte{0}
-
-// digest returns the hex form of the first bytes of h's sum; it belongs to p.
-func (p *Parser) digest(h hash.Hash) []byte {
-	hex.Encode(p.hex[:], h.Sum(p.sum[:0])[:idBytes])
-	return p.hex[:]
-}
-
-func seconds(ns int64) float64 { return float64(ns) / float64(time.Second) }
-
-// setList splits a header's comma-separated list (RFC 9110 §5.6.1).
-func setList(e *event.Event, k event.Key, header string) {
-	if header == "" {
-		return
-	}
-	list := make([]string, 0, 1+strings.Count(header, ","))
-	for item := range strings.SplitSeq(header, ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			list = append(list, item)
-		}
-	}
-	if len(list) > 0 {
-		e.SetStrings(k, list...)
-	}
+	m.PartTime(h.Opened)
+	return m.ID()
 }

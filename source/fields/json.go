@@ -1,92 +1,199 @@
-package nginx
+package fields
 
 import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/sockeye-project/sockeye/source"
 )
 
+// JSON is a [Scanner] of lines that are one JSON object. Make one with [NewJSON].
+//
+// It is strict about structure and, because of how formats are written by hand, lax about bare values: a variable
+// without quotes may be empty, "-" or 000. Values that nobody wants are skipped without recursion, so depth costs nothing.
+type JSON struct {
+	root *object
+	// order is the members as they came in the last line. A writer has one order, so the next key is nearly always the
+	// one that followed last time, and comparing is cheaper than looking up.
+	order []seen
+}
+
+// object is an object of the line in which members are wanted.
+type object struct {
+	members map[string]member
+}
+
+// member is what becomes of a key's value: it is a field, or an object to look into.
+type member struct {
+	field ID
+	inner *object
+}
+
+type seen struct {
+	in  *object
+	key string
+	member
+	// changes counts how often another key came here.
+	changes uint8
+}
+
+// maxOrder bounds what lines with ever new keys can make a scanner keep; maxKey, how long a key is remembered;
+// maxChanges, how long a writer is believed to have an order: Caddy has none for headers.
+const (
+	maxOrder   = 256
+	maxKey     = 128
+	maxChanges = 8
+)
+
+// NewJSON returns a scanner that finds each field by its name, of which a line has one. The name of a member of an inner
+// object is dotted, "request.headers.Upgrade"; a line whose key itself has the dots is read too.
+func NewJSON(names map[string]ID) *JSON {
+	root := &object{members: map[string]member{}}
+	for name, field := range names {
+		root.want(name, field)
+	}
+	return &JSON{root: root}
+}
+
+func (o *object) want(name string, field ID) {
+	m := o.member(name)
+	m.field = field
+	o.members[name] = m
+	for i := range len(name) {
+		if name[i] != '.' {
+			continue
+		}
+		m := o.member(name[:i])
+		if m.inner == nil {
+			m.inner = &object{members: map[string]member{}}
+		}
+		o.members[name[:i]] = m
+		m.inner.want(name[i+1:], field)
+	}
+}
+
+func (o *object) member(name string) member {
+	if m, ok := o.members[name]; ok {
+		return m
+	}
+	return member{field: None}
+}
+
+// find returns what becomes of a key of o; n is how many keys came before it in the line.
+func (j *JSON) find(o *object, key []byte, n int) member {
+	if n < len(j.order) {
+		if s := &j.order[n]; s.in == o && string(key) == s.key {
+			return s.member
+		}
+	}
+	m, ok := o.members[string(key)]
+	if !ok {
+		m.field = None
+	}
+	if n < maxOrder && n <= len(j.order) && len(key) <= maxKey {
+		if n == len(j.order) {
+			j.order = append(j.order, seen{in: o, key: string(key), member: m})
+		} else if s := &j.order[n]; s.changes < maxChanges {
+			*s = seen{in: o, key: string(key), member: m, changes: s.changes + 1}
+		}
+	}
+	return m
+}
+
 // errMalformed is shared: a log full of garbage must not cost an allocation a line.
 var errMalformed error = &source.Error{Reason: source.MalformedJSON}
 
-// scan takes one JSON object apart: it remembers where the values of known fields stand and checks the rest. It is
-// stricter than it needs to be about structure and, because of how formats are written by hand, laxer about bare
-// values: a variable without quotes may be empty, "-" or 000. Nested values are skipped without recursion, so depth
-// costs nothing.
-func (l *line) scan(data []byte) error {
+var errTooLong error = &source.Error{Reason: source.TooLong}
+
+// Scan implements [Scanner].
+func (j *JSON) Scan(data []byte, l *Line) error {
 	if len(data) > math.MaxInt32 {
-		return &source.Error{Reason: source.TooLong}
+		return errTooLong
 	}
-	l.data, l.text = data, ""
-	clear(l.spans[:])
+	l.Reset(data, unescapeJSON)
 	i := space(data, 0)
 	if i == len(data) || data[i] != '{' {
 		return errMalformed
 	}
+	n := 0
+	if i = j.object(j.root, data, i, &n, l); i < 0 || space(data, i) != len(data) {
+		return errMalformed
+	}
+	return nil
+}
+
+// object reads the object that begins at i and returns where it ends, or -1. It recurses only into objects that are
+// wanted, so no line decides how deep.
+func (j *JSON) object(o *object, data []byte, i int, n *int, l *Line) int {
 	i = space(data, i+1)
 	if i < len(data) && data[i] == '}' {
-		return end(data, i+1)
+		return i + 1
 	}
 	for {
 		if i >= len(data) || data[i] != '"' {
-			return errMalformed
+			return -1
 		}
 		start := i + 1
-		i, _ = stringEnd(data, start)
-		if i < 0 {
-			return errMalformed
+		if i, _ = stringEnd(data, start); i < 0 {
+			return -1
 		}
-		f := fieldOf(data[start:i])
+		m := j.find(o, data[start:i], *n)
+		*n++
 		if i = space(data, i+1); i >= len(data) || data[i] != ':' {
-			return errMalformed
+			return -1
 		}
 		if i = space(data, i+1); i >= len(data) {
-			return errMalformed
+			return -1
 		}
-		s := span{logged: true}
+		s := span{start: int32(i), logged: true}
 		switch data[i] {
 		case '"':
-			s.start = int32(i + 1)
-			i, s.escaped = stringEnd(data, i+1)
-			if i < 0 {
-				return errMalformed
+			s.start++
+			if i, s.escaped = stringEnd(data, i+1); i < 0 {
+				return -1
 			}
 			s.end = int32(i)
 			i++
-		case '{', '[':
-			// No variable of nginx is an object; somebody's own key by the same name does not count.
+		case '{':
 			s.logged = false
-			if i = skip(data, i); i < 0 {
-				return errMalformed
+			if m.inner != nil {
+				i = j.object(m.inner, data, i, n, l)
+			} else {
+				i = skip(data, i)
 			}
+			if i < 0 {
+				return -1
+			}
+		case '[':
+			s.list = true
+			if i = skip(data, i); i < 0 {
+				return -1
+			}
+			s.end = int32(i)
 		default:
-			s.start = int32(i)
 			for i < len(data) && bare(data[i]) {
 				i++
 			}
-			s.end = int32(i)
-			if string(data[s.start:s.end]) == "null" {
+			if s.end = int32(i); string(data[s.start:s.end]) == "null" {
 				s.end = s.start
 			}
 		}
-		if f != unknownField && s.logged {
-			l.spans[f] = s
+		if m.field != None && s.logged {
+			l.spans[m.field] = s
 		}
 		if i = space(data, i); i >= len(data) {
-			return errMalformed
+			return -1
 		}
 		switch data[i] {
 		case ',':
 			i = space(data, i+1)
 		case '}':
-			return end(data, i+1)
+			return i + 1
 		default:
-			return errMalformed
+			return -1
 		}
 	}
 }
@@ -101,13 +208,6 @@ func space(data []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-func end(data []byte, i int) error {
-	if space(data, i) != len(data) {
-		return errMalformed
-	}
-	return nil
 }
 
 // stringEnd returns where the string that begins at i ends, or -1, and whether there are escapes in it.
@@ -206,9 +306,8 @@ func skip(data []byte, i int) int {
 	return -1
 }
 
-// unescape decodes the escapes of a string that stringEnd has accepted.
-func unescape(s string) string {
-	out := make([]byte, 0, len(s))
+// unescapeJSON appends to out what the escapes of a string that stringEnd has accepted stand for.
+func unescapeJSON(out, s []byte) []byte {
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
 			out = append(out, s[i])
@@ -249,13 +348,21 @@ func unescape(s string) string {
 		}
 		i += 2
 	}
-	return string(out)
+	return out
 }
 
-func hexOf(s string) rune {
-	n, err := strconv.ParseUint(s, 16, 32)
-	if err != nil {
-		return utf8.RuneError
+// hexOf returns the number that hexadecimal digits stand for.
+func hexOf(s []byte) (n rune) {
+	for _, c := range s {
+		n <<= 4
+		switch {
+		case c >= 'a':
+			n |= rune(c-'a') + 10
+		case c >= 'A':
+			n |= rune(c-'A') + 10
+		default:
+			n |= rune(c - '0')
+		}
 	}
-	return rune(n)
+	return n
 }
