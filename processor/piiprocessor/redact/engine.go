@@ -276,6 +276,11 @@ func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 		return "", Dropped
 	case kindHash:
 		return s.pseudonymise(t.rule, v)
+	case kindMinted:
+		if s.e.actions[t.rule] != Off && secretLike(v) {
+			return s.apply(Treatment{kind: kindMask, rule: t.rule}, v)
+		}
+		out = s.redact(v, plain)
 	case kindMask:
 		if v == "" || isMask(v) {
 			return v, Kept

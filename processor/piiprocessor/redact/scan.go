@@ -128,7 +128,14 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 		case tEqual:
 			s.keyed(t, i)
 			i++
+		case tGreater:
+			s.element(t, i)
+			i++
+		case tComma:
+			s.argument(t, i)
+			i++
 		case tDash:
+			s.option(t, i)
 			i = s.dash(t, i)
 		case tUnderscore:
 			s.underscore(t, i)

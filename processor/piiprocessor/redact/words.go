@@ -7,6 +7,7 @@ const (
 	meansNothing    meaning = iota
 	meansSecret             // whatever the value is
 	meansToken              // a secret, unless the value is a word of prose after "token: "
+	meansKey                // a secret where the value looks minted
 	meansHeader             // Authorization, Cookie: everything to the end of the line
 	meansPerson             // a name, a user name, a birthday, a street
 	meansPhone              //
@@ -70,6 +71,34 @@ var words = map[string]meaning{
 // anywhere holds words that mean a secret wherever in the key they stand: userPasswordOld, secret_access_key.
 var anywhere = map[string]bool{"password": true, "passwd": true, "pwd": true, "passphrase": true, "secret": true}
 
+// harmlessKeys are words before "key" that make it the name of something. Other keys are secrets where their value
+// looks minted.
+var harmlessKeys = map[string]bool{
+	"primary": true, "foreign": true, "partition": true, "sort": true, "cache": true, "routing": true, "public": true,
+	"idempotency": true, "websocket": true, "object": true, "row": true, "index": true, "hash": true, "map": true,
+	"group": true, "message": true, "record": true, "lookup": true, "shard": true, "bucket": true, "s3": true,
+	"i18n": true, "translation": true, "config": true, "registry": true, "unique": true, "natural": true, "event": true,
+}
+
+// glued are the ends of keys whose words nothing separates: ibmcloudapikey, PGPASSWORD.
+var glued = [...]string{"apikey", "apitoken", "authtoken", "accesstoken", "secretkey", "accesskey", "privatekey",
+	"password", "passwd", "clientsecret", "secrettoken"}
+
+func gluedMeaning(all []byte) meaning {
+	if len(all) < len("apikey") {
+		return meansNothing
+	}
+	switch all[len(all)-1] {
+	case 'y', 'n', 'd', 't':
+		for _, end := range glued {
+			if n := len(all) - len(end); n > 0 && string(all[n:]) == end {
+				return meansSecret
+			}
+		}
+	}
+	return meansNothing
+}
+
 // maxKeyBytes is the longest key that is looked at; keys are identifiers.
 const maxKeyBytes = 64
 
@@ -92,7 +121,8 @@ func meaningOf(key string) meaning {
 			wordStart = true
 			continue
 		}
-		if isUpper(c) && i > 0 && !isUpper(key[i-1]) {
+		// A hump: fooBar, and the last capital of XMLName.
+		if isUpper(c) && i > 0 && (!isUpper(key[i-1]) || i+1 < len(key) && isLower(key[i+1])) {
 			wordStart = true
 		}
 		if wordStart {
@@ -129,13 +159,19 @@ func meaningOf(key string) meaning {
 			return meansSecret
 		}
 	}
-	return meansNothing
+	if string(all[last:]) == "key" {
+		if count >= 2 && !harmlessKeys[string(all[starts[count-2]:last])] {
+			return meansKey
+		}
+		return meansNothing
+	}
+	return gluedMeaning(all)
 }
 
 // ruleOf is the rule that a meaning stands for.
 func ruleOf(m meaning) Rule {
 	switch m {
-	case meansSecret, meansToken, meansHeader:
+	case meansSecret, meansToken, meansKey, meansHeader:
 		return Secret
 	case meansPerson:
 		return Person
