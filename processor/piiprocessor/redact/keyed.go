@@ -248,10 +248,17 @@ func (s *Scanner) userAndPassword(t string, i int) {
 	} else {
 		end = wordEnd(t, j)
 	}
-	if v := t[j:end]; strings.IndexByte(v, ':') >= 0 && !strings.Contains(v, "://") && !isMask(v) {
-		s.keyedEnd = max(s.keyedEnd, end)
-		s.add(j, end, Credential)
+	name, password, ok := strings.Cut(t[j:end], ":")
+	if !ok || name == "" && password == "" || strings.HasPrefix(password, "//") || isMask(t[j:end]) {
+		return
 	}
+	for _, variable := range [...]string{"${", "$(", "{{"} {
+		if strings.HasPrefix(password, variable) {
+			return
+		}
+	}
+	s.keyedEnd = max(s.keyedEnd, end)
+	s.add(j, end, Credential)
 }
 
 func wordEnd(t string, i int) int {

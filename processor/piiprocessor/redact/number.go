@@ -28,12 +28,33 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if f == infrastructure {
 		return end
 	}
+	if end < len(t) && (t[end] == ':' || t[end] == '|') && end-i >= 5 && end-i <= 17 {
+		if e := s.botToken(t, i, end); e > 0 {
+			return e
+		}
+	}
 	if end-i == 3 && s.ssn(t, i) {
 		return i + 11
 	}
 	if e := s.card(t, i); e > 0 {
 		return e
 	}
+	return end
+}
+
+// botToken looks for a token that begins with the id of an application, which t[i:mark] is: Telegram's 123456:AA…,
+// Facebook's 123456789012345|….
+func (s *Scanner) botToken(t string, i, mark int) int {
+	end := mark + 1
+	for end < len(t) && end-mark <= 64 && class[t[end]]&cBase64 != 0 {
+		end++
+	}
+	secret := t[mark+1 : end]
+	if t[mark] == ':' && (len(secret) < 34 || len(secret) > 36 || secret[0] != 'A') ||
+		t[mark] == '|' && (mark-i < 15 || len(secret) < 27 || len(secret) > 40) || !mixed(secret) {
+		return 0
+	}
+	s.add(i, end, Credential)
 	return end
 }
 
@@ -256,6 +277,14 @@ func (s *Scanner) dash(t string, i int) int {
 	}
 	if e := s.armour(t, i); e > 0 {
 		return e
+	}
+	if i >= 32 && i+4 <= len(t) && t[i+1] == 'u' && t[i+2] == 's' && isDigit(t[i+3]) && hexes(t[i-32:i]) {
+		// Mailchimp's keys end with the data centre: 32 hexadecimal digits, "-us20".
+		end := i + 4
+		for end < len(t) && isDigit(t[end]) {
+			end++
+		}
+		s.add(i-32, end, Credential)
 	}
 	s.vendor(t, i)
 	return i + 1
