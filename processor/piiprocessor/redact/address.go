@@ -120,7 +120,10 @@ func (s *Scanner) colons(t string, i int, f flavour) int {
 	}
 	candidate := t[start:end]
 	if colons == 5 && isMAC(candidate, ':') {
-		s.add(start, end, MAC)
+		if different(candidate) > 2 {
+			// All zeros and all ones are nobody's.
+			s.add(start, end, MAC)
+		}
 		return stop
 	}
 	if f == infrastructure {
@@ -196,6 +199,11 @@ func (s *Scanner) ipv4(t string, i int, f flavour) int {
 
 // versionSuffix reports whether rest, which follows four numbers, marks them as a version.
 func versionSuffix(rest string) bool {
+	for _, file := range [...]string{".jar", ".tar", ".tgz", ".zip", ".deb", ".rpm", ".whl", ".gem", ".dll", ".so", ".exe"} {
+		if strings.HasPrefix(rest, file) {
+			return true
+		}
+	}
 	if len(rest) < 2 || rest[0] != '-' && rest[0] != '+' || !isAlpha(rest[1]) {
 		return false
 	}
@@ -220,7 +228,7 @@ func versionBefore(t string, i int) bool {
 		}
 		return products[t[j:end]] && (j == 0 || t[j-1] != '/')
 	}
-	return keyMeans(t, i, meansVersion)
+	return keyMeans(t, i, meansVersion) || before(t, i)&saysVersion != 0
 }
 
 // keyMeans reports whether the word before the value at t[i] means m.

@@ -27,6 +27,8 @@ type Settings struct {
 	Keep, Drop, Hash, Mask, Scan []string
 	// Actions overrides what is done about a detector's finds.
 	Actions map[Rule]Action
+	// NationalIDs are the names of schemes (see [Schemes]) whose numbers are found without a word that says what they are.
+	NationalIDs []string
 	// MaxValueBytes is the longest string that is looked at; a longer one is dropped.
 	MaxValueBytes int
 	// MaxDepth is how deep maps and lists may nest; what is deeper is dropped.
@@ -63,6 +65,7 @@ type Engine struct {
 	// known is tables[Record] for the keys of the event model.
 	known     []Treatment
 	overrides map[string]Treatment
+	schemes   schemeBits
 	scanners  sync.Pool
 }
 
@@ -72,6 +75,7 @@ func New(settings Settings) *Engine {
 		settings:   settings,
 		parameters: make(map[string]bool, len(settings.Parameters)),
 		overrides:  map[string]Treatment{},
+		schemes:    schemeSet(settings.NationalIDs),
 	}
 	if settings.Key != nil {
 		e.root = keyfile.Derive(settings.Key, "pii")

@@ -114,6 +114,12 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 		if m == meansKey && !secretLike(t[j:end]) {
 			return
 		}
+		if r == Phone {
+			// A number may have spaces in it.
+			if n, _, stop := phoneShape(t, j); n >= 4 && n <= 15 {
+				end = max(end, stop)
+			}
+		}
 		if (r == Phone || r == Location) && !hasDigit(t[j:end]) {
 			return
 		}
