@@ -129,6 +129,10 @@ func (s *Scanner) colons(t string, i int, f flavour) int {
 	if f == infrastructure {
 		return stop
 	}
+	if !strings.Contains(candidate, "::") && colons != 7 && (colons != 6 || strings.IndexByte(candidate, '.') < 0) {
+		// A time of day, most often.
+		return i + 1
+	}
 	addr, err := netip.ParseAddr(candidate)
 	if err != nil {
 		return i + 1

@@ -149,12 +149,13 @@ const maxScratch = 1 << 20
 
 // Release gives s back. What it remembers of values is overwritten by its next use and never read before.
 func (s *Scanner) Release() {
-	if cap(s.out) > maxScratch || cap(s.finds) > maxScratch/32 {
+	if cap(s.out) > maxScratch || cap(s.pairs) > maxScratch || cap(s.finds) > maxScratch/32 {
 		return
 	}
 	s.forget()
 	clear(s.out[:cap(s.out)])
 	clear(s.text[:cap(s.text)])
+	clear(s.pairs[:cap(s.pairs)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
 	s.e.scanners.Put(s)
 }
@@ -398,7 +399,7 @@ func (s *Scanner) address(v string) (string, Verdict) {
 		return v, Kept
 	}
 	s.count(IP, Truncate)
-	known.network, known.known = string(s.out), true
+	known.network, known.known = s.results.bytes(s.out), true
 	return known.network, Changed
 }
 
@@ -435,7 +436,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
 	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
 	s.count(IP, Hash)
-	known.hash, known.epoch, known.hashed = string(s.out), s.epoch, true
+	known.hash, known.epoch, known.hashed = s.results.bytes(s.out), s.epoch, true
 	return known.hash
 }
 
@@ -451,7 +452,7 @@ func (s *Scanner) pseudonymise(r Rule, v string) (string, Verdict) {
 		return "", Dropped
 	}
 	s.count(r, Hash)
-	return string(out), Changed
+	return s.results.bytes(out), Changed
 }
 
 // plainIdent reports whether v is an opaque identifier: letters, digits and "._:-" only, no longer than a hash, and not

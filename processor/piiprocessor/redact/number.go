@@ -332,7 +332,7 @@ func (s *Scanner) plus(t string, i int, f flavour) int {
 		}
 		wholeN, wholeEnd = n, end
 	}
-	if n < 7 || end < len(t) && isAlpha(t[end]) {
+	if n < 7 || end < len(t) && isAlpha(t[end]) && !extension(t, end) {
 		return i + 1
 	}
 	s.add(i, end, Phone)

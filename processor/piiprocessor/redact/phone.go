@@ -51,10 +51,15 @@ func phoneShape(t string, i int) (digits, groups, end int) {
 		}
 		last = c
 	}
-	if end < len(t) && (isAlpha(t[end]) && lower(t[end]) != 'x' || t[end] == '_' || t[end] == ':' && end+1 < len(t) && isDigit(t[end+1])) {
+	if end < len(t) && (isAlpha(t[end]) && !extension(t, end) || t[end] == '_' || t[end] == ':' && end+1 < len(t) && isDigit(t[end+1])) {
 		return 0, 0, i
 	}
 	return digits, groups, end
+}
+
+// extension reports whether an extension follows a number that ends at t[i]: x123.
+func extension(t string, i int) bool {
+	return i+1 < len(t) && lower(t[i]) == 'x' && isDigit(t[i+1])
 }
 
 // northAmerican reports whether v is written (415) 555-0132 or 415-555-0132, in ranges that exist.

@@ -32,9 +32,12 @@ type Scanner struct {
 	e     *Engine
 	finds []find
 	out   []byte
-	sum   []byte
-	text  []byte
-	macs  map[macKey]hash.Hash
+	// results holds what is returned; pairs is scratch for a query.
+	results arena
+	pairs   []byte
+	sum     []byte
+	text    []byte
+	macs    map[macKey]hash.Hash
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
@@ -179,6 +182,10 @@ const maxRepeated = 64
 func (s *Scanner) rewrite(v string) string {
 	s.repeat(v)
 	s.merge()
+	if f := s.finds[0]; f.start == 0 && f.end == len(v) && s.e.actions[f.rule] == Mask {
+		s.count(f.rule, Mask)
+		return masks[f.rule]
+	}
 	out := s.out[:0]
 	at := 0
 	for _, f := range s.finds {
@@ -210,7 +217,7 @@ func (s *Scanner) rewrite(v string) string {
 	}
 	out = append(out, v[at:]...)
 	s.out = out
-	return string(out)
+	return s.results.bytes(out)
 }
 
 // repeat adds the other places where a find's value stands in v.

@@ -211,6 +211,15 @@ var vendorWords = [...]struct {
 	{"EZTK", 58, 58, cUpper | cLower | cDigit}, {"YC", 40, 40, cBase64},
 }
 
+// vendorHeads says which first characters and lengths the prefixes have, without their mark. Most words with a dash in
+// them have none of these.
+var vendorHeads = func() (heads [256][maxVendorPrefix + 1]bool) {
+	for prefix := range vendorPrefixes {
+		heads[prefix[0]][len(prefix)-1] = true
+	}
+	return heads
+}()
+
 const (
 	maxVendorPrefix = 9
 	maxVendorToken  = 1024
@@ -271,7 +280,7 @@ func (s *Scanner) vendor(t string, i int) {
 	for start > 0 && i-start < maxVendorPrefix && isAlnum(t[start-1]) {
 		start--
 	}
-	if i-start < 2 || start > 0 && isAlnum(t[start-1]) {
+	if i-start < 1 || !vendorHeads[t[start]][i-start] || start > 0 && isAlnum(t[start-1]) {
 		return
 	}
 	least := vendorPrefixes[t[start:i+1]]

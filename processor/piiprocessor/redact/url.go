@@ -6,10 +6,11 @@ import "strings"
 func (s *Scanner) url(v string) string {
 	rest, fragment, hasFragment := strings.Cut(v, "#")
 	rest, query, hasQuery := strings.Cut(rest, "?")
-	authority := ""
+	scheme, userinfo, host, kept := "", "", "", ""
+	changed := false
 	if i := strings.Index(rest, "://"); i >= 0 {
-		authority, rest = rest[:i+3], rest[i+3:]
-		host := rest
+		scheme, rest = rest[:i+3], rest[i+3:]
+		host = rest
 		if j := strings.IndexByte(rest, '/'); j >= 0 {
 			host, rest = rest[:j], rest[j:]
 		} else {
@@ -17,30 +18,33 @@ func (s *Scanner) url(v string) string {
 		}
 		if at := strings.LastIndexByte(host, '@'); at >= 0 {
 			if s.e.actions[Credential] == Off {
-				authority += host[:at+1]
+				userinfo = host[:at+1]
 			} else {
 				s.count(Credential, Drop)
+				changed = true
 			}
 			host = host[at+1:]
 		}
-		authority += s.redact(host, plain)
+		kept = s.redact(host, plain)
 	}
-	out := authority + s.path(rest)
+	path, keptQuery, keptFragment := s.path(rest), query, fragment
+	queryMark, fragmentMark := "", ""
 	if hasQuery {
-		out += "?" + s.query(query)
+		queryMark, keptQuery = "?", s.query(query)
 	}
 	if hasFragment {
+		fragmentMark = "#"
 		// OAuth's implicit flow puts tokens there (RFC 6749 §4.2.2).
 		if strings.IndexByte(fragment, '=') >= 0 {
-			out += "#" + s.query(fragment)
+			keptFragment = s.query(fragment)
 		} else {
-			out += "#" + s.path(fragment)
+			keptFragment = s.path(fragment)
 		}
 	}
-	if out == v {
+	if !changed && kept == host && path == rest && keptQuery == query && keptFragment == fragment {
 		return v
 	}
-	return out
+	return s.results.join(scheme, userinfo, kept, path, queryMark, keptQuery, fragmentMark, keptFragment)
 }
 
 // path redacts segments that look minted and whatever a detector finds.
@@ -92,29 +96,29 @@ func (s *Scanner) query(v string) string {
 	if v == "" {
 		return v
 	}
-	prefix := ""
+	whole, prefix := v, ""
 	if v[0] == '?' {
 		prefix, v = "?", v[1:]
 	}
-	// out stays nil until something changes.
-	var out []byte
+	out, changed := s.pairs[:0], false
 	for at := 0; at <= len(v); {
 		pair, _, _ := strings.Cut(v[at:], "&")
 		kept := s.parameter(pair)
-		if out == nil && kept != pair {
-			out = append(make([]byte, 0, len(v)), v[:at]...)
-		} else if out != nil && at > 0 {
+		if !changed && kept != pair {
+			out, changed = append(append(out, prefix...), v[:at]...), true
+		} else if changed && at > 0 {
 			out = append(out, '&')
 		}
-		if out != nil {
+		if changed {
 			out = append(out, kept...)
 		}
 		at += len(pair) + 1
 	}
-	if out == nil {
-		return prefix + v
+	if !changed {
+		return whole
 	}
-	return prefix + string(out)
+	s.pairs = out
+	return s.results.bytes(out)
 }
 
 // parameter returns what may stay of one "name=value", pair itself where all may.
@@ -125,7 +129,7 @@ func (s *Scanner) parameter(pair string) string {
 	}
 	if s.allowed(name, value) {
 		if kept := s.redact(value, plain); kept != value {
-			return name + "=" + kept
+			return s.results.join(name, "=", kept)
 		}
 		return pair
 	}
@@ -139,7 +143,7 @@ func (s *Scanner) parameter(pair string) string {
 		return pair
 	}
 	s.count(QueryParameter, Mask)
-	return name + "=" + Redacted
+	return s.results.join(name, "=", Redacted)
 }
 
 // identifier reports whether v is a short name made of letters, digits and "._-[]", not only of digits.
@@ -160,12 +164,26 @@ func identifier(v string) bool {
 	return letters > 0
 }
 
+const maxBearerWord = 20
+
 // bearerWords announce a credential in a subprotocol: "bearer.<token>", "access_token, <token>".
 var bearerWords = map[string]bool{
 	"bearer": true, "token": true, "auth": true, "authorization": true, "jwt": true, "access_token": true,
 	"accesstoken": true, "id_token": true, "apikey": true, "api_key": true, "api-key": true, "ticket": true,
 	"session": true, "sessionid": true, "basic": true, "key": true, "password": true, "secret": true, "sid": true,
 	"x-api-key": true, "realtime-api-key": true, "insecure-api-key": true,
+}
+
+// bearerWord reports whether v, in whatever case, announces a credential.
+func bearerWord(v string) bool {
+	var buf [maxBearerWord]byte
+	if len(v) > maxBearerWord {
+		return false
+	}
+	for i := range len(v) {
+		buf[i] = lower(v[i])
+	}
+	return bearerWords[string(buf[:len(v)])]
 }
 
 // subprotocols redacts the comma-separated list of a Sec-WebSocket-Protocol header (RFC 6455 §11.3.4).
@@ -196,7 +214,7 @@ func (s *Scanner) subprotocol(v string, after bool) (out string, announces bool)
 	if v == "" || v == Redacted {
 		return v, false
 	}
-	if bearerWords[strings.ToLower(v)] {
+	if bearerWord(v) {
 		return v, true
 	}
 	if after {
@@ -209,7 +227,7 @@ func (s *Scanner) subprotocol(v string, after bool) (out string, announces bool)
 		if n < 0 {
 			break
 		}
-		if bearerWords[strings.ToLower(v[at:at+n])] {
+		if bearerWord(v[at : at+n]) {
 			return s.afterBearer(v, at+n+1), false
 		}
 		at += n + 1
@@ -237,5 +255,5 @@ func (s *Scanner) afterBearer(v string, i int) string {
 		return v
 	}
 	s.count(Subprotocol, Mask)
-	return v[:i] + Redacted
+	return s.results.join(v[:i], Redacted)
 }
