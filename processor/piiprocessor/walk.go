@@ -22,6 +22,10 @@ type walker struct {
 	// clientHash is the pseudonym of the whole client.address of the map that is being walked.
 	clientHash string
 	digits     []byte
+	// explaining keeps remarks; field is the place that is being walked.
+	explaining bool
+	field      string
+	remarks    []Remark
 }
 
 func newWalker(e *redact.Engine) *walker {
@@ -33,7 +37,11 @@ func newWalker(e *redact.Engine) *walker {
 // walk treats every attribute of m.
 func (w *walker) walk(m pcommon.Map, table redact.Table) {
 	w.table, w.clientHash = table, ""
-	m.RemoveIf(w.attribute)
+	if w.explaining {
+		m.RemoveIf(w.removeAndNote)
+	} else {
+		m.RemoveIf(w.attribute)
+	}
 	if w.clientHash != "" {
 		m.PutStr(clientHashKey, w.clientHash)
 	}
@@ -146,8 +154,11 @@ func (w *walker) members(m pcommon.Map, t redact.Treatment, depth int) redact.Ve
 		return redact.Dropped
 	}
 	m.RemoveIf(func(key string, v pcommon.Value) bool {
+		outer := w.enter(key)
 		nested, ok := w.scanner.Nested(t, key)
-		return !ok || w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+		gone := !ok || w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+		w.leave(outer)
+		return gone
 	})
 	return redact.Kept
 }

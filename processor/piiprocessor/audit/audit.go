@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -204,8 +203,23 @@ func Survives(text, value, typ string) bool {
 	return false
 }
 
+// wholeWord reports whether value stands in text with no letter or digit beside it.
 func wholeWord(text, value string) bool {
-	return regexp.MustCompile(`(^|\W)` + regexp.QuoteMeta(value) + `($|\W)`).MatchString(text)
+	for at := 0; ; {
+		i := strings.Index(text[at:], value)
+		if i < 0 {
+			return false
+		}
+		start, end := at+i, at+i+len(value)
+		if (start == 0 || !isWord(text[start-1])) && (end == len(text) || !isWord(text[end])) {
+			return true
+		}
+		at = start + 1
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
 // Merge adds the results of other reports, as if one Auditor had seen all rows.

@@ -157,6 +157,7 @@ func (s *Scanner) Release() {
 	clear(s.text[:cap(s.text)])
 	clear(s.pairs[:cap(s.pairs)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
+	s.explain, s.remarks = false, nil
 	s.e.scanners.Put(s)
 }
 
@@ -201,7 +202,9 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		}
 	}
 	before := s.counted
+	s.base = 0
 	out, verdict = s.apply(t, v)
+	s.base = -1
 	if remembered != nil && verdict == Kept && s.counted == before {
 		*remembered = keptValue{t.kind, v}
 	}

@@ -48,15 +48,26 @@ type Scanner struct {
 	kept      [keptSlots]keptValue
 	addresses [addressSlots]addressResult
 	used      bool
+	// explain keeps remarks; base is where the text that is looked at begins in the value, or less than 0 where that
+	// cannot be said any more.
+	explain bool
+	base    int
+	remarks []Remark
 	// counted is the sum of Counts, by which a treatment is seen to count nothing.
 	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
 	Counts [RuleCount][ActionCount]uint32
 }
 
-func (s *Scanner) count(r Rule, a Action) {
+func (s *Scanner) count(r Rule, a Action) { s.countRange(r, a, 0, -1) }
+
+// countRange is count with the part of the value that is meant; an end before the start means all of it.
+func (s *Scanner) countRange(r Rule, a Action, start, end int) {
 	s.Counts[r][a]++
 	s.counted++
+	if s.explain {
+		s.remark(r, a, start, end)
+	}
 }
 
 // CountDrop notes that a caller dropped a field for rule.
@@ -183,7 +194,7 @@ func (s *Scanner) rewrite(v string) string {
 	s.repeat(v)
 	s.merge()
 	if f := s.finds[0]; f.start == 0 && f.end == len(v) && s.e.actions[f.rule] == Mask {
-		s.count(f.rule, Mask)
+		s.countRange(f.rule, Mask, f.start, f.end)
 		return masks[f.rule]
 	}
 	out := s.out[:0]
@@ -196,7 +207,10 @@ func (s *Scanner) rewrite(v string) string {
 		action := s.e.actions[f.rule]
 		switch action {
 		case Truncate:
-			out = s.appendTruncated(out, value)
+			if out = s.appendTruncated(out, value); string(out[bare:]) == value {
+				// A network already.
+				continue
+			}
 		case Hash:
 			var ok bool
 			s.text = normalise(s.text[:0], f.rule, value)
@@ -213,7 +227,7 @@ func (s *Scanner) rewrite(v string) string {
 			copy(out[bare+1:], out[bare:len(out)-2])
 			out[bare], out[len(out)-1] = '"', '"'
 		}
-		s.count(f.rule, action)
+		s.countRange(f.rule, action, f.start, f.end)
 	}
 	out = append(out, v[at:]...)
 	s.out = out

@@ -6,40 +6,52 @@ import "strings"
 func (s *Scanner) url(v string) string {
 	rest, fragment, hasFragment := strings.Cut(v, "#")
 	rest, query, hasQuery := strings.Cut(rest, "?")
-	scheme, userinfo, host, kept := "", "", "", ""
+	scheme, authority, userinfo, host, kept := "", "", "", "", ""
 	changed := false
 	if i := strings.Index(rest, "://"); i >= 0 {
 		scheme, rest = rest[:i+3], rest[i+3:]
 		host = rest
+		start := len(scheme)
 		if j := strings.IndexByte(rest, '/'); j >= 0 {
 			host, rest = rest[:j], rest[j:]
 		} else {
 			rest = ""
 		}
+		authority = host
 		if at := strings.LastIndexByte(host, '@'); at >= 0 {
 			if s.e.actions[Credential] == Off {
 				userinfo = host[:at+1]
 			} else {
-				s.count(Credential, Drop)
+				s.countRange(Credential, Drop, start, start+at+1)
 				changed = true
 			}
 			host = host[at+1:]
+			start += at + 1
 		}
+		before := s.shift(start)
 		kept = s.redact(host, plain)
+		s.base = before
 	}
+	pathStart := len(scheme) + len(authority)
+	before := s.shift(pathStart)
 	path, keptQuery, keptFragment := s.path(rest), query, fragment
+	s.base = before
 	queryMark, fragmentMark := "", ""
 	if hasQuery {
+		before := s.shift(pathStart + len(rest) + 1)
 		queryMark, keptQuery = "?", s.query(query)
+		s.base = before
 	}
 	if hasFragment {
 		fragmentMark = "#"
+		before := s.shift(len(v) - len(fragment))
 		// OAuth's implicit flow puts tokens there (RFC 6749 §4.2.2).
 		if strings.IndexByte(fragment, '=') >= 0 {
 			keptFragment = s.query(fragment)
 		} else {
 			keptFragment = s.path(fragment)
 		}
+		s.base = before
 	}
 	if !changed && kept == host && path == rest && keptQuery == query && keptFragment == fragment {
 		return v
@@ -65,13 +77,19 @@ func (s *Scanner) path(v string) string {
 		return s.redact(v, plain)
 	}
 	segments := strings.Split(v, "/")
+	at := 0
 	for i, segment := range segments {
 		if s.minted(segment) {
-			s.count(PathSegment, Mask)
+			s.countRange(PathSegment, Mask, at, at+len(segment))
 			segments[i] = Redacted
 		}
+		at += len(segment) + 1
 	}
-	return s.redact(strings.Join(segments, "/"), plain)
+	before := s.base
+	s.base = -1
+	out := s.redact(strings.Join(segments, "/"), plain)
+	s.base = before
+	return out
 }
 
 func (s *Scanner) minted(segment string) bool {
@@ -103,7 +121,9 @@ func (s *Scanner) query(v string) string {
 	out, changed := s.pairs[:0], false
 	for at := 0; at <= len(v); {
 		pair, _, _ := strings.Cut(v[at:], "&")
+		before := s.shift(len(prefix) + at)
 		kept := s.parameter(pair)
+		s.base = before
 		if !changed && kept != pair {
 			out, changed = append(append(out, prefix...), v[:at]...), true
 		} else if changed && at > 0 {
@@ -128,7 +148,10 @@ func (s *Scanner) parameter(pair string) string {
 		return pair
 	}
 	if s.allowed(name, value) {
-		if kept := s.redact(value, plain); kept != value {
+		before := s.shift(len(name) + 1)
+		kept := s.redact(value, plain)
+		s.base = before
+		if kept != value {
 			return s.results.join(name, "=", kept)
 		}
 		return pair
@@ -136,13 +159,13 @@ func (s *Scanner) parameter(pair string) string {
 	// A name that nobody allowed is the sender's text too: only what looks like an identifier stays. A value without a
 	// name ("?eyJhbGci…", "?4711") looks like one and is not.
 	if !hasValue || !identifier(name) || tokenLike(name) || s.contains(name, plain) {
-		s.count(QueryParameter, Mask)
+		s.countRange(QueryParameter, Mask, 0, len(pair))
 		return Redacted
 	}
 	if value == "" || value == Redacted {
 		return pair
 	}
-	s.count(QueryParameter, Mask)
+	s.countRange(QueryParameter, Mask, len(name)+1, len(pair))
 	return s.results.join(name, "=", Redacted)
 }
 
