@@ -86,13 +86,13 @@ func (w *walker) value(v pcommon.Value, t redact.Treatment, depth int) redact.Ve
 			return redact.Kept
 		}
 		w.digits = strconv.AppendInt(w.digits[:0], v.Int(), 10)
-		return w.scanner.Number(t, string(w.digits))
+		return w.scanner.Number(t, w.digits)
 	case pcommon.ValueTypeDouble:
 		if t.Numeric() {
 			return redact.Kept
 		}
 		w.digits = strconv.AppendFloat(w.digits[:0], v.Double(), 'f', -1, 64)
-		return w.scanner.Number(t, string(w.digits))
+		return w.scanner.Number(t, w.digits)
 	case pcommon.ValueTypeBool, pcommon.ValueTypeEmpty:
 		return redact.Kept
 	case pcommon.ValueTypeBytes:

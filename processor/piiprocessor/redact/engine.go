@@ -339,8 +339,8 @@ func (s *Scanner) SubprotocolItem(v string, after bool) (out string, announces b
 
 // Number treats a number that stands under a key that the model does not know, as its decimal text: a card may be
 // an int and a coordinate a double.
-func (s *Scanner) Number(t Treatment, text string) Verdict {
-	if _, verdict := s.String(t, text); verdict == Kept {
+func (s *Scanner) Number(t Treatment, text []byte) Verdict {
+	if _, verdict := s.String(t, s.results.bytes(text)); verdict == Kept {
 		return Kept
 	}
 	if t.kind != kindDrop && t.kind != kindMask {

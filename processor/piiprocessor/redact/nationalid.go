@@ -31,7 +31,7 @@ var schemes = []Scheme{
 	{"au_acn", []int{9}, func(v string) bool {
 		return digits(v) && (10-sum(v, 8, 7, 6, 5, 4, 3, 2, 1)%10)%10 == at(v, 8)
 	}},
-	{"au_medicare", []int{10, 11}, func(v string) bool {
+	{"au_medicare", []int{9, 10, 11}, func(v string) bool {
 		return digits(v) && v[0] >= '2' && v[0] <= '6' && sum(v, 1, 3, 7, 9, 1, 3, 7, 9)%10 == at(v, 8)
 	}},
 	{"au_tfn", []int{8, 9}, func(v string) bool {
@@ -78,9 +78,10 @@ var schemes = []Scheme{
 		return digitSums(letterNumber(v[0])+v[1:9], 1, 2)%10 == at(v, 9)
 	}},
 	{"de_pass", []int{9, 10, 11}, func(v string) bool {
-		// Cards and passports: a letter of a limited set, then characters of that set, a check digit, for cards "D".
+		// Cards and passports: characters of a limited set, a check digit, for cards "D". The check digit is left out as
+		// often as not; then only letters inside tell a number.
 		v = strings.TrimSuffix(v, "D")
-		if len(v) < 9 || len(v) > 10 || strings.IndexByte("CFGHJKLMNPRTVWXYZ", v[0]) < 0 || !isDigit(v[len(v)-1]) {
+		if len(v) < 9 || len(v) > 10 || len(v) == 9 && isDigit(v[0]) || !isDigit(v[len(v)-1]) {
 			return false
 		}
 		total, numerals := 0, 0
@@ -97,7 +98,7 @@ var schemes = []Scheme{
 			}
 			total += c * [...]int{7, 3, 1}[i%3]
 		}
-		return numerals >= 3 && total%10 == at(v, len(v)-1)
+		return numerals >= 3 && (total%10 == at(v, len(v)-1) || len(v) == 9 && numerals < 7)
 	}},
 	{"de_svnr", []int{12}, func(v string) bool {
 		if !digits(v[:8]) || !isAlpha(v[8]) || !digits(v[9:]) {
@@ -217,7 +218,7 @@ var schemes = []Scheme{
 	{"sg_nric", []int{9}, singapore},
 	{"si_emso", []int{13}, func(v string) bool {
 		check := 11 - sum(v, 7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)%11
-		return digits(v) && day(v[:2]) && number(v[2:4]) >= 1 && number(v[2:4]) <= 12 && check%11 == at(v, 12)
+		return digits(v) && day(v[:2]) && number(v[2:4]) >= 1 && number(v[2:4]) <= 12 && check%11%10 == at(v, 12)
 	}},
 	{"si_tin", []int{8}, func(v string) bool {
 		return digits(v) && v[0] != '0' && (11-sum(v, 8, 7, 6, 5, 4, 3, 2)%11)%10 == at(v, 7) && sum(v, 8, 7, 6, 5, 4, 3, 2)%11 != 0

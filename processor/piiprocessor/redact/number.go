@@ -47,6 +47,11 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if f != plain || end-i > maxNationalID {
 		return end
 	}
+	if head := letteredStart(t, i); head < i {
+		if e := s.nationalID(t, head, before(t, head)); e > 0 {
+			return e
+		}
+	}
 	start, ok := numberStart(t, i)
 	if !ok {
 		return end
@@ -54,11 +59,6 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	c := before(t, start)
 	if e := s.nationalID(t, start, c); e > 0 {
 		return e
-	}
-	if head := s.letteredStart(t, start); head < start {
-		if e := s.nationalID(t, head, c|before(t, head)); e > 0 {
-			return e
-		}
 	}
 	if e := s.nationalPhone(t, start, end, c); e > 0 {
 		return e
@@ -80,16 +80,18 @@ func numberStart(t string, i int) (start int, ok bool) {
 	return i, true
 }
 
-// letteredStart takes along a short word of capitals before the number at t[i]: AB 12 34 56 C.
-func (s *Scanner) letteredStart(t string, i int) int {
-	if i < 2 || t[i-1] != ' ' || t[i] == '(' {
+// letteredStart takes along the two or six letters before the number at t[i] that some national numbers begin with:
+// AB 12 34 56 C.
+func letteredStart(t string, i int) int {
+	if i < 3 || !isIDSeparator(t[i-1]) {
 		return i
 	}
 	start := i - 1
-	for start > 0 && i-start <= 4 && isAlpha(t[start-1]) {
+	for start > 0 && i-start <= 8 && isAlpha(t[start-1]) {
 		start--
 	}
-	if n := i - 1 - start; n != 2 || start > 0 && t[start-1] > ' ' {
+	n := i - 1 - start
+	if n != 2 && n != 6 || start > 0 && t[start-1] != ' ' && t[start-1] != '"' && t[start-1] != ':' && t[start-1] != '=' {
 		return i
 	}
 	return start

@@ -215,20 +215,28 @@ func (s *Scanner) subprotocols(v string) string {
 		out, _ := s.subprotocol(v, false)
 		return out
 	}
-	items := strings.Split(v, ",")
-	changed, after := false, false
-	for i, item := range items {
+	out, changed, after := s.pairs[:0], false, false
+	for rest, more := v, true; more; {
+		var item string
+		item, rest, more = strings.Cut(rest, ",")
 		name := strings.TrimSpace(item)
-		var out string
-		if out, after = s.subprotocol(name, after); out != name {
-			items[i] = strings.Replace(item, name, out, 1)
-			changed = true
+		var kept string
+		kept, after = s.subprotocol(name, after)
+		changed = changed || kept != name
+		lead := len(item) - len(strings.TrimLeft(item, " \t\r\n"))
+		out = append(append(out, item[:min(lead, len(item))]...), kept...)
+		if name != "" {
+			out = append(out, item[lead+len(name):]...)
+		}
+		if more {
+			out = append(out, ',')
 		}
 	}
+	s.pairs = out
 	if !changed {
 		return v
 	}
-	return strings.Join(items, ",")
+	return s.results.bytes(out)
 }
 
 // subprotocol redacts one. after says that the one before announced a credential; announces says that this one does.
