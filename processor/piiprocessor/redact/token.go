@@ -110,9 +110,17 @@ func plainWords(v string) bool {
 	return true
 }
 
+// vendorPairs says which two characters a key of vendorWords begins with.
+var vendorPairs = func() (pairs [128][128]bool) {
+	for _, w := range vendorWords {
+		pairs[w.prefix[0]][w.prefix[1]] = true
+	}
+	return pairs
+}()
+
 // vendorWord looks for a key of vendorWords at t[i], a capital.
 func (s *Scanner) vendorWord(t string, i int) {
-	if i > 0 && isAlnum(t[i-1]) {
+	if i+1 >= len(t) || !vendorPairs[t[i]&0x7F][t[i+1]&0x7F] || i > 0 && isAlnum(t[i-1]) {
 		return
 	}
 	for _, w := range vendorWords {
