@@ -81,7 +81,7 @@ var schemes = []Scheme{
 		// Cards and passports: characters of a limited set, a check digit, for cards "D". The check digit is left out as
 		// often as not; then only letters inside tell a number.
 		v = strings.TrimSuffix(v, "D")
-		if len(v) < 9 || len(v) > 10 || len(v) == 9 && isDigit(v[0]) || !isDigit(v[len(v)-1]) {
+		if len(v) < 9 || len(v) > 10 || strings.HasPrefix(v, "0X") || len(v) == 9 && isDigit(v[0]) || !isDigit(v[len(v)-1]) {
 			return false
 		}
 		total, numerals := 0, 0

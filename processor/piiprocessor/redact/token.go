@@ -82,6 +82,10 @@ func (s *Scanner) scheme(t string, i int) {
 	if j == len(t) || strings.IndexByte(separators, t[j]) < 0 {
 		return
 	}
+	if t[j] == '_' && i > 0 && t[i-1] == '_' {
+		// A constant's name: REGION_BASIC_INFO_64.
+		return
+	}
 	prose := t[j] == ' '
 	for j < len(t) && strings.IndexByte(separators, t[j]) >= 0 {
 		j++
