@@ -174,7 +174,6 @@ func (s *Scanner) element(t string, i int) {
 	for end < len(t) && end-j < maxValueScan && t[end] != '<' {
 		end++
 	}
-	s.keyedEnd = end
 	for end > j && isSpace(t[end-1]) {
 		end--
 	}

@@ -103,6 +103,7 @@ func TestText(t *testing.T) {
 		"a secret with its type":            {`var mailToken string = "kd83hd72js91"`, `var mailToken string = "[secret]"`},
 		"a secret in a call":                {`System.setProperty("MAIL_TOKEN", "kd83hd72js91")`, `System.setProperty("MAIL_TOKEN", "[secret]")`},
 		"a secret in XML":                   {"<mailToken>\n  kd83hd72js91\n</mailToken>", "<mailToken>\n  [secret]\n</mailToken>"},
+		"a secret in XML whose own is none": {"<mail_key>password=hunter2</mail_key>", "<mail_key>password=[secret]</mail_key>"},
 		"a secret as an option":             {"login --password kd83hd72js91 -v", "login --password [secret] -v"},
 		"a user and a password for curl":    {"curl -u ann:kd83 https://h.example.com", "curl -u [credential] https://h.example.com"},
 		"an option that is no secret":       {"run --user 1000 --verbose", "run --user 1000 --verbose"},
