@@ -66,8 +66,9 @@ func TestBadConfig(t *testing.T) {
 		"detectors": {
 			`detectors.email: must be mask, hash or off, got "truncate"`, `detectors.card: must be mask or off, got "hash"`,
 		},
-		"epoch": {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
-		"typo":  {"emial"},
+		"epoch":        {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
+		"national_ids": {`national_ids: there is no scheme "atlantis"`},
+		"typo":         {"emial"},
 	}
 	files, err := filepath.Glob(filepath.Join("testdata", "*.bad.yaml"))
 	require.NoError(t, err)

@@ -120,6 +120,7 @@ func TestText(t *testing.T) {
 		"a vendor's name and a minted word": {"heroku: kd83hd72js91mx72bq", "heroku: [secret]"},
 		"a vendor's name and a word":        {"heroku: deployed v12", "heroku: deployed v12"},
 		"a vendor's key without separator":  {"LTAIkd83hd72js91mx72bq", "[credential]"},
+		"a vendor's trace":                  {`"sentry-trace":"0af7651916cd43dd8448eb211c80319c"`, `"sentry-trace":"0af7651916cd43dd8448eb211c80319c"`},
 		"a word that starts like one":       {"ACCOUNT SKIPPED YCOMBINATOR", "ACCOUNT SKIPPED YCOMBINATOR"},
 		"a Telegram bot's token": {
 			"110201543:AAHd9TcvCH1vGWJxfSe1ofSAs0K5PALDsaw", "[credential]",

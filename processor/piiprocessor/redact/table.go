@@ -277,7 +277,9 @@ func (e *Engine) header(name string) Treatment {
 	case "referer", "origin", "location", "content-location":
 		return Treatment{kind: kindURL}
 	}
-	if m := meaningOf(name); ruleOf(m) != ruleNone && m != meansVersion {
+	if m := meaningOf(name); m == meansKey {
+		return Treatment{kind: kindMinted, rule: Secret}
+	} else if ruleOf(m) != ruleNone {
 		return Treatment{kind: kindDrop, rule: Credential}
 	}
 	return Treatment{kind: kindText}

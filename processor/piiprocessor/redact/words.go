@@ -83,25 +83,31 @@ var harmlessKeys = map[string]bool{
 	"i18n": true, "translation": true, "config": true, "registry": true, "unique": true, "natural": true, "event": true,
 }
 
+// telemetryWords in a key say that its value is an identifier or a digest, whoever's it is: sentry-trace.
+var telemetryWords = map[string]bool{
+	"trace": true, "traceid": true, "span": true, "spanid": true, "release": true, "commit": true, "sha": true,
+	"digest": true, "revision": true, "request": true, "event": true, "baggage": true, "etag": true,
+}
+
 // vendorNames are services whose name in a key makes a value that looks minted a secret. Those that hold commits and
-// images, which have digests, are not among them.
+// images, which have digests, are not among them, nor are those whose name is an everyday word.
 var vendorNames = map[string]bool{
 	"adafruit": true, "adobe": true, "airtable": true, "algolia": true, "alibaba": true, "anthropic": true,
-	"artifactory": true, "asana": true, "atlassian": true, "authress": true, "beamer": true, "bittrex": true,
+	"artifactory": true, "asana": true, "atlassian": true, "authress": true, "bittrex": true,
 	"cloudant": true, "cloudflare": true, "codecov": true, "cohere": true, "coinbase": true, "confluent": true,
-	"contentful": true, "databricks": true, "datadog": true, "defined": true, "digitalocean": true, "discord": true,
+	"contentful": true, "databricks": true, "datadog": true, "digitalocean": true, "discord": true,
 	"doppler": true, "droneci": true, "dropbox": true, "duffel": true, "dynatrace": true, "easypost": true, "etsy": true,
 	"facebook": true, "fastly": true, "finicity": true, "finnhub": true, "flickr": true, "flutterwave": true,
 	"frameio": true, "freemius": true, "freshbooks": true, "gitter": true, "gocardless": true, "grafana": true,
-	"heroku": true, "hubspot": true, "huggingface": true, "intercom": true, "jfrog": true, "kraken": true, "kucoin": true,
-	"launchdarkly": true, "linear": true, "linkedin": true, "lob": true, "looker": true, "mailchimp": true,
+	"heroku": true, "hubspot": true, "huggingface": true, "intercom": true, "jfrog": true, "kucoin": true,
+	"launchdarkly": true, "linkedin": true, "mailchimp": true,
 	"mailgun": true, "mapbox": true, "mattermost": true, "maxmind": true, "messagebird": true, "netlify": true,
-	"notion": true, "nytimes": true, "okta": true, "openai": true, "perplexity": true, "plaid": true,
-	"planetscale": true, "postman": true, "prefect": true, "privateai": true, "pulumi": true, "rapidapi": true,
-	"readme": true, "scalingo": true, "sendbird": true, "sendgrid": true, "sendinblue": true, "sentry": true,
-	"shippo": true, "shopify": true, "sidekiq": true, "slack": true, "snyk": true, "softlayer": true, "sonar": true,
+	"nytimes": true, "okta": true, "openai": true, "perplexity": true, "plaid": true,
+	"planetscale": true, "postman": true, "privateai": true, "pulumi": true, "rapidapi": true,
+	"scalingo": true, "sendbird": true, "sendgrid": true, "sendinblue": true, "sentry": true,
+	"shippo": true, "shopify": true, "sidekiq": true, "slack": true, "snyk": true, "softlayer": true,
 	"sourcegraph": true, "squarespace": true, "stripe": true, "sumologic": true, "telegram": true, "travis": true,
-	"trello": true, "twilio": true, "twitch": true, "twitter": true, "typeform": true, "vault": true, "yandex": true,
+	"trello": true, "twilio": true, "twitch": true, "twitter": true, "typeform": true, "yandex": true,
 	"zendesk": true,
 }
 
@@ -190,14 +196,20 @@ func meaningOf(key string) meaning {
 		}
 		return meansNothing
 	}
+	vendor := false
 	for i := range count {
 		end := n
 		if i+1 < count {
 			end = int(starts[i+1])
 		}
-		if vendorNames[string(all[starts[i]:end])] {
-			return meansKey
+		word := all[starts[i]:end]
+		if telemetryWords[string(word)] {
+			return meansNothing
 		}
+		vendor = vendor || vendorNames[string(word)]
+	}
+	if vendor {
+		return meansKey
 	}
 	return gluedMeaning(all)
 }
