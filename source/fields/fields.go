@@ -73,6 +73,10 @@ func (l *Line) Keep() {
 	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		if s.start == s.end {
+			s.start, s.end = 0, 0
+			continue
+		}
 		// Of two values that are broken each, one after the other can look whole.
 		v := l.data[s.start:s.end]
 		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
