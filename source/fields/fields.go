@@ -47,17 +47,20 @@ type Line struct {
 	text     string
 	clean    bool
 	kept     []byte
-	unescape func(string) string
+	unescape func(out, v []byte) []byte
 }
 
 // NewLine returns a Line for fields with these names, by their IDs. A name is for errors: what the reader of the error
 // finds in the writer's configuration.
 func NewLine(names []string) *Line {
-	return &Line{names: names, spans: make([]span, len(names)), unescape: func(s string) string { return s }}
+	return &Line{names: names, spans: make([]span, len(names)), unescape: plain}
 }
 
-// Reset begins a line. unescape decodes the values that [Line.Set] is told have escapes.
-func (l *Line) Reset(data []byte, unescape func(string) string) {
+// plain is for values that are as they stand.
+func plain(out, v []byte) []byte { return append(out, v...) }
+
+// Reset begins a line. unescape appends to out what the values stand for that [Line.Set] is told have escapes.
+func (l *Line) Reset(data []byte, unescape func(out, v []byte) []byte) {
 	l.data, l.text, l.unescape = data, "", unescape
 	clear(l.spans)
 }
@@ -77,18 +80,24 @@ func (l *Line) Keep() {
 			s.start, s.end = 0, 0
 			continue
 		}
-		// Of two values that are broken each, one after the other can look whole.
 		v := l.data[s.start:s.end]
+		start := len(l.kept)
+		// The values of a list are decoded one by one.
+		if s.escaped && !s.list {
+			l.kept, s.escaped = l.unescape(l.kept, v), false
+		} else {
+			l.kept = append(l.kept, v...)
+		}
+		// Of two values that are broken each, one after the other can look whole.
+		v = l.kept[start:]
 		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
-		start := int32(len(l.kept))
-		l.kept = append(l.kept, v...)
-		s.start, s.end = start, int32(len(l.kept))
+		s.start, s.end = int32(start), int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
 }
 
-// Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the
-// way of JSON to say that there is no value; both are returned empty.
+// Raw returns the bytes of a value, as they stand until Keep is called and decoded afterwards; false if the line does not
+// have the field. "-" is the usual way, "" the way of JSON to say that there is no value; both are returned empty.
 func (l *Line) Raw(f ID) ([]byte, bool) {
 	s := l.spans[f]
 	v := l.data[s.start:s.end]
@@ -119,7 +128,7 @@ func (l *Line) decode(v string, escaped bool) string {
 		return ""
 	}
 	if escaped {
-		v = l.unescape(v)
+		v = string(l.unescape(nil, []byte(v)))
 	} else if l.clean {
 		return v
 	}

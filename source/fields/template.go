@@ -18,7 +18,7 @@ type Template struct {
 	prefix   []byte
 	steps    []step
 	style    Style
-	unescape func(string) string
+	unescape func(out, v []byte) []byte
 }
 
 // Token is a part of a format: a literal text, or a variable where Literal is "".
@@ -83,7 +83,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 	case Hash:
 		t.unescape = unescapeHash
 	default:
-		t.unescape = func(s string) string { return s }
+		t.unescape = plain
 	}
 	var faults []error
 	// last is the variable that no literal has ended yet.
@@ -113,7 +113,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 		}
 		t.steps = append(t.steps, step{
 			field: token.Field, words: token.Words, list: token.List, braces: token.Braces, raw: token.Raw,
-			err: &source.Error{Reason: source.OtherFormat, Field: token.Name},
+			err: &source.Error{Reason: source.OtherFormat, Field: short(token.Name)},
 		})
 		last = token
 	}
@@ -131,6 +131,15 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 		}
 	}
 	return t, nil
+}
+
+// short cuts a name for the error of a line: a header's name may be of any length.
+func short(name string) string {
+	const limit = 60
+	if len(name) <= limit {
+		return name
+	}
+	return strings.ToValidUTF8(name[:limit], "") + "…"
 }
 
 func place(at string) string {
@@ -273,29 +282,27 @@ func joins(data []byte, i int) bool {
 }
 
 // unescapeBackslash decodes what it can and leaves the rest: only writers that break their own rules write anything else.
-func unescapeBackslash(s string) string {
-	if valid, _ := stringEnd(append([]byte(s), '"'), 0); valid == len(s) {
-		return unescapeJSON(s)
-	}
-	var b strings.Builder
+func unescapeBackslash(out, s []byte) []byte {
 	for i := 0; i < len(s); {
 		n := 0
 		if s[i] == '\\' {
-			n = escapeLength([]byte(s), i)
+			n = escapeLength(s, i)
 		}
 		if n == 0 {
-			b.WriteByte(s[i])
+			out = append(out, s[i])
 			i++
 			continue
 		}
-		b.WriteString(unescapeJSON(s[i : i+n]))
+		if end := i + n; n == 6 && end+6 <= len(s) && s[end] == '\\' && s[end+1] == 'u' && escapeLength(s, end) == 6 {
+			n += 6 // they may be two halves of one character
+		}
+		out = unescapeJSON(out, s[i:i+n])
 		i += n
 	}
-	return b.String()
+	return out
 }
 
-func unescapeHash(s string) string {
-	out := make([]byte, 0, len(s))
+func unescapeHash(out, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '#' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
 			out = append(out, byte(hexOf(s[i+1:i+3])))
@@ -304,7 +311,7 @@ func unescapeHash(s string) string {
 		}
 		out = append(out, s[i])
 	}
-	return string(out)
+	return out
 }
 
 func isHex(c byte) bool {

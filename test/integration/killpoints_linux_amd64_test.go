@@ -250,7 +250,11 @@ func TestAnEngineKilledDuringAnInsertStoresItOnce(t *testing.T) {
 			folders := s.tables()
 			if !everyWrite() {
 				var deciding []killPoint
-				for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "connections", "chunks"} {
+				tables := []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "chunks"}
+				if name == "a file" { // the pushed events are of authentication, which no side table keeps
+					tables = append(tables, "usage_1h")
+				}
+				for _, table := range tables {
 					deciding = append(deciding, killPoint{n: 1, only: "^write " + folders[table] + "/deduplication_logs/"},
 						killPoint{n: 1, only: "^rename " + folders[table] + "/tmp_insert_"})
 				}
@@ -376,7 +380,7 @@ func TestACollectorKilledAtAnyWriteOfItsStateLosesAndDoublesNothing(t *testing.T
 				s.writeLines(10)
 			}
 			s.killOrStored()
-			// The next chunk is sent after the offset behind this one is stored.
+			// The offset behind this chunk is stored with the bounds of the next, before that is sent.
 			s.writeLines(10)
 			s.killOrStored()
 			s.collector.stop() // which it may not survive either
@@ -391,7 +395,7 @@ func TestACollectorKilledAtAnyWriteOfItsStateLosesAndDoublesNothing(t *testing.T
 		}
 		s.requireExact("the last")
 		logKills(t, killed, nil)
-		require.GreaterOrEqual(t, len(killed), 6, "the bounds of two chunks and the offset between, each a page and a header")
+		require.GreaterOrEqual(t, len(killed), 4, "the bounds of two chunks, each a page and a header")
 	}
 }
 
