@@ -44,6 +44,7 @@ var rules = []rule{
 	{part: "wire"},
 	{part: "endpoint", ours: []string{"event", "wire"}, outside: withoutCollector},
 	{part: "source", ours: []string{"event"}, outside: withoutCollector},
+	{part: "source/sourcetest", ours: []string{"event", "source", "internal/testenv"}, outside: withoutCollector},
 
 	{part: "store/schema", ours: []string{"event"}},
 	{part: "store", ours: []string{"event", "store/schema"}, outside: []string{clickhouseDriver, clickhouseProto}},

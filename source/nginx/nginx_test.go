@@ -1,7 +1,6 @@
 package nginx_test
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/nginx"
+	"github.com/sockeye-project/sockeye/source/sourcetest"
 )
 
 // A line of which each case changes what it is about.
@@ -118,42 +118,16 @@ func TestWhatALineProves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := parse(t, nginx.NewParser(settings()), c.line)
-			require.Len(t, got, len(c.want))
-			for i, want := range c.want {
-				assertFollowsModel(t, &got[i])
-				name, rest, _ := strings.Cut(want, " ")
-				require.Equal(t, name, string(got[i].Name))
-				assertAttributes(t, rest, &got[i])
-			}
+			got := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), c.line)
+			sourcetest.AssertEvents(t, c.want, got)
 		})
-	}
-}
-
-// assertAttributes checks "key=value key=value"; a value may hold spaces, and an empty one means absent.
-func assertAttributes(t *testing.T, want string, e *event.Event) {
-	t.Helper()
-	var key string
-	values := map[string]string{}
-	for _, word := range strings.Split(want, " ") {
-		name, value, ok := strings.Cut(word, "=")
-		if _, known := event.KeyOf(name); ok && known {
-			key = name
-			values[key] = value
-		} else if key != "" {
-			values[key] += " " + word
-		}
-	}
-	for name, value := range values {
-		k, _ := event.KeyOf(name)
-		require.Equal(t, value, e.Get(k).Text(), "%s of %s", name, e.Name)
 	}
 }
 
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	written := time.Date(2026, 11, 22, 7, 0, 11, 356_000_000, time.UTC)
-	events := parse(t, nginx.NewParser(settings()), with("101"))
+	events := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("101"))
 	require.Equal(t, written.Add(-1518*time.Millisecond), events[0].Time, "an open is when the request began")
 	require.Equal(t, written, events[0].Observed)
 	require.Equal(t, written, events[1].Time, "a close is when the line was written")
@@ -163,7 +137,7 @@ func TestTimes(t *testing.T) {
 		"time_iso8601": {`"msec":""`, `"time":"2026-11-22T08:00:11+01:00"`},
 		"time_local":   {`"msec":""`, `"time_local":"22/Nov/2026:08:00:11 +0100"`},
 	} {
-		events = parse(t, nginx.NewParser(settings()), with("403", members...))
+		events = sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", members...))
 		require.Equal(t, written.Truncate(time.Second), events[0].Time, name)
 	}
 }
@@ -171,7 +145,7 @@ func TestTimes(t *testing.T) {
 func TestConnectionIDsAreKeyedAndTellConnectionsApart(t *testing.T) {
 	t.Parallel()
 	idOf := func(s source.Settings, line string) string {
-		events := parse(t, nginx.NewParser(s), line)
+		events := sourcetest.Parse(t, nginx.NewParser(s), line)
 		id := events[0].String(event.ConnectionID)
 		require.Regexp(t, "^[0-9a-f]{32}$", id)
 		for _, e := range events {
@@ -179,19 +153,19 @@ func TestConnectionIDsAreKeyedAndTellConnectionsApart(t *testing.T) {
 		}
 		return id
 	}
-	other := settings()
+	other := sourcetest.Settings()
 	other.ConnectionKey = []byte("another key 0123")
-	id := idOf(settings(), with("101"))
-	require.Equal(t, id, idOf(settings(), with("101")))
+	id := idOf(sourcetest.Settings(), with("101"))
+	require.Equal(t, id, idOf(sourcetest.Settings(), with("101")))
 	require.NotEqual(t, id, idOf(other, with("101")))
-	require.NotEqual(t, id, idOf(settings(), with("101", `"request_id":"6841e937"`)))
+	require.NotEqual(t, id, idOf(sourcetest.Settings(), with("101", `"request_id":"6841e937"`)))
 	// Without $request_id.
 	seen := map[string]bool{id: true}
 	for _, members := range [][]string{
 		{}, {`"connection":7`}, {`"connection":8`}, {`"remote_port":"34917"`}, {`"msec":1795330812.356`},
 		{`"remote_addr":"203.0.113.8"`},
 	} {
-		id := idOf(settings(), with("101", append(members, `"request_id":""`)...))
+		id := idOf(sourcetest.Settings(), with("101", append(members, `"request_id":""`)...))
 		require.False(t, seen[id], "%v", members)
 		seen[id] = true
 	}
@@ -199,7 +173,7 @@ func TestConnectionIDsAreKeyedAndTellConnectionsApart(t *testing.T) {
 
 func TestTheHandshakeKeyIsHashed(t *testing.T) {
 	t.Parallel()
-	e := parse(t, nginx.NewParser(settings()), with("403", `"http_sec_websocket_key":"dGhlIHNhbXBsZSBub25jZQ=="`))[0]
+	e := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", `"http_sec_websocket_key":"dGhlIHNhbXBsZSBub25jZQ=="`))[0]
 	require.Regexp(t, "^[0-9a-f]{32}$", e.String(event.HandshakeKeyHash))
 }
 
@@ -218,7 +192,7 @@ func TestTraceContext(t *testing.T) {
 		"a span of zeros": {`"http_traceparent":"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"`, false},
 		"cut off":         {`"http_traceparent":"00-0af7651916cd43dd"`, false},
 	} {
-		e := parse(t, nginx.NewParser(settings()), with("403", c.member))[0]
+		e := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", c.member))[0]
 		if c.ok {
 			require.Equal(t, trace, e.TraceID, name)
 			require.Equal(t, span, e.SpanID, name)
@@ -261,41 +235,21 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := nginx.NewParser(settings()).Parse([]byte(c.line), func(*event.Event) { t.Error("an event was emitted") })
+			err := nginx.NewParser(sourcetest.Settings()).Parse([]byte(c.line), func(*event.Event) { t.Error("an event was emitted") })
 			require.EqualError(t, err, c.want)
 			require.Contains(t, source.Reasons(), source.ReasonOf(err))
 		})
 	}
 }
 
+func newParser() source.Parser { return nginx.NewParser(sourcetest.Settings()) }
+
+func TestGarbageIsCountedAndLeavesNothing(t *testing.T) {
+	sourcetest.Garbage(t, newParser, with("101"), with("403"))
+}
+
 func FuzzParse(f *testing.F) {
-	seeds := readLines(f, filepath.Join("testdata", "access.json.log"))
-	if len(seeds) == 0 {
-		f.Fatal("no seeds in testdata")
-	}
-	for _, line := range append(seeds, with("101"), with("503", `"limit_req_status":"REJECTED","x":{"y":[1]}`),
-		with("403", "\"request_uri\":\"http://h/\\ud83d\\ude00\\x41?\xff\"")) {
-		f.Add([]byte(line))
-	}
-	f.Fuzz(func(t *testing.T, line []byte) {
-		p := nginx.NewParser(settings())
-		n := 0
-		err := p.Parse(line, func(e *event.Event) {
-			n++
-			if err := e.Validate(); err != nil {
-				t.Fatalf("%s: %v", e.Name, err)
-			}
-			if e.Time.After(e.Observed) {
-				t.Fatal("an event after it was written down")
-			}
-		})
-		switch {
-		case err == nil && n == 0:
-			t.Fatal("neither an event nor an error")
-		case err != nil && n > 0:
-			t.Fatal("an error after an event")
-		case err != nil && !errors.Is(err, source.ErrSkipped) && len(err.Error()) > 100:
-			t.Fatal("an error that may quote the line")
-		}
-	})
+	sourcetest.Fuzz(f, newParser, append(sourcetest.ReadLines(f, filepath.Join("testdata", "access.json.log")),
+		with("101"), with("503", `"limit_req_status":"REJECTED","x":{"y":[1]}`),
+		with("403", "\"request_uri\":\"http://h/\\ud83d\\ude00\\x41?\xff\""))...)
 }
