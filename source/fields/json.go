@@ -34,8 +34,9 @@ type member struct {
 }
 
 type seen struct {
-	in  *object
-	key string
+	in *object
+	// key has memory of its own, which is used again: the lines of some logs take turns between several orders.
+	key []byte
 	member
 }
 
@@ -82,7 +83,7 @@ func (o *object) member(name string) member {
 // find returns what becomes of a key of o; n is how many keys came before it in the line.
 func (j *JSON) find(o *object, key []byte, n int) member {
 	if n < len(j.order) {
-		if s := &j.order[n]; s.in == o && string(key) == s.key {
+		if s := &j.order[n]; s.in == o && string(key) == string(s.key) {
 			return s.member
 		}
 	}
@@ -91,12 +92,11 @@ func (j *JSON) find(o *object, key []byte, n int) member {
 		m.field = None
 	}
 	if n < maxOrder && n <= len(j.order) && len(key) <= maxKey {
-		s := seen{o, string(key), m}
 		if n == len(j.order) {
-			j.order = append(j.order, s)
-		} else {
-			j.order[n] = s
+			j.order = append(j.order, seen{})
 		}
+		s := &j.order[n]
+		s.in, s.key, s.member = o, append(s.key[:0], key...), m
 	}
 	return m
 }
