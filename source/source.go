@@ -27,6 +27,13 @@ type Parser interface {
 	Parse(line []byte, emit func(*event.Event)) error
 }
 
+// Adviser is a [Parser] that knows what its format lacks.
+type Adviser interface {
+	// Advice returns sentences for whoever configured the format, to be said once at start: what events will not tell
+	// and what to add to the format so that they do.
+	Advice() []string
+}
+
 // Settings are what a parser has to be told, because lines do not say it.
 type Settings struct {
 	// Vantage is where the writer of the lines stands: one of the Vantage constants of package event. "" is edge.
@@ -56,11 +63,14 @@ const (
 	MissingField  = "missing_field" // a field without which the line proves nothing
 	BadNumber     = "bad_number"    // not a number, or outside its bounds
 	TooLong       = "too_long"      // longer than the reader's limit
+	OtherFormat   = "other_format"  // not of the format that was configured
 	Invalid       = "invalid"       // none of the others
 )
 
 // Reasons returns every reason there is.
-func Reasons() []string { return append(event.Reasons(), MissingField, BadNumber, TooLong, Invalid) }
+func Reasons() []string {
+	return append(event.Reasons(), MissingField, BadNumber, TooLong, OtherFormat, Invalid)
+}
 
 // Error is a line that could not be read. It names a field of the format where one is at fault, never content.
 type Error struct {

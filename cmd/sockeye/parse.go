@@ -49,6 +49,10 @@ Formats:
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.format, "format", "f", "", "`FORMAT` of the lines: "+format.Names())
+	f.StringVarP(&o.options.Template, "template", "t", "",
+		"the format as it stands in the writer's configuration, for formats that have such")
+	f.StringArrayVar(&o.options.Paths, "path", nil,
+		"`PATTERN` of URL paths that are WebSockets, such as /rooms/*, for formats whose lines cannot prove it; may be repeated")
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
 		"`WHERE` the writer of the log stands: "+strings.Join(event.Vantage.Definition().Values, ", "))
 	f.StringVar(&o.service, "service", "", "`NAME` for service.name of the events")
@@ -69,7 +73,11 @@ func formatList() string {
 type parseOptions struct {
 	format, vantage, service, keyFile string
 	strict                            bool
+	options                           format.Options
 }
+
+// flagOf names the flags whose names are not those of their options.
+var flagOf = map[format.Option]string{format.Paths: "path"}
 
 // parseTotals is what the last line of stderr reports.
 type parseTotals struct{ lines, events, skipped, errors int }
@@ -78,6 +86,11 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 	parser, err := o.parser()
 	if err != nil {
 		return err
+	}
+	if adviser, ok := parser.(source.Adviser); ok {
+		for _, sentence := range adviser.Advice() {
+			fmt.Fprintln(stderr, "note:", sentence)
+		}
 	}
 	out := bufio.NewWriterSize(stdout, 1<<16)
 	var totals parseTotals
@@ -118,6 +131,16 @@ func (o *parseOptions) parser() (source.Parser, error) {
 	} else if key, err = keyfile.Load(o.keyFile); err != nil {
 		faults = append(faults, fmt.Errorf("--key-file: %w", err))
 	}
+	if f.Name != "" {
+		_, err := f.New(settings, o.options)
+		for _, fault := range format.OptionErrors(err) {
+			flag := string(fault.Option)
+			if name, ok := flagOf[fault.Option]; ok {
+				flag = name
+			}
+			faults = append(faults, fmt.Errorf("--%s: %w", flag, fault.Err))
+		}
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
@@ -126,7 +149,7 @@ func (o *parseOptions) parser() (source.Parser, error) {
 	if o.service != "" {
 		settings.Resource = event.NewResource(event.Named{Name: event.ServiceName, Value: event.String(o.service)})
 	}
-	return f.New(settings), nil
+	return f.New(settings, o.options)
 }
 
 func (o *parseOptions) file(

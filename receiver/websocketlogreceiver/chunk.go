@@ -39,7 +39,7 @@ type assembler struct {
 }
 
 func (r *logReceiver) newAssembler() *assembler {
-	a := &assembler{r: r, parser: r.format.New(r.parserSettings)}
+	a := &assembler{r: r, parser: r.newParser()}
 	a.emit = a.add
 	return a
 }

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
 )
 
@@ -23,6 +24,10 @@ import (
 type Config struct {
 	// Format of the lines, of files and of requests alike: a name of package source/format.
 	Format string `mapstructure:"format"`
+	// Template is the format as it stands in the writer's configuration, for formats that have such.
+	Template string `mapstructure:"template"`
+	// WebSocketPaths are URL paths that are WebSockets, for formats whose lines cannot prove it.
+	WebSocketPaths []string `mapstructure:"websocket_paths"`
 
 	// Include and Exclude are the files to follow, as patterns of path/filepath.Match.
 	Include []string `mapstructure:"include"`
@@ -132,6 +137,11 @@ const (
 	maxLineBytes    = 64 << 20
 )
 
+// options are what the format is told.
+func (c *Config) options() format.Options {
+	return format.Options{Template: c.Template, Paths: c.WebSocketPaths}
+}
+
 var _ confmap.Validator = (*Config)(nil)
 
 // Validate reports all that is wrong, each fault by its key.
@@ -150,8 +160,11 @@ func (c *Config) Validate() error {
 			fault(key, "must be longer than 0s, got %s", got)
 		}
 	}
-	if _, err := format.Of(c.Format); err != nil {
+	if f, err := format.Of(c.Format); err != nil {
 		fault("format", "%w", err)
+	} else if _, err := f.New(source.Settings{}, c.options()); err != nil {
+		// Its faults begin with their keys.
+		faults = append(faults, err)
 	}
 	if len(c.Include) == 0 && !c.HTTP.HasValue() {
 		fault("include", "name files to follow here, or an endpoint under http; without either there is nothing to read")

@@ -62,7 +62,9 @@ func TestConfig(t *testing.T) {
 func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]string{
-		"format":          {`format: must be one of ndjson, nginx, got "apache"`},
+		"format": {`format: must be one of ndjson, nginx, got "apache"`},
+		"options": {"template: the format ndjson has no use for it; leave it out",
+			"websocket_paths: the format ndjson has no use for it; leave it out"},
 		"nothing_to_read": {"include: name files to follow here, or an endpoint under http; without either there is nothing to read"},
 		"pattern": {`include: "[a" is not a pattern of file names`, `include: "" is not a pattern of file names`,
 			`exclude: "[b" is not a pattern of file names`},

@@ -62,6 +62,9 @@ func newReceiver(cfg *Config, settings receiver.Settings, next consumer.Logs) (*
 	if err != nil {
 		return nil, fmt.Errorf("format: %w", err)
 	}
+	if _, err := f.New(source.Settings{}, cfg.options()); err != nil {
+		return nil, err
+	}
 	telemetry, err := metadata.NewTelemetryBuilder(settings.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -111,6 +114,11 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	if r.parserSettings, err = r.parsing(ctx); err != nil {
 		return err
 	}
+	if adviser, ok := r.newParser().(source.Adviser); ok {
+		for _, sentence := range adviser.Advice() {
+			r.logger.Warn("the log format lacks something", zap.String("advice", sentence))
+		}
+	}
 	if _, _, err := r.checkpoint.load(ctx); err != nil {
 		return err
 	}
@@ -129,6 +137,16 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	}
 	r.group.Go(func() { r.reportProgress(run) })
 	return nil
+}
+
+// newParser returns a parser for one stream of lines.
+func (r *logReceiver) newParser() source.Parser {
+	p, err := r.format.New(r.parserSettings, r.cfg.options())
+	if err != nil {
+		// newReceiver has made one with the same options.
+		panic(err)
+	}
+	return p
 }
 
 // parsing collects what parsers are told.

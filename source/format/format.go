@@ -5,7 +5,10 @@
 package format
 
 import (
+	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/sockeye-project/sockeye/source"
@@ -18,9 +21,40 @@ type Format struct {
 	Name string
 	// Brief says in one line what it reads.
 	Brief string
-	// New returns a parser of it.
-	New func(source.Settings) source.Parser
+	// takes are the options that it knows.
+	takes []Option
+	make  func(source.Settings, Options) (source.Parser, error)
 }
+
+// Options are what a format may have to be told beyond [source.Settings]. The zero value is the format as its product
+// writes it by default.
+type Options struct {
+	// Template is the format as it stands in the writer's configuration, such as nginx's log_format or HAProxy's
+	// log-format.
+	Template string
+	// Paths are the URL paths that are WebSockets, as patterns of [path.Match], for formats whose lines cannot prove it.
+	Paths []string
+}
+
+// Option is a field of [Options], by its key in configurations.
+type Option string
+
+// The options.
+const (
+	Template Option = "template"
+	Paths    Option = "websocket_paths"
+)
+
+// OptionError is a fault of one option.
+type OptionError struct {
+	Option Option
+	Err    error
+}
+
+func (e *OptionError) Error() string { return string(e.Option) + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong with the option.
+func (e *OptionError) Unwrap() error { return e.Err }
 
 // The names.
 const (
@@ -29,10 +63,10 @@ const (
 )
 
 var formats = []Format{
-	{NDJSON, "Sockeye's own events, one JSON object a line",
-		func(s source.Settings) source.Parser { return ndjson.NewParser(s) }},
-	{Nginx, "nginx access log with a JSON log_format",
-		func(s source.Settings) source.Parser { return nginx.NewParser(s) }},
+	{NDJSON, "Sockeye's own events, one JSON object a line", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil }},
+	{Nginx, "nginx access log with a JSON log_format", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewParser(s), nil }},
 }
 
 // All returns the list. It must not be changed.
@@ -55,4 +89,47 @@ func Of(name string) (Format, error) {
 		}
 	}
 	return Format{}, fmt.Errorf("must be one of %s, got %q", Names(), name)
+}
+
+// New returns a parser. Its error joins an [OptionError] for every option at fault.
+func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
+	var faults []error
+	fault := func(option Option, err error) { faults = append(faults, &OptionError{option, err}) }
+	for option, given := range map[Option]bool{Template: o.Template != "", Paths: len(o.Paths) > 0} {
+		if given && !slices.Contains(f.takes, option) {
+			fault(option, fmt.Errorf("the format %s has no use for it; leave it out", f.Name))
+		}
+	}
+	for _, p := range o.Paths {
+		if _, err := path.Match(p, ""); err != nil || !strings.HasPrefix(p, "/") {
+			fault(Paths, fmt.Errorf("%q is not a pattern of URL paths; write /ws or /rooms/*", p))
+		}
+	}
+	if len(faults) > 0 {
+		slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+		return nil, errors.Join(faults...)
+	}
+	p, err := f.make(s, o)
+	if err != nil {
+		return nil, &OptionError{Template, err}
+	}
+	return p, nil
+}
+
+// OptionErrors returns the faults that an error of [Format.New] joins.
+func OptionErrors(err error) []*OptionError {
+	var one *OptionError
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*OptionError
+		for _, err := range joined.Unwrap() {
+			if errors.As(err, &one) {
+				all = append(all, one)
+			}
+		}
+		return all
+	}
+	if errors.As(err, &one) {
+		return []*OptionError{one}
+	}
+	return nil
 }

@@ -15,9 +15,35 @@ func TestEveryFormatHasAParserAndADescription(t *testing.T) {
 		got, err := format.Of(f.Name)
 		require.NoError(t, err)
 		require.NotEmpty(t, got.Brief)
-		require.NotNil(t, got.New(source.Settings{}))
+		p, err := got.New(source.Settings{}, format.Options{})
+		require.NoError(t, err)
+		require.NotNil(t, p)
 	}
-	require.Equal(t, "ndjson, nginx", format.Names())
-	_, err := format.Of("apache")
-	require.EqualError(t, err, `must be one of ndjson, nginx, got "apache"`)
+	_, err := format.Of("none")
+	require.EqualError(t, err, `must be one of `+format.Names()+`, got "none"`)
+}
+
+func TestFaultsOfOptionsNameThem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		format  string
+		options format.Options
+		want    []string
+	}{
+		"options that the format does not know": {format.NDJSON, format.Options{Template: "$status", Paths: []string{"/ws"}},
+			[]string{"template: the format ndjson has no use for it; leave it out",
+				"websocket_paths: the format ndjson has no use for it; leave it out"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := format.Of(c.format)
+			require.NoError(t, err)
+			_, err = f.New(source.Settings{}, c.options)
+			var got []string
+			for _, e := range format.OptionErrors(err) {
+				got = append(got, e.Error())
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
 }
