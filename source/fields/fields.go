@@ -43,7 +43,7 @@ type Line struct {
 	names []string
 	data  []byte
 	spans []span
-	// text is what data holds once Keep has been called; clean, that it is UTF-8.
+	// text is what data holds once Keep has been called; clean, that each value is UTF-8 without NUL.
 	text     string
 	clean    bool
 	kept     []byte
@@ -70,15 +70,23 @@ func (l *Line) Set(f ID, start, end int, escaped bool) {
 // Keep gives the values memory that outlives the line: one string for all of them, and nothing for the rest of the
 // line, since events hold on to it. Texts can be read only after it.
 func (l *Line) Keep() {
-	l.kept = l.kept[:0]
+	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		if s.start == s.end {
+			s.start, s.end = 0, 0
+			continue
+		}
+		value := l.data[s.start:s.end]
+		// Each on its own: the end of one broken value and the beginning of the next can look like one character.
+		l.clean = l.clean && utf8.Valid(value)
 		start := int32(len(l.kept))
-		l.kept = append(l.kept, l.data[s.start:s.end]...)
+		l.kept = append(l.kept, value...)
 		s.start, s.end = start, int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
-	l.clean = utf8.ValidString(l.text)
+	// JSON has no bare NUL; other formats may.
+	l.clean = l.clean && strings.IndexByte(l.text, 0) < 0
 }
 
 // Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the

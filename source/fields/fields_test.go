@@ -136,3 +136,14 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestBrokenBytesOfTwoValuesAreNotTakenForOneCharacter(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	require.NoError(t, fields.NewJSON(map[string]fields.ID{"a": 0, "b": 1, "c": 2}).Scan([]byte("{\"a\":\"x\xc3\",\"b\":\"\xa9y\"}"), l))
+	l.Keep()
+	require.Equal(t, "x\uFFFD", l.Value(0))
+	require.Equal(t, "\uFFFDy", l.Value(1))
+	require.Empty(t, l.Value(2))
+	require.False(t, l.Has(2))
+}
