@@ -11,6 +11,7 @@ package source
 import (
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -44,6 +45,9 @@ type Settings struct {
 	ConnectionKey, HandshakeKey []byte
 	// Resource describes who reports, for formats whose lines do not.
 	Resource *event.Resource
+	// Now is the clock for formats whose lines may have no time, which then happened when they were read. Nil is
+	// time.Now.
+	Now func() time.Time
 }
 
 // Purposes for which keys are derived from the installation key.
