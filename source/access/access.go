@@ -316,10 +316,15 @@ func (m *Emitter) request(h *Handshake, e *event.Event) {
 		e.SetStrings(event.ClientSubprotocols, h.Offered...)
 	}
 	if h.Key != "" {
-		m.keyMAC.Reset()
-		m.keyMAC.Write([]byte(h.Key))
-		e.SetString(event.HandshakeKeyHash, string(m.digest(m.keyMAC)))
+		e.SetString(event.HandshakeKeyHash, m.KeyHash(h.Key))
 	}
+}
+
+// KeyHash returns websocket.handshake.key_hash for a Sec-WebSocket-Key.
+func (m *Emitter) KeyHash(key string) string {
+	m.keyMAC.Reset()
+	m.keyMAC.Write([]byte(key))
+	return string(m.digest(m.keyMAC))
 }
 
 // List splits a header's comma-separated list (RFC 9110 §5.6.1).
