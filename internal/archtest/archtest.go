@@ -59,7 +59,7 @@ var rules = []rule{
 	{part: "dashboards", ours: []string{"slo", "event", "store/schema"}, outside: withoutCollector},
 
 	{part: "receiver", each: true, outside: []string{anything},
-		ours: []string{"event", "internal/eventlog", "internal/keyfile", "source", "endpoint"}},
+		ours: []string{"event", "internal/eventlog", "internal/follow", "internal/keyfile", "source", "endpoint"}},
 	{part: "processor", each: true, outside: []string{anything},
 		ours: []string{"event", "internal/eventlog", "internal/keyfile"}},
 	{part: "processor/websocketeventprocessor", ours: []string{"event", "internal/eventlog", "source"},
@@ -71,6 +71,7 @@ var rules = []rule{
 	{part: "internal/eventlog", ours: []string{"event"}, outside: []string{pdata}},
 	{part: "internal/eventdoc", ours: []string{"event"}},
 	{part: "internal/keyfile", outside: []string{"golang.org/x/crypto", "golang.org/x/sys"}},
+	{part: "internal/follow"},
 	{part: "internal/golden", outside: []string{"github.com/google/go-cmp"}},
 	{part: "internal/testenv", outside: []string{"go.yaml.in/yaml/v3"}},
 	{part: "internal/archtest"},

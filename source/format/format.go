@@ -34,6 +34,8 @@ type Options struct {
 	Template string
 	// Paths are the URL paths that are WebSockets, as patterns of [path.Match], for formats whose lines cannot prove it.
 	Paths []string
+	// ErrorLog is joined with the access log, or nil.
+	ErrorLog *nginx.ErrorLog
 }
 
 // Option is a field of [Options], by its key in configurations.
@@ -43,6 +45,7 @@ type Option string
 const (
 	Template Option = "template"
 	Paths    Option = "websocket_paths"
+	ErrorLog Option = "error_log"
 )
 
 // OptionError is a fault of one option.
@@ -58,15 +61,20 @@ func (e *OptionError) Unwrap() error { return e.Err }
 
 // The names.
 const (
-	NDJSON = "ndjson"
-	Nginx  = "nginx"
+	NDJSON     = "ndjson"
+	Nginx      = "nginx"
+	NginxError = "nginx_error"
 )
 
 var formats = []Format{
 	{NDJSON, "Sockeye's own events, one JSON object a line", nil,
 		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil }},
-	{Nginx, "nginx access log with a JSON log_format", nil,
-		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewParser(s), nil }},
+	{Nginx, "nginx access log: JSON keyed by variable names, combined or any log_format", []Option{Template, Paths, ErrorLog},
+		func(s source.Settings, o Options) (source.Parser, error) {
+			return nginx.New(s, nginx.Options{Template: o.Template, Paths: o.Paths, ErrorLog: o.ErrorLog})
+		}},
+	{NginxError, "nginx error log: TLS handshakes that failed", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil }},
 }
 
 // All returns the list. It must not be changed.
@@ -95,7 +103,7 @@ func Of(name string) (Format, error) {
 func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 	var faults []error
 	fault := func(option Option, err error) { faults = append(faults, &OptionError{option, err}) }
-	for option, given := range map[Option]bool{Template: o.Template != "", Paths: len(o.Paths) > 0} {
+	for option, given := range map[Option]bool{Template: o.Template != "", Paths: len(o.Paths) > 0, ErrorLog: o.ErrorLog != nil} {
 		if given && !slices.Contains(f.takes, option) {
 			fault(option, fmt.Errorf("the format %s has no use for it; leave it out", f.Name))
 		}

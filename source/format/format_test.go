@@ -33,6 +33,12 @@ func TestFaultsOfOptionsNameThem(t *testing.T) {
 		"options that the format does not know": {format.NDJSON, format.Options{Template: "$status", Paths: []string{"/ws"}},
 			[]string{"template: the format ndjson has no use for it; leave it out",
 				"websocket_paths: the format ndjson has no use for it; leave it out"}},
+		"paths that are no patterns": {format.Nginx, format.Options{Paths: []string{"/ws", "/[a", "ws"}},
+			[]string{`websocket_paths: "/[a" is not a pattern of URL paths; write /ws or /rooms/*`,
+				`websocket_paths: "ws" is not a pattern of URL paths; write /ws or /rooms/*`}},
+		"a template at fault": {format.Nginx, format.Options{Template: "$status$host"},
+			[]string{"template: column 8: nothing stands between status and host, so their values cannot be told apart; " +
+				"put a space or a quote there"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,11 +10,11 @@ import (
 
 // BenchmarkParse reads the lines of testdata: two in three are connections, the rest rejections and other requests.
 func BenchmarkParse(b *testing.B) {
-	sourcetest.Benchmark(b, nginx.NewParser(sourcetest.Settings()),
+	sourcetest.Benchmark(b, parser(sourcetest.Settings(), nginx.Options{}),
 		sourcetest.ReadLines(b, filepath.Join("testdata", "access.json.log")))
 }
 
 func TestALineCostsAtMostTwoAllocations(t *testing.T) {
-	sourcetest.AssertAllocations(t, nginx.NewParser(sourcetest.Settings()),
+	sourcetest.AssertAllocations(t, parser(sourcetest.Settings(), nginx.Options{}),
 		sourcetest.ReadLines(t, filepath.Join("testdata", "access.json.log")), 2)
 }

@@ -1,11 +1,13 @@
 package nginx_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/source/nginx"
 	"github.com/sockeye-project/sockeye/source/sourcetest"
 )
@@ -15,7 +17,26 @@ func TestCorpusYieldsWhatItsLinesProveAndNothingElse(t *testing.T) {
 	for _, folder := range []string{"nginx", "nginx-new"} {
 		t.Run(folder, func(t *testing.T) {
 			t.Parallel()
-			sourcetest.ExpectCorpus(t, nginx.NewParser(sourcetest.Settings()), folder,
+			sourcetest.ExpectCorpus(t, parser(sourcetest.Settings(), nginx.Options{}), folder,
+				"access.json.log", "access.json.expected.jsonl", assertNothingInvented)
+		})
+	}
+}
+
+func TestCorpusOfOtherFormatsYieldsWhatItsLinesProve(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"nginx", "nginx-new"} {
+		t.Run(folder, func(t *testing.T) {
+			t.Parallel()
+			sourcetest.ExpectCorpus(t, parser(sourcetest.Settings(), nginx.Options{Template: nginx.Combined}), folder,
+				"access.combined.log", "access.combined.expected.jsonl", assertNothingInvented)
+
+			// The format of the JSON log as the nginx.conf has it that wrote it.
+			conf, err := nginx.ReadConf(os.DirFS("/"), testenv.Corpus(t, "sources", folder, "nginx.conf"))
+			require.NoError(t, err)
+			text, err := conf.Format("ws_json")
+			require.NoError(t, err)
+			sourcetest.ExpectCorpus(t, parser(sourcetest.Settings(), nginx.Options{Template: text}), folder,
 				"access.json.log", "access.json.expected.jsonl", assertNothingInvented)
 		})
 	}

@@ -91,6 +91,16 @@ var fieldsByName = func() map[string]fields.ID {
 	return m
 }()
 
+// fieldsByVariable has the names that are nginx's own. The short forms of JSON keys are not among them: in a log_format
+// such a name would be a variable that somebody made with map or set, and could mean anything.
+var fieldsByVariable = func() map[string]fields.ID {
+	m := map[string]fields.ID{"document_uri": uri, "query_string": args}
+	for f, names := range variables {
+		m[names[0]] = fields.ID(f)
+	}
+	return m
+}()
+
 func newLine() *fields.Line {
 	names := make([]string, fieldCount)
 	for f := range names {

@@ -1,16 +1,17 @@
-// Package nginx reads nginx access logs whose log_format is one JSON object a line, keyed by nginx's variable names or
-// their usual short forms. nginx writes a line when a request has ended, so a WebSocket connection leaves one line, at
-// its close: it proves the open, the close, the duration and the bytes to the client.
+// Package nginx reads nginx's logs: access logs of any log_format, or of JSON keyed by nginx's variable names or their
+// usual short forms, and error logs. nginx writes an access line when a request has ended, so a WebSocket connection
+// leaves one line, at its close: it proves the open, the close, the duration and the bytes to the client. Why a connection
+// ended stands in the error log only; [ErrorLog] joins the two.
 //
-// It reads no error log, so an idle timeout or a reset is not told apart from a clean end; nginx sees no frames, so
-// there is never a close code, an initiator or a count of messages; and $request_length excludes frames, so the bytes
-// from the client are unknown.
+// nginx sees no frames, so there is never a close code or a count of messages; and $request_length excludes frames, so
+// the bytes from the client are unknown. It reads no files: [ReadConf] and [ErrorLog] are given theirs.
 //
 // The invariant to keep: a line is read no further than to see that it is not about a WebSocket, so that the other lines
 // of a busy log cost one pass and no memory.
 package nginx
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -22,22 +23,47 @@ import (
 // SourceType is the websocket.source.type of every event of this package.
 const SourceType = "nginx"
 
-// Parser is a [source.Parser] of nginx access logs. Make one with [NewParser].
+// Options are what the parser of an access log may have to be told beyond [source.Settings].
+type Options struct {
+	// Template is "" for JSON, [Combined], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
+	// enclose there.
+	Template string
+	// Paths are the URL paths that are WebSockets, as patterns of [path.Match]: without $http_upgrade, only they tell a
+	// rejected handshake from any other request.
+	Paths []string
+	// ErrorLog is the error log of the same nginx, or nil. Parsers may share it.
+	ErrorLog *ErrorLog
+}
+
+// Parser is a [source.Parser] of nginx access logs. Make one with [New].
 type Parser struct {
 	scanner   fields.Scanner
 	line      *fields.Line
+	paths     access.Paths
+	errors    *ErrorLog
+	advice    []string
 	emitter   *access.Emitter
 	handshake access.Handshake
 }
 
 var _ source.Parser = (*Parser)(nil)
 
-// NewParser returns a parser.
-func NewParser(s source.Settings) *Parser {
-	return &Parser{
-		scanner: fields.NewJSON(fieldsByName), line: newLine(),
+// New returns a parser. The error says what is wrong with the template, and where.
+func New(s source.Settings, o Options) (*Parser, error) {
+	p := &Parser{
+		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog,
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
+	if o.Template == "" {
+		p.scanner = fields.NewJSON(fieldsByName)
+		return p, nil
+	}
+	f, err := parseFormat(o.Template)
+	if err != nil {
+		return nil, err
+	}
+	p.scanner, p.advice = f.template, f.advice(o)
+	return p, nil
 }
 
 // Parse implements [source.Parser].
@@ -56,8 +82,7 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	switch {
 	case logged && !access.OffersWebSocket(upgrade):
 		return source.ErrSkipped
-	case !logged && !h.Upgraded:
-		// Without $http_upgrade an attempt that failed looks like any other request.
+	case !logged && !h.Upgraded && !p.attempt(h.Status):
 		return source.ErrSkipped
 	}
 	// nginx relays 101 only to a client that asked for an upgrade; that it was to a WebSocket is a conclusion.
@@ -68,6 +93,36 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	}
 	p.emitter.Emit(h, emit)
 	return nil
+}
+
+// attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
+// open a WebSocket as far as its path tells.
+func (p *Parser) attempt(status int) bool {
+	// 426 is the answer to a request that asks for no upgrade.
+	if len(p.paths) == 0 || status == 426 {
+		return false
+	}
+	l := p.line
+	method, _ := l.Raw(requestMethod)
+	target, _ := l.Raw(requestURI)
+	if line, _ := l.Raw(request); len(line) > 0 {
+		first, rest, _ := bytes.Cut(line, []byte{' '})
+		if len(method) == 0 {
+			method = first
+		}
+		if len(target) == 0 {
+			target, _, _ = bytes.Cut(rest, []byte{' '})
+		}
+	}
+	if len(target) == 0 {
+		target, _ = l.Raw(uri)
+	}
+	// RFC 6455 §4.1; RFC 8441 §4 has CONNECT.
+	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
+		return false
+	}
+	target, _, _ = bytes.Cut(target, []byte{'?'})
+	return p.paths.Match(target)
 }
 
 // fill reads what the line says about the handshake and the connection.
@@ -96,6 +151,9 @@ func (p *Parser) fill(h *access.Handshake) (err error) {
 		// Several upstreams were tried where the value is a list; then no one number is the handshake's.
 		if d, ok := fields.ParseDuration(l.Value(upstreamHeaderTime), time.Second); ok {
 			h.Handshake = d
+		}
+		if p.errors != nil {
+			p.errors.annotate(l, h)
 		}
 	} else {
 		h.Handshake = took
@@ -172,7 +230,7 @@ func (p *Parser) connectionID(h *access.Handshake) string {
 		m.Part("request_id", id)
 		return m.ID()
 	}
-	for _, f := range [...]fields.ID{connection, remoteAddr, remotePort, serverAddr, serverPort, requestURI} {
+	for _, f := range [...]fields.ID{connection, remoteAddr, remotePort, serverAddr, serverPort, requestURI, request} {
 		value, _ := p.line.Raw(f)
 		m.Part(variables[f][0], value)
 	}

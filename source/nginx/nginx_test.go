@@ -118,7 +118,7 @@ func TestWhatALineProves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), c.line)
+			got := sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), c.line)
 			sourcetest.AssertEvents(t, c.want, got)
 		})
 	}
@@ -127,7 +127,7 @@ func TestWhatALineProves(t *testing.T) {
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	written := time.Date(2026, 11, 22, 7, 0, 11, 356_000_000, time.UTC)
-	events := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("101"))
+	events := sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), with("101"))
 	require.Equal(t, written.Add(-1518*time.Millisecond), events[0].Time, "an open is when the request began")
 	require.Equal(t, written, events[0].Observed)
 	require.Equal(t, written, events[1].Time, "a close is when the line was written")
@@ -137,7 +137,7 @@ func TestTimes(t *testing.T) {
 		"time_iso8601": {`"msec":""`, `"time":"2026-11-22T08:00:11+01:00"`},
 		"time_local":   {`"msec":""`, `"time_local":"22/Nov/2026:08:00:11 +0100"`},
 	} {
-		events = sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", members...))
+		events = sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), with("403", members...))
 		require.Equal(t, written.Truncate(time.Second), events[0].Time, name)
 	}
 }
@@ -145,7 +145,7 @@ func TestTimes(t *testing.T) {
 func TestConnectionIDsAreKeyedAndTellConnectionsApart(t *testing.T) {
 	t.Parallel()
 	idOf := func(s source.Settings, line string) string {
-		events := sourcetest.Parse(t, nginx.NewParser(s), line)
+		events := sourcetest.Parse(t, parser(s, nginx.Options{}), line)
 		id := events[0].String(event.ConnectionID)
 		require.Regexp(t, "^[0-9a-f]{32}$", id)
 		for _, e := range events {
@@ -173,7 +173,7 @@ func TestConnectionIDsAreKeyedAndTellConnectionsApart(t *testing.T) {
 
 func TestTheHandshakeKeyIsHashed(t *testing.T) {
 	t.Parallel()
-	e := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", `"http_sec_websocket_key":"dGhlIHNhbXBsZSBub25jZQ=="`))[0]
+	e := sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), with("403", `"http_sec_websocket_key":"dGhlIHNhbXBsZSBub25jZQ=="`))[0]
 	require.Regexp(t, "^[0-9a-f]{32}$", e.String(event.HandshakeKeyHash))
 }
 
@@ -192,7 +192,7 @@ func TestTraceContext(t *testing.T) {
 		"a span of zeros": {`"http_traceparent":"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"`, false},
 		"cut off":         {`"http_traceparent":"00-0af7651916cd43dd"`, false},
 	} {
-		e := sourcetest.Parse(t, nginx.NewParser(sourcetest.Settings()), with("403", c.member))[0]
+		e := sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), with("403", c.member))[0]
 		if c.ok {
 			require.Equal(t, trace, e.TraceID, name)
 			require.Equal(t, span, e.SpanID, name)
@@ -235,14 +235,14 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := nginx.NewParser(sourcetest.Settings()).Parse([]byte(c.line), func(*event.Event) { t.Error("an event was emitted") })
+			err := parser(sourcetest.Settings(), nginx.Options{}).Parse([]byte(c.line), func(*event.Event) { t.Error("an event was emitted") })
 			require.EqualError(t, err, c.want)
 			require.Contains(t, source.Reasons(), source.ReasonOf(err))
 		})
 	}
 }
 
-func newParser() source.Parser { return nginx.NewParser(sourcetest.Settings()) }
+func newParser() source.Parser { return parser(sourcetest.Settings(), nginx.Options{}) }
 
 func TestGarbageIsCountedAndLeavesNothing(t *testing.T) {
 	sourcetest.Garbage(t, newParser, with("101"), with("403"))
@@ -252,4 +252,13 @@ func FuzzParse(f *testing.F) {
 	sourcetest.Fuzz(f, newParser, append(sourcetest.ReadLines(f, filepath.Join("testdata", "access.json.log")),
 		with("101"), with("503", `"limit_req_status":"REJECTED","x":{"y":[1]}`),
 		with("403", "\"request_uri\":\"http://h/\\ud83d\\ude00\\x41?\xff\""))...)
+}
+
+// parser returns a parser with options that are not at fault.
+func parser(s source.Settings, o nginx.Options) *nginx.Parser {
+	p, err := nginx.New(s, o)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }

@@ -50,7 +50,7 @@ func Garbage(t *testing.T, newParser func() source.Parser, good ...string) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		err := try(t, p, line)
+		err := Try(t, p, line)
 		runtime.ReadMemStats(&after)
 		require.Error(t, err, name)
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "%s: memory", name)
@@ -59,11 +59,11 @@ func Garbage(t *testing.T, newParser func() source.Parser, good ...string) {
 	for _, line := range good {
 		for i := range len(line) + 1 {
 			head, tail := line[:i], line[i:]
-			_ = try(t, p, []byte(head))
+			_ = Try(t, p, []byte(head))
 			for _, insert := range []string{"\x00", "\xff", `"`, `\`, "{", "}", "[", "]", " ", "-", "|", "\u2028", "99999999999999999999"} {
-				_ = try(t, p, []byte(head+insert+tail))
+				_ = Try(t, p, []byte(head+insert+tail))
 				if len(tail) > 0 {
-					_ = try(t, p, []byte(head+insert+tail[1:]))
+					_ = Try(t, p, []byte(head+insert+tail[1:]))
 				}
 			}
 		}
@@ -88,11 +88,11 @@ func Fuzz(f *testing.F, newParser func() source.Parser, seeds ...string) {
 	for _, line := range seeds {
 		f.Add([]byte(line))
 	}
-	f.Fuzz(func(t *testing.T, line []byte) { _ = try(t, newParser(), line) })
+	f.Fuzz(func(t *testing.T, line []byte) { _ = Try(t, newParser(), line) })
 }
 
-// try parses line and fails t for what no line may do.
-func try(t *testing.T, p source.Parser, line []byte) error {
+// Try parses line and fails t for what no line may do.
+func Try(t *testing.T, p source.Parser, line []byte) error {
 	t.Helper()
 	var original []byte
 	if len(line) < 1<<16 {

@@ -40,18 +40,18 @@ type Parser struct {
 	line      *fields.Line
 	emitter   *access.Emitter
 	handshake access.Handshake
-	isPath    func(string) bool
+	paths     access.Paths
 	flows     *recent.Map[*flow]
 	key       []byte
 }
 
 var _ source.Parser = (*Parser)(nil)
 
-// New returns a parser. isPath says which paths are WebSockets: Suricata logs no Upgrade header of a request unless
-// dump-all-headers is on, so a handshake that failed is known by its path or not at all. It may be nil.
-func New(s source.Settings, isPath func(string) bool) *Parser {
+// New returns a parser. paths are patterns of the paths that are WebSockets: Suricata logs no Upgrade header of a
+// request unless dump-all-headers is on, so a handshake that failed is known by its path or not at all.
+func New(s source.Settings, paths []string) *Parser {
 	return &Parser{
-		scanner: fields.NewJSON(fieldsByName), line: fields.NewLine(names[:]), isPath: isPath,
+		scanner: fields.NewJSON(fieldsByName), line: fields.NewLine(names[:]), paths: access.NewPaths(paths),
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		flows:   recent.New[*flow](maxFlows, flowLife),
 	}
@@ -164,7 +164,7 @@ func (p *Parser) http(emit func(*event.Event)) error {
 	case logged, h.Upgraded:
 		// Without a header, that the upgrade was to WebSocket is a conclusion.
 		h.Inferred = !logged
-	case p.isPath != nil && p.isPath(h.Path) && h.Status != 426:
+	case p.paths.Match([]byte(h.Path)) && h.Status != 426:
 		// 426 is what servers answer to a request that asked for no upgrade.
 		h.Inferred = true
 	default:

@@ -43,11 +43,11 @@ const (
 
 func TestWhatLinesProve(t *testing.T) {
 	t.Parallel()
-	rooms := func(path string) bool { return strings.HasPrefix(path, "/rooms/") }
+	rooms := []string{"/rooms/*"}
 	for name, c := range map[string]struct {
-		lines  []string
-		isPath func(string) bool
-		want   []string
+		lines []string
+		paths []string
+		want  []string
 	}{
 		"101 is an open, inferred as no header says to what": {lines: []string{open101}, want: []string{
 			"websocket.open http.response.status_code=101 server.address=chat.example.test server.port=8080 url.path=/rooms/42 " +
@@ -63,9 +63,9 @@ func TestWhatLinesProve(t *testing.T) {
 		"without headers any 403 may be anything": {lines: []string{withHTTP(`"status":403`)}},
 		"with headers it is a rejection": {lines: []string{withHTTP(`"status":403,` + headersAsked)},
 			want: []string{"websocket.handshake.rejected error.type=forbidden websocket.source.evidence=observed"}},
-		"so it is where the path is known": {lines: []string{withHTTP(`"status":503`)}, isPath: rooms,
+		"so it is where the path is known": {lines: []string{withHTTP(`"status":503`)}, paths: rooms,
 			want: []string{"websocket.handshake.rejected error.type=upstream_unavailable websocket.source.evidence=inferred"}},
-		"but 426 tells of a request without Upgrade": {lines: []string{withHTTP(`"status":426`)}, isPath: rooms},
+		"but 426 tells of a request without Upgrade": {lines: []string{withHTTP(`"status":426`)}, paths: rooms},
 		"no answer is a rejection of unknown fault": {lines: []string{withHTTP(headersAsked)},
 			want: []string{"websocket.handshake.rejected error.type=_OTHER websocket.source.evidence=inferred http.response.status_code="}},
 
@@ -140,7 +140,7 @@ func TestWhatLinesProve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := suricata.New(sourcetest.Settings(), c.isPath)
+			p := suricata.New(sourcetest.Settings(), c.paths)
 			var got []event.Event
 			for _, line := range c.lines {
 				got = append(got, sourcetest.Parse(t, p, line)...)
@@ -201,7 +201,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 }
 
 func newParser() source.Parser {
-	return suricata.New(sourcetest.Settings(), func(path string) bool { return path == "/rooms/42" })
+	return suricata.New(sourcetest.Settings(), []string{"/rooms/42"})
 }
 
 func TestBrokenLines(t *testing.T) {

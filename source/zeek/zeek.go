@@ -33,15 +33,15 @@ type Parser struct {
 	line      *fields.Line
 	emitter   *access.Emitter
 	handshake access.Handshake
-	isPath    func(string) bool
+	paths     access.Paths
 }
 
 var _ source.Parser = (*Parser)(nil)
 
-// New returns a parser. isPath says which paths are WebSockets, for an http.log without names of headers; it may be nil.
-func New(s source.Settings, isPath func(string) bool) *Parser {
+// New returns a parser. paths are patterns of the paths that are WebSockets, for an http.log without names of headers.
+func New(s source.Settings, paths []string) *Parser {
 	return &Parser{
-		json: fields.NewJSON(fieldsByName), tsv: newTSV(), line: fields.NewLine(names[:]), isPath: isPath,
+		json: fields.NewJSON(fieldsByName), tsv: newTSV(), line: fields.NewLine(names[:]), paths: access.NewPaths(paths),
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 	}
 }
@@ -131,7 +131,7 @@ func (p *Parser) answer(h *access.Handshake) (err error) {
 	// 426 is what servers answer to a request that asked for no upgrade.
 	target, _ := l.Raw(uri)
 	path, _, _ := bytes.Cut(target, []byte{'?'})
-	if p.isPath == nil || h.Status == 426 || !p.isPath(string(path)) {
+	if h.Status == 426 || !p.paths.Match(path) {
 		return source.ErrSkipped
 	}
 	h.Inferred = true

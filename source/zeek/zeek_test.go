@@ -14,9 +14,9 @@ import (
 	"github.com/sockeye-project/sockeye/source/zeek"
 )
 
-func read(t testing.TB, isPath func(string) bool, lines ...string) (events []event.Event) {
+func read(t testing.TB, paths []string, lines ...string) (events []event.Event) {
 	t.Helper()
-	p := zeek.New(sourcetest.Settings(), isPath)
+	p := zeek.New(sourcetest.Settings(), paths)
 	for _, line := range lines {
 		events = append(events, sourcetest.Parse(t, p, line)...)
 	}
@@ -76,16 +76,16 @@ func TestWhatLinesProve(t *testing.T) {
 	websocketLog := sourcetest.ReadLines(t, filepath.Join("testdata", "websocket.log"))
 	httpLog := sourcetest.ReadLines(t, filepath.Join("testdata", "http.log"))
 	reordered := []string{"#fields\tid.orig_h\turi\tuid\tts", "203.0.113.7\t/a\tCx\t1795330818.7"}
-	rooms := func(path string) bool { return path == "/rooms/42" }
+	rooms := []string{"/rooms/42"}
 	opens := []string{
 		"websocket.open client.address=203.0.113.7 client.port=34916 server.address=chat.example.test server.port=8080 " +
 			"url.path=/rooms/42 url.query=token=a user_agent.original=check/1.0 websocket.subprotocol=chat.v1 " +
 			"websocket.client.subprotocols=chat.v1,chat.v0 websocket.extensions=permessage-deflate",
 		"websocket.open client.address=2001:db8::7 url.path=/a\tbé websocket.client.subprotocols= websocket.subprotocol="}
 	for name, c := range map[string]struct {
-		lines  []string
-		isPath func(string) bool
-		want   []string
+		lines []string
+		paths []string
+		want  []string
 	}{
 		"websocket.log":                         {lines: websocketLog, want: opens},
 		"its columns are the default's":         {lines: websocketLog[8:], want: opens},
@@ -93,7 +93,7 @@ func TestWhatLinesProve(t *testing.T) {
 		"another separator":                     {lines: []string{`#separator |`, "#unset_field|?", "#fields|ts|uid|uri|host", "1795330818.7|Cx|/a|?"}, want: []string{"websocket.open url.path=/a server.address="}},
 		"http.log with the names of headers":    {lines: httpLog, want: rejections("observed")},
 		"http.log without its header":           {lines: httpLog[6:], want: rejections("observed")},
-		"http.log with a path":                  {lines: cut(httpLog[6:]), isPath: rooms, want: rejections("inferred")},
+		"http.log with a path":                  {lines: cut(httpLog[6:]), paths: rooms, want: rejections("inferred")},
 		"http.log without either proves little": {lines: cut(httpLog[6:])},
 		"both logs by one parser":               {lines: append(append(append([]string(nil), websocketLog[:8]...), httpLog...), websocketLog[8:]...), want: append(rejections("observed"), opens...)},
 		"JSON": {lines: []string{`{"ts":1795330818.711234,"uid":"CKm2Ut1Yp0cQ6cO3e",` + jsonEnds + `,"host":"chat.example.test:8080",` +
@@ -112,7 +112,7 @@ func TestWhatLinesProve(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := read(t, c.isPath, c.lines...)
+			got := read(t, c.paths, c.lines...)
 			sourcetest.AssertEvents(t, c.want, got)
 			for i := range got {
 				assertNothingInvented(t, &got[i])
@@ -170,7 +170,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 }
 
 func newParser() source.Parser {
-	return zeek.New(sourcetest.Settings(), func(path string) bool { return path == "/rooms/42" })
+	return zeek.New(sourcetest.Settings(), []string{"/rooms/42"})
 }
 
 func good(t testing.TB) []string {

@@ -94,17 +94,20 @@ func appendLine(line []byte, n int, a attempt) []byte {
 }
 
 // newParser returns nginx's parser for a service.
-func newParser(service string) *nginx.Parser {
-	return nginx.NewParser(source.Settings{
+func newParser(t testing.TB, service string) *nginx.Parser {
+	t.Helper()
+	p, err := nginx.New(source.Settings{
 		ConnectionKey: make([]byte, 32),
 		Resource:      event.NewResource(event.Named{Name: event.ServiceName, Value: event.String(service)}),
-	})
+	}, nginx.Options{})
+	require.NoError(t, err)
+	return p
 }
 
 // load stores what the parser makes of the lines, in chunks, and returns how many events those are.
 func load(t testing.TB, s *store.Store, service, token string, log []attempt) (events int) {
 	t.Helper()
-	parser, rows, line := newParser(service), new(store.Rows), []byte(nil)
+	parser, rows, line := newParser(t, service), new(store.Rows), []byte(nil)
 	chunk := 0
 	flush := func() {
 		events += rows.Len()
