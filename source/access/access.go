@@ -62,6 +62,8 @@ type Handshake struct {
 	// Limited is true where the source says itself that it was a limit that refused, by the policy Policy if known.
 	Limited bool
 	Policy  string
+	// PolicyID is the rule that refused, or "".
+	PolicyID string
 
 	// AuthSaid is true where the source itself says how authentication went, so that nothing is concluded from the status.
 	AuthSaid bool
@@ -233,6 +235,7 @@ func (m *Emitter) rejection(h *Handshake, emit func(*event.Event)) {
 		e.SetInt(event.HTTPResponseStatusCode, int64(h.Status))
 	}
 	e.SetString(event.ErrorType, errorType)
+	source.SetString(e, event.PolicyID, h.PolicyID)
 	if h.Handshake >= 0 {
 		e.SetDouble(event.HandshakeDuration, h.Handshake.Seconds())
 	}

@@ -147,3 +147,15 @@ func TestBrokenBytesOfTwoValuesAreNotTakenForOneCharacter(t *testing.T) {
 	require.Empty(t, l.Value(2))
 	require.False(t, l.Has(2))
 }
+
+func TestAnObjectCanBeAField(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	scanner := fields.NewJSON(map[string]fields.ID{"r.h{}": 0, "r.s": 1, "r": 2})
+	require.NoError(t, scanner.Scan([]byte(`{"r":{"s":7,"h":{"Host":"}\"{","x":[1,{}]}}}`), l))
+	raw, ok := l.Raw(0)
+	require.True(t, ok)
+	require.Equal(t, `{"Host":"}\"{","x":[1,{}]}`, string(raw))
+	require.True(t, l.Has(1))
+	require.False(t, l.Has(2), "an object is no value unless asked for as one")
+}

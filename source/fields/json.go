@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -31,6 +32,8 @@ type object struct {
 type member struct {
 	field ID
 	inner *object
+	// whole is true if the field is the text of an object.
+	whole bool
 }
 
 type seen struct {
@@ -47,7 +50,8 @@ const (
 )
 
 // NewJSON returns a scanner that finds each field by its name, of which a line has one. The name of a member of an inner
-// object is dotted, "request.headers.Upgrade"; a line whose key itself has the dots is read too.
+// object is dotted, "request.headers.Upgrade"; a line whose key itself has the dots is read too. A name that ends with {} is
+// that of an object, whose text as it stands is the value.
 func NewJSON(names map[string]ID) *JSON {
 	root := &object{members: map[string]member{}}
 	for name, field := range names {
@@ -57,9 +61,10 @@ func NewJSON(names map[string]ID) *JSON {
 }
 
 func (o *object) want(name string, field ID) {
-	m := o.member(name)
-	m.field = field
-	o.members[name] = m
+	key, whole := strings.CutSuffix(name, "{}")
+	m := o.member(key)
+	m.field, m.whole = field, whole
+	o.members[key] = m
 	for i := range len(name) {
 		if name[i] != '.' {
 			continue
@@ -156,7 +161,6 @@ func (j *JSON) object(o *object, data []byte, i int, n *int, l *Line) int {
 			s.end = int32(i)
 			i++
 		case '{':
-			s.logged = false
 			if m.inner != nil {
 				i = j.object(m.inner, data, i, n, l)
 			} else {
@@ -165,6 +169,7 @@ func (j *JSON) object(o *object, data []byte, i int, n *int, l *Line) int {
 			if i < 0 {
 				return -1
 			}
+			s.logged, s.end = m.whole, int32(i)
 		case '[':
 			s.list = true
 			if i = skip(data, i); i < 0 {
