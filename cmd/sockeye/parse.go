@@ -9,15 +9,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/follow"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
 // maxParseLine is the receiver's default for max_line_bytes.
@@ -53,6 +56,10 @@ Formats:
 		"the format as it stands in the writer's configuration, for formats that have such")
 	f.StringArrayVar(&o.options.Paths, "path", nil,
 		"`PATTERN` of URL paths that are WebSockets, such as /rooms/*, for formats whose lines cannot prove it; may be repeated")
+	f.StringVar(&o.nginxConf, "nginx-conf", "",
+		"nginx.conf `FILE` to take the template from: that of the access_log that writes the log, or of --log-format")
+	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
+	f.StringVar(&o.errorLog, "error-log", "", "nginx's error log `FILE`, which says why connections ended")
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
 		"`WHERE` the writer of the log stands: "+strings.Join(event.Vantage.Definition().Values, ", "))
 	f.StringVar(&o.service, "service", "", "`NAME` for service.name of the events")
@@ -65,38 +72,36 @@ Formats:
 func formatList() string {
 	var b strings.Builder
 	for _, f := range format.All() {
-		fmt.Fprintf(&b, "  %-8s %s\n", f.Name, f.Brief)
+		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Brief)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
 type parseOptions struct {
 	format, vantage, service, keyFile string
+	nginxConf, logFormat, errorLog    string
 	strict                            bool
 	options                           format.Options
+	conf                              *nginx.Conf
+	advised                           map[string]bool
 }
 
 // flagOf names the flags whose names are not those of their options.
-var flagOf = map[format.Option]string{format.Paths: "path"}
+var flagOf = map[format.Option]string{format.Paths: "path", format.ErrorLog: "error-log"}
 
 // parseTotals is what the last line of stderr reports.
 type parseTotals struct{ lines, events, skipped, errors int }
 
 func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	parser, err := o.parser()
+	newParser, err := o.prepare(stderr)
 	if err != nil {
 		return err
-	}
-	if adviser, ok := parser.(source.Adviser); ok {
-		for _, sentence := range adviser.Advice() {
-			fmt.Fprintln(stderr, "note:", sentence)
-		}
 	}
 	out := bufio.NewWriterSize(stdout, 1<<16)
 	var totals parseTotals
 	var faults []error
 	for _, name := range files {
-		if err := o.file(ctx, name, stdin, parser, out, stderr, &totals); err != nil {
+		if err := o.file(ctx, name, stdin, newParser, out, stderr, &totals); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -111,12 +116,16 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 	return errors.Join(faults...)
 }
 
-// parser checks the flags, all of them before it answers.
-func (o *parseOptions) parser() (source.Parser, error) {
+// prepare checks the flags, all of them before it answers, and returns what makes the parser of a file; head is the
+// beginning of that.
+func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() []byte) (source.Parser, error), error) {
 	var faults []error
 	settings := source.Settings{Vantage: o.vantage}
 	var f format.Format
 	var err error
+	if o.format == "" && o.nginxConf != "" {
+		o.format = format.Nginx
+	}
 	if o.format == "" {
 		faults = append(faults, fmt.Errorf("--format: name the format of the lines, one of %s", format.Names()))
 	} else if f, err = format.Of(o.format); err != nil {
@@ -132,14 +141,7 @@ func (o *parseOptions) parser() (source.Parser, error) {
 		faults = append(faults, fmt.Errorf("--key-file: %w", err))
 	}
 	if f.Name != "" {
-		_, err := f.New(settings, o.options)
-		for _, fault := range format.OptionErrors(err) {
-			flag := string(fault.Option)
-			if name, ok := flagOf[fault.Option]; ok {
-				flag = name
-			}
-			faults = append(faults, fmt.Errorf("--%s: %w", flag, fault.Err))
-		}
+		faults = append(faults, o.prepareFormat(f, stderr)...)
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -149,12 +151,94 @@ func (o *parseOptions) parser() (source.Parser, error) {
 	if o.service != "" {
 		settings.Resource = event.NewResource(event.Named{Name: event.ServiceName, Value: event.String(o.service)})
 	}
-	return f.New(settings, o.options)
+	o.advised = map[string]bool{}
+	return func(name string, head func() []byte) (source.Parser, error) {
+		options, err := o.optionsOf(name, head, stderr)
+		if err != nil {
+			return nil, err
+		}
+		p, err := f.New(settings, options)
+		if adviser, ok := p.(source.Adviser); ok {
+			for _, sentence := range adviser.Advice() {
+				if !o.advised[sentence] {
+					fmt.Fprintln(stderr, "note:", sentence)
+				}
+				o.advised[sentence] = true
+			}
+		}
+		return p, err
+	}, nil
+}
+
+// maxCauses bounds what is kept of an error log: more ends of connections than a day of most sites has.
+const maxCauses = 1 << 20
+
+// prepareFormat completes the options that all files have in common, and returns their faults.
+func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults []error) {
+	if o.errorLog != "" {
+		file := follow.New(o.errorLog, follow.Everything)
+		if err := file.Read(func([]byte) {}); err != nil {
+			faults = append(faults, fmt.Errorf("--error-log: %w", err))
+		}
+		file.Close()
+		file = follow.New(o.errorLog, follow.Everything)
+		o.options.ErrorLog = nginx.NewErrorLog(func(line func([]byte)) {
+			if err := file.Read(line); err != nil {
+				fmt.Fprintln(stderr, "--error-log:", err)
+			}
+		}, maxCauses)
+	}
+	switch {
+	case o.nginxConf == "" && o.logFormat != "":
+		faults = append(faults, errors.New("--log-format: names a log_format of --nginx-conf; give that too"))
+	case o.nginxConf != "" && (f.Name != format.Nginx || o.options.Template != ""):
+		faults = append(faults, errors.New("--nginx-conf: is for --format nginx without --template"))
+	case o.nginxConf != "":
+		name, err := filepath.Abs(o.nginxConf)
+		if err == nil {
+			o.conf, err = nginx.ReadConf(os.DirFS("/"), name)
+		}
+		if err == nil && o.logFormat != "" {
+			o.options.Template, err = o.conf.Format(o.logFormat)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("--nginx-conf: %w", err))
+		}
+	}
+	_, err := f.New(source.Settings{}, o.options)
+	for _, fault := range format.OptionErrors(err) {
+		flag := string(fault.Option)
+		if name, ok := flagOf[fault.Option]; ok {
+			flag = name
+		}
+		faults = append(faults, fmt.Errorf("--%s: %w", flag, fault.Err))
+	}
+	return faults
+}
+
+// optionsOf returns the options of one file.
+func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writer) (format.Options, error) {
+	options := o.options
+	if o.conf != nil && o.logFormat == "" {
+		path, err := filepath.Abs(name)
+		if err == nil {
+			options.Template, err = o.conf.FormatOf(path)
+		}
+		if err != nil {
+			return options, fmt.Errorf("%s: %w, with --log-format", name, err)
+		}
+	}
+	options.Auto = &format.AutoOptions{
+		Head:         head,
+		Recognised:   func(r format.Recognition) { fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r) },
+		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
+	}
+	return options, nil
 }
 
 func (o *parseOptions) file(
-	ctx context.Context, name string, stdin io.Reader, parser source.Parser, out *bufio.Writer, stderr io.Writer,
-	totals *parseTotals,
+	ctx context.Context, name string, stdin io.Reader, newParser func(string, func() []byte) (source.Parser, error),
+	out *bufio.Writer, stderr io.Writer, totals *parseTotals,
 ) error {
 	in := stdin
 	if name != "-" {
@@ -174,7 +258,17 @@ func (o *parseOptions) file(
 		// A write error stays with the writer, and Flush returns it.
 		_, _ = out.Write(buf)
 	}
-	lines := lineReader{r: bufio.NewReaderSize(in, 1<<16)}
+	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
+	var head []byte
+	if o.format == format.Auto {
+		// The beginning is looked at before it is read. An error comes again with the first line.
+		head, _ = lines.r.Peek(format.AutoBytes)
+		head = bytes.Clone(head)
+	}
+	parser, err := newParser(name, func() []byte { return head })
+	if err != nil {
+		return err
+	}
 	for n := 1; ctx.Err() == nil; n++ {
 		line, tooLong, err := lines.next()
 		if err == io.EOF {

@@ -15,6 +15,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/source"
+	"github.com/sockeye-project/sockeye/source/format"
 )
 
 // maxFuture is how far the time of an event may lie after its receipt. A clock that is further ahead would open a
@@ -28,6 +29,7 @@ const eventsPerLine = 8
 type assembler struct {
 	r       *logReceiver
 	parser  source.Parser
+	options format.Options
 	builder *eventlog.Builder
 	receipt time.Time
 	// latest is the greatest time at which the source says it wrote one of the records.
@@ -38,8 +40,9 @@ type assembler struct {
 	malformed              map[string]int64
 }
 
-func (r *logReceiver) newAssembler() *assembler {
-	a := &assembler{r: r, parser: r.newParser()}
+// newAssembler returns an assembler of lines in the configured format with these options.
+func (r *logReceiver) newAssembler(o format.Options) *assembler {
+	a := &assembler{r: r, parser: r.newParser(o), options: o}
 	a.emit = a.add
 	return a
 }
@@ -133,6 +136,8 @@ type chunk struct {
 	// atEnd is when the reader last found that the file had no more: all that had been written by then is in this
 	// chunk or before it.
 	atEnd time.Time
+	// options are those of the parser that another attempt needs.
+	options format.Options
 	// logs is for the first attempt.
 	logs plog.Logs
 	// weight is what the chunk holds of the receiver's budget.

@@ -26,7 +26,7 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 		BuildInfo: receivertest.NewNopSettings(metadata.Type).BuildInfo,
 	}, g.sink)
 	require.NoError(t, err)
-	a, receipt := r.newAssembler(), base
+	a, receipt := r.newAssembler(r.options), base
 	steps := []time.Duration{0, time.Minute, time.Minute + time.Millisecond, time.Hour, -time.Hour, time.Second}
 	for range 2 {
 		a.begin(receipt)

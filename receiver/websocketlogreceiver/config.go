@@ -18,6 +18,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
 // Config is the YAML of one websocketlog receiver. Defaults are in createDefaultConfig.
@@ -28,6 +29,12 @@ type Config struct {
 	Template string `mapstructure:"template"`
 	// WebSocketPaths are URL paths that are WebSockets, for formats whose lines cannot prove it.
 	WebSocketPaths []string `mapstructure:"websocket_paths"`
+	// NginxConf is an nginx.conf to take the template from: of the log_format with the name LogFormat, or of that which
+	// the access_log of a file has.
+	NginxConf string `mapstructure:"nginx_conf"`
+	LogFormat string `mapstructure:"log_format"`
+	// ErrorLog is the file of nginx's error log, which says why connections ended.
+	ErrorLog string `mapstructure:"error_log"`
 
 	// Include and Exclude are the files to follow, as patterns of path/filepath.Match.
 	Include []string `mapstructure:"include"`
@@ -137,7 +144,7 @@ const (
 	maxLineBytes    = 64 << 20
 )
 
-// options are what the format is told.
+// options are what the format is told that every log has in common.
 func (c *Config) options() format.Options {
 	return format.Options{Template: c.Template, Paths: c.WebSocketPaths}
 }
@@ -162,9 +169,27 @@ func (c *Config) Validate() error {
 	}
 	if f, err := format.Of(c.Format); err != nil {
 		fault("format", "%w", err)
-	} else if _, err := f.New(source.Settings{}, c.options()); err != nil {
-		// Its faults begin with their keys.
-		faults = append(faults, err)
+	} else {
+		o := c.options()
+		if c.ErrorLog != "" {
+			o.ErrorLog = nginx.NewErrorLog(nil, 0)
+		}
+		if _, err := f.New(source.Settings{}, o); err != nil {
+			// Its faults begin with their keys.
+			faults = append(faults, err)
+		}
+		if c.NginxConf != "" && (f.Name != format.Nginx || c.Template != "") {
+			fault("nginx_conf", "needs the format nginx without a template, got %q", f.Name)
+		}
+		if c.NginxConf == "" && c.LogFormat != "" {
+			fault("log_format", "names a log_format of nginx_conf; set that too")
+		}
+		if c.HTTP.HasValue() && f.Name == format.Auto {
+			fault("format", "auto is for files; name the format of the lines that http accepts")
+		}
+		if c.HTTP.HasValue() && c.NginxConf != "" && c.LogFormat == "" {
+			fault("log_format", "name the log_format of the lines that http accepts")
+		}
 	}
 	if len(c.Include) == 0 && !c.HTTP.HasValue() {
 		fault("include", "name files to follow here, or an endpoint under http; without either there is nothing to read")

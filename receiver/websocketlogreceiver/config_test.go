@@ -15,6 +15,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/receiver/websocketlogreceiver/internal/metadata"
+	"github.com/sockeye-project/sockeye/source/format"
 )
 
 // load reads a section the way the collector does: decode, then validate all of it.
@@ -62,9 +63,16 @@ func TestConfig(t *testing.T) {
 func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]string{
-		"format": {`format: must be one of ndjson, nginx, got "apache"`},
+		"format": {`format: must be one of ` + format.Names() + `, got "none"`},
 		"options": {"template: the format ndjson has no use for it; leave it out",
 			"websocket_paths: the format ndjson has no use for it; leave it out"},
+		"template": {"template: line 2, column 17: nothing stands between status and host, so their values cannot be told apart; " +
+			"put a space or a quote there"},
+		"nginx_conf": {`nginx_conf: needs the format nginx without a template, got "ndjson"`,
+			"error_log: the format ndjson has no use for it; leave it out",
+			"log_format: name the log_format of the lines that http accepts"},
+		"log_format": {"log_format: names a log_format of nginx_conf; set that too",
+			"format: auto is for files; name the format of the lines that http accepts"},
 		"nothing_to_read": {"include: name files to follow here, or an endpoint under http; without either there is nothing to read"},
 		"pattern": {`include: "[a" is not a pattern of file names`, `include: "" is not a pattern of file names`,
 			`exclude: "[b" is not a pattern of file names`},

@@ -264,8 +264,8 @@ func newRig(t *testing.T, change func(*Config)) *rig {
 	return g
 }
 
-func (g *rig) start() {
-	g.t.Helper()
+// settings are those of a receiver whose log is in g.logs.
+func (g *rig) settings() receiver.Settings {
 	core, logs := observer.New(zapcore.DebugLevel)
 	g.logs = logs
 	settings := receiver.Settings{
@@ -273,7 +273,12 @@ func (g *rig) start() {
 		BuildInfo: receivertest.NewNopSettings(metadata.Type).BuildInfo,
 	}
 	settings.Logger = zap.New(core)
-	r, err := newReceiver(g.cfg, settings, g.sink)
+	return settings
+}
+
+func (g *rig) start() {
+	g.t.Helper()
+	r, err := newReceiver(g.cfg, g.settings(), g.sink)
 	require.NoError(g.t, err)
 	r.firstPause = time.Millisecond
 	if g.tune != nil {

@@ -65,7 +65,7 @@ type pushServer struct {
 
 func newPushServer(r *logReceiver, cfg *HTTPConfig) *pushServer {
 	p := &pushServer{r: r, cfg: cfg, places: make(chan struct{}, cfg.MaxInFlight), inFlight: map[*http.Request]time.Time{}}
-	p.parsers.New = func() any { return r.newAssembler() }
+	p.parsers.New = func() any { return r.newAssembler(r.options) }
 	return p
 }
 

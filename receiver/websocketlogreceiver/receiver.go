@@ -37,6 +37,8 @@ type logReceiver struct {
 
 	format         format.Format
 	parserSettings source.Settings
+	options        format.Options
+	logFormats     logFormats
 	sourceName     string
 	checkpoint     checkpoint
 	scanner        *scanner
@@ -61,9 +63,6 @@ func newReceiver(cfg *Config, settings receiver.Settings, next consumer.Logs) (*
 	f, err := format.Of(cfg.Format)
 	if err != nil {
 		return nil, fmt.Errorf("format: %w", err)
-	}
-	if _, err := f.New(source.Settings{}, cfg.options()); err != nil {
-		return nil, err
 	}
 	telemetry, err := metadata.NewTelemetryBuilder(settings.TelemetrySettings)
 	if err != nil {
@@ -114,10 +113,8 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	if r.parserSettings, err = r.parsing(ctx); err != nil {
 		return err
 	}
-	if adviser, ok := r.newParser().(source.Adviser); ok {
-		for _, sentence := range adviser.Advice() {
-			r.logger.Warn("the log format lacks something", zap.String("advice", sentence))
-		}
+	if err := r.startFormat(); err != nil {
+		return err
 	}
 	if _, _, err := r.checkpoint.load(ctx); err != nil {
 		return err
@@ -137,16 +134,6 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 	}
 	r.group.Go(func() { r.reportProgress(run) })
 	return nil
-}
-
-// newParser returns a parser for one stream of lines.
-func (r *logReceiver) newParser() source.Parser {
-	p, err := r.format.New(r.parserSettings, r.cfg.options())
-	if err != nil {
-		// newReceiver has made one with the same options.
-		panic(err)
-	}
-	return p
 }
 
 // parsing collects what parsers are told.
@@ -205,6 +192,9 @@ func (r *logReceiver) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		// The pipeline ignores that its context has ended. Nothing is acknowledged after this.
 		return errors.Join(err, ctx.Err())
+	}
+	if r.logFormats.errorLog != nil {
+		r.logFormats.errorLog.Close()
 	}
 	r.telemetry.Shutdown()
 	return errors.Join(err, r.checkpoint.close(ctx))

@@ -64,6 +64,8 @@ type fileState struct {
 	// Offset is the end of what has been acknowledged; Lines is how many lines are before it, -1 if that is unknown.
 	Offset int64 `json:"offset"`
 	Lines  int64 `json:"lines"`
+	// Format is what format: auto took the file for, so that a chunk is never read again as another.
+	Format string `json:"format,omitempty"`
 	// Pending are the chunks that may have been sent and have not been acknowledged, in order.
 	Pending []bounds `json:"pending,omitempty"`
 }

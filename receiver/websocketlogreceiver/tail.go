@@ -137,7 +137,12 @@ func (t *tail) open(ctx context.Context) error {
 		return err
 	}
 	t.f = f
-	t.asm = t.r.newAssembler()
+	options, err := t.parsing(s)
+	if err != nil {
+		_ = t.f.Close()
+		return err
+	}
+	t.asm = t.r.newAssembler(options)
 	t.grew = t.r.now()
 	t.seek(s.Offset)
 	same, err := t.same()
@@ -431,7 +436,7 @@ func (t *tail) learn() {
 // close completes a chunk that has all its lines.
 func (t *tail) close(ctx context.Context, c *chunk) {
 	t.asm.count(ctx)
-	c.records, c.latest = t.asm.builder.Records(), t.asm.latest
+	c.records, c.latest, c.options = t.asm.builder.Records(), t.asm.latest, t.asm.options
 	if c.ID == "" {
 		t.mu.Lock()
 		s := &t.state
@@ -464,7 +469,7 @@ func (t *tail) ship(ctx context.Context, c *chunk) error {
 func (t *tail) finish(ctx context.Context, c *chunk) error {
 	defer t.r.budget.Release(c.weight)
 	if c.records > 0 {
-		again := func() plog.Logs { return c.again(t.asm) }
+		again := func() plog.Logs { return c.again(t.r.newAssembler(c.options)) }
 		if err := t.r.deliver(ctx, c.logs, c.records, again); err != nil {
 			return err
 		}

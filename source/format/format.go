@@ -24,6 +24,8 @@ type Format struct {
 	// takes are the options that it knows.
 	takes []Option
 	make  func(source.Settings, Options) (source.Parser, error)
+	// variants are what Auto tries; none for a format that cannot be recognised.
+	variants []variant
 }
 
 // Options are what a format may have to be told beyond [source.Settings]. The zero value is the format as its product
@@ -36,6 +38,8 @@ type Options struct {
 	Paths []string
 	// ErrorLog is joined with the access log, or nil.
 	ErrorLog *nginx.ErrorLog
+	// Auto is for the format Auto alone; others ignore it.
+	Auto *AutoOptions
 }
 
 // Option is a field of [Options], by its key in configurations.
@@ -66,15 +70,21 @@ const (
 	NginxError = "nginx_error"
 )
 
+// formats is the list. Of formats that fit a line equally well, Auto takes the first.
 var formats = []Format{
 	{NDJSON, "Sockeye's own events, one JSON object a line", nil,
-		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil }},
-	{Nginx, "nginx access log: JSON keyed by variable names, combined or any log_format", []Option{Template, Paths, ErrorLog},
+		func(s source.Settings, _ Options) (source.Parser, error) { return ndjson.NewParser(s), nil },
+		[]variant{{}}},
+	{Nginx, "nginx access log: JSON keyed by variable names, combined or any log_format",
+		[]Option{Template, Paths, ErrorLog},
 		func(s source.Settings, o Options) (source.Parser, error) {
 			return nginx.New(s, nginx.Options{Template: o.Template, Paths: o.Paths, ErrorLog: o.ErrorLog})
-		}},
+		},
+		[]variant{{fits: nginx.JSONFits}, {template: nginx.Combined, name: nginx.Combined}}},
 	{NginxError, "nginx error log: TLS handshakes that failed", nil,
-		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil }},
+		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil },
+		[]variant{{}}},
+	{Auto, "whichever of these the first lines of a log fit", []Option{Paths, ErrorLog}, nil, nil},
 }
 
 // All returns the list. It must not be changed.
@@ -99,12 +109,40 @@ func Of(name string) (Format, error) {
 	return Format{}, fmt.Errorf("must be one of %s, got %q", Names(), name)
 }
 
+// given returns the options that are set.
+func (o *Options) given() (list []Option) {
+	if o.Template != "" {
+		list = append(list, Template)
+	}
+	if len(o.Paths) > 0 {
+		list = append(list, Paths)
+	}
+	if o.ErrorLog != nil {
+		list = append(list, ErrorLog)
+	}
+	return list
+}
+
+// known returns o without the options that f does not know.
+func (f Format) known(o Options) Options {
+	if !slices.Contains(f.takes, Template) {
+		o.Template = ""
+	}
+	if !slices.Contains(f.takes, Paths) {
+		o.Paths = nil
+	}
+	if !slices.Contains(f.takes, ErrorLog) {
+		o.ErrorLog = nil
+	}
+	return o
+}
+
 // New returns a parser. Its error joins an [OptionError] for every option at fault.
 func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 	var faults []error
 	fault := func(option Option, err error) { faults = append(faults, &OptionError{option, err}) }
-	for option, given := range map[Option]bool{Template: o.Template != "", Paths: len(o.Paths) > 0, ErrorLog: o.ErrorLog != nil} {
-		if given && !slices.Contains(f.takes, option) {
+	for _, option := range o.given() {
+		if !slices.Contains(f.takes, option) {
 			fault(option, fmt.Errorf("the format %s has no use for it; leave it out", f.Name))
 		}
 	}
@@ -114,8 +152,10 @@ func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 		}
 	}
 	if len(faults) > 0 {
-		slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 		return nil, errors.Join(faults...)
+	}
+	if f.Name == Auto {
+		return newAuto(s, o)
 	}
 	p, err := f.make(s, o)
 	if err != nil {

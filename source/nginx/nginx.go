@@ -95,6 +95,25 @@ func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	return nil
 }
 
+// JSONFits returns what says whether a line is of an nginx JSON log: one object that has, under the names of nginx's
+// variables, a status, a time, and something of the request.
+func JSONFits() func(line []byte) bool {
+	names := map[string]fields.ID{}
+	for _, f := range [...]fields.ID{
+		status, msec, timeText, timeLocal, request, requestURI, uri, requestTime, remoteAddr,
+	} {
+		names[variables[f][0]] = f
+	}
+	for _, name := range variables[timeText] {
+		names[name] = timeText
+	}
+	scanner, l := fields.NewJSON(names), newLine()
+	return func(line []byte) bool {
+		return scanner.Scan(line, l) == nil && l.Has(status) && (l.Has(msec) || l.Has(timeText) || l.Has(timeLocal)) &&
+			(l.Has(request) || l.Has(requestURI) || l.Has(uri) || l.Has(requestTime) || l.Has(remoteAddr))
+	}
+}
+
 // attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
 // open a WebSocket as far as its path tells.
 func (p *Parser) attempt(status int) bool {
