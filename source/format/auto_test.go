@@ -23,6 +23,9 @@ func TestTheFormatOfTheCorpusIsRecognised(t *testing.T) {
 	for path, want := range map[string]string{
 		"nginx/access.json.log": "nginx", "nginx/access.combined.log": "nginx combined", "nginx/error.log": "nginx_error",
 		"nginx-new/access.json.log": "nginx", "nginx-new/access.combined.log": "nginx combined", "nginx-new/error.log": "nginx_error",
+		"suricata-eve/goapp.direct.eve.json": "suricata", "suricata-eve/zeek.wstunnel-ssh.eve.json": "suricata",
+		"zeek/http-websocket-kaazing.baseline.http.log": "zeek",
+		"socketio/debug.log":                            "socketio_debug",
 	} {
 		lines := sourcetest.ReadLines(t, testenv.Corpus(t, append([]string{"sources"}, strings.Split(path, "/")...)...))
 		for _, n := range []int{1, len(lines)} {

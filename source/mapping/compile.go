@@ -84,8 +84,8 @@ func (c *compiler) fault(key, text string, args ...any) {
 	c.faults = append(c.faults, fmt.Errorf(key+": "+text, args...))
 }
 
-// Validate reports everything that is wrong, each fault beginning with its key.
-func (c *Config) Validate() error {
+// Check reports everything that is wrong, each fault beginning with its key.
+func (c *Config) Check() error {
 	_, err := compile(c)
 	return err
 }

@@ -234,7 +234,7 @@ events:
       websocket.close.code: c
   - {when: {e: x}, name: websocket.source.progress}
   - {when: {e: y}, name: websocket.error}
-`).Validate()
+`).Check()
 	require.Error(t, err)
 	require.Equal(t, []string{
 		"source_type: name what writes the log in 1 to 64 bytes, such as chat_backend",
@@ -271,9 +271,9 @@ events:
 		"events[3].attributes: websocket.error needs error.type",
 	}, strings.Split(err.Error(), "\n"))
 
-	err = decode(t, "source_type: a\ntime: t\nconnection: [c]\nattributes: {websocket.close.code: x}\nevents: [{when: {e: o}, name: websocket.open}]").Validate()
+	err = decode(t, "source_type: a\ntime: t\nconnection: [c]\nattributes: {websocket.close.code: x}\nevents: [{when: {e: o}, name: websocket.open}]").Check()
 	require.EqualError(t, err, "attributes.websocket.close.code: belongs to none of the events")
-	err = decode(t, "source_type: a\ntime: t\nconnection: [c]\nevents: []").Validate()
+	err = decode(t, "source_type: a\ntime: t\nconnection: [c]\nevents: []").Check()
 	require.EqualError(t, err, "events: describe at least one event: {when: {field: value}, name: websocket.open}")
 }
 
@@ -316,4 +316,9 @@ func BenchmarkParse(b *testing.B) { sourcetest.Benchmark(b, parser(b, example(b)
 
 func TestALineCostsFewAllocations(t *testing.T) {
 	sourcetest.AssertAllocations(t, parser(t, example(t)), seeds(t), 3)
+}
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	t.Parallel()
+	testenv.AssertConfigDocumented(t, mapping.Config{}, filepath.Join(testenv.Root(), "docs", "sources", "mapping.md"))
 }

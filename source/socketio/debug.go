@@ -188,3 +188,12 @@ func (p *Debug) unnamed(data []byte) string {
 	p.emitter.Part("line", data)
 	return p.emitter.ID()
 }
+
+// DebugFits returns what says whether a line is one of engine.io's or Socket.IO's.
+func DebugFits() func(line []byte) bool {
+	return func(line []byte) bool {
+		stamp, rest, _ := bytes.Cut(line, []byte{' '})
+		return len(stamp) >= len("2026-11-22T07:24:17Z") && stamp[len(stamp)-1] == 'Z' &&
+			(bytes.HasPrefix(rest, []byte("engine")) || bytes.HasPrefix(rest, []byte("socket.io:")))
+	}
+}

@@ -209,3 +209,16 @@ func (p *Parser) list(f fields.ID, tabs bool) []string {
 	}
 	return list
 }
+
+// Fits returns what says whether a line is of one of Zeek's logs.
+func Fits() func(line []byte) bool {
+	p := New(source.Settings{}, nil)
+	ignore := func(*event.Event) {}
+	return func(line []byte) bool {
+		if len(line) > 0 && line[0] == '{' {
+			return bytes.Contains(line, []byte(`"uid":"`)) && bytes.Contains(line, []byte(`"id.orig_h":"`))
+		}
+		err := p.Parse(line, ignore)
+		return err == nil || err == source.ErrSkipped
+	}
+}
