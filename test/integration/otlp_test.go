@@ -47,7 +47,7 @@ service:
 
 // otlpRecord is a LogRecord in the JSON encoding of OTLP.
 type otlpRecord struct {
-	TimeUnixNano string         `json:"timeUnixNano"`
+	TimeUnixNano string         `json:"timeUnixNano,omitempty"`
 	Body         map[string]any `json:"body,omitempty"`
 	Attributes   []otlpKeyValue `json:"attributes,omitempty"`
 }
