@@ -167,15 +167,20 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 		}
 		p, err := f.New(settings, options)
 		if adviser, ok := p.(source.Adviser); ok {
-			for _, sentence := range adviser.Advice() {
-				if !o.advised[sentence] {
-					fmt.Fprintln(stderr, "note:", sentence)
-				}
-				o.advised[sentence] = true
-			}
+			o.advise(adviser.Advice(), stderr)
 		}
 		return p, err
 	}, nil
+}
+
+// advise prints what a format lacks, each sentence once.
+func (o *parseOptions) advise(advice []string, stderr io.Writer) {
+	for _, sentence := range advice {
+		if !o.advised[sentence] {
+			fmt.Fprintln(stderr, "note:", sentence)
+		}
+		o.advised[sentence] = true
+	}
 }
 
 // maxCauses bounds what is kept of an error log: more ends of connections than a day of most sites has.
@@ -269,8 +274,11 @@ func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writ
 		}
 	}
 	options.Auto = &format.AutoOptions{
-		Head:         head,
-		Recognised:   func(r format.Recognition) { fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r) },
+		Head: head,
+		Recognised: func(r format.Recognition) {
+			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
+			o.advise(r.Advice, stderr)
+		},
 		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
 	}
 	return options, nil

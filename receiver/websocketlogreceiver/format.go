@@ -24,13 +24,16 @@ const (
 	errorLogCauses = 1 << 16
 )
 
+// maxTold bounds what is remembered of files by their paths, of which there may be ever new ones.
+const maxTold = 4096
+
 // logFormats is what tells the formats of files apart.
 type logFormats struct {
 	conf     *nginx.Conf
 	errorLog *follow.File
 
 	mu sync.Mutex
-	// told are the sentences that were logged. There are as many as files.
+	// told are the sentences that were logged.
 	told map[string]bool
 	// recognised is by path what auto took the last file of that name for.
 	recognised map[string]string
@@ -93,11 +96,13 @@ func (r *logReceiver) readErrorLog() func(func([]byte)) {
 
 // advise logs what a parser's format lacks, each sentence once.
 func (r *logReceiver) advise(p source.Parser) {
-	adviser, ok := p.(source.Adviser)
-	if !ok {
-		return
+	if adviser, ok := p.(source.Adviser); ok {
+		r.warn(adviser.Advice())
 	}
-	for _, sentence := range adviser.Advice() {
+}
+
+func (r *logReceiver) warn(advice []string) {
+	for _, sentence := range advice {
 		if r.logFormats.first(sentence) {
 			r.logger.Warn("the log format lacks something", zap.String("advice", sentence))
 		}
@@ -110,6 +115,9 @@ func (l *logFormats) first(text string) bool {
 	defer l.mu.Unlock()
 	if l.told[text] {
 		return false
+	}
+	if len(l.told) >= maxTold {
+		clear(l.told) // rather say something twice than remember ever more files
 	}
 	l.told[text] = true
 	return true
@@ -145,7 +153,8 @@ func (t *tail) parsing(s fileState) (format.Options, error) {
 		}
 		if err != nil {
 			if r.logFormats.first(s.Path + ": " + err.Error()) {
-				r.logger.Error("file is not read, since its format is not known", t.field(), zap.Error(fmt.Errorf("nginx_conf: %w", err)))
+				r.logger.Error("file is not read, since its format is not known", t.field(),
+					zap.Error(fmt.Errorf("nginx_conf: %w", err)))
 			}
 			return o, errParked
 		}
@@ -179,9 +188,13 @@ func (t *tail) recognition(s fileState) *format.AutoOptions {
 			path := t.state.Path
 			t.mu.Unlock()
 			l.mu.Lock()
+			if len(l.recognised) >= maxTold {
+				clear(l.recognised)
+			}
 			l.recognised[path] = found.Choice
 			l.mu.Unlock()
 			t.r.logger.Info("format recognised: "+found.String(), t.field())
+			t.r.warn(found.Advice)
 		},
 		Unrecognised: func(err error) {
 			if l.first(s.Path) {

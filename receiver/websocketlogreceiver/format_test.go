@@ -98,6 +98,8 @@ func TestAutoTakesEachFileForWhatItIs(t *testing.T) {
 	require.Eventually(t, func() bool { return g.metric("otelcol_receiver_websocketlog_malformed_lines") == 2 }, soon, often)
 	require.Equal(t, 1, g.logged("format not recognised; lines of this file are counted as malformed"))
 
+	require.Equal(t, 6, g.logged("the log format lacks something"), "what combined lacks")
+
 	// What decides after a rotation is what there was before, so one line among others is no other format.
 	require.NoError(t, os.Rename(g.path("access.log"), g.path("access.1")))
 	g.write("access.log", of(asCombined, "/d")+of(asCombined, "/e")+of(asJSON, "/never"))

@@ -39,6 +39,8 @@ type Recognition struct {
 	Choice string
 	// Of Lines, Fitting are lines of that format.
 	Fitting, Lines int
+	// Advice is what the format lacks, as [source.Adviser] has it.
+	Advice []string
 }
 
 func (r Recognition) String() string {
@@ -117,7 +119,7 @@ func recognise(head []byte, prefer string) (best Recognition, winner candidate, 
 	for _, c := range candidates() {
 		n := c.count(lines)
 		tried = append(tried, fmt.Sprintf("%s %d", c.choice(), n))
-		r := Recognition{c.choice(), n, len(lines)}
+		r := Recognition{Choice: c.choice(), Fitting: n, Lines: len(lines)}
 		if r.Choice == prefer && 2*n > len(lines) {
 			return r, c, nil
 		}
@@ -209,6 +211,9 @@ func (p *autoParser) decide(line []byte) bool {
 			p.options.Auto.Unrecognised(err)
 		}
 		return false
+	}
+	if adviser, ok := p.parser.(source.Adviser); ok {
+		r.Advice = adviser.Advice()
 	}
 	p.options.Auto.Choice = r.Choice
 	if p.options.Auto.Recognised != nil {

@@ -35,7 +35,7 @@ const (
 // and no variable resolved. An include that is not absolute is taken from the folder of the file name, as nginx does.
 func ReadConf(root fs.FS, name string) (*Conf, error) {
 	c := &confFile{root: root, folder: path.Dir(name), conf: &Conf{formats: map[string]definition{}}}
-	if err := c.read(name, "", 0); err != nil {
+	if err := c.read(name, "", 0, false); err != nil {
 		return nil, err
 	}
 	return c.conf, nil
@@ -55,12 +55,13 @@ func (c *Conf) Format(name string) (string, error) {
 	return "", fmt.Errorf("no log_format %q; there are %s", name, c.names())
 }
 
-// FormatOf returns the text of the log_format that the access log at this path is written with. A file that a rotation
-// has renamed, such as access.log.1, is the log whose name its own begins with.
+// FormatOf returns the text of the log_format that the access log at this path is written with. A path that is not
+// absolute in nginx.conf is below a folder that nginx was built or started with, so any will do. A file that a rotation has
+// renamed, such as access.log.1, is the log whose name its own begins with.
 func (c *Conf) FormatOf(log string) (string, error) {
 	best, at, format := "", "", ""
 	for _, l := range c.logs {
-		if l.path != log && !rotated(log, l.path) || len(l.path) < len(best) {
+		if !l.writes(log) || len(l.path) < len(best) {
 			continue
 		}
 		if l.path == best && l.format != format {
@@ -78,10 +79,17 @@ func (c *Conf) FormatOf(log string) (string, error) {
 	return c.Format(format)
 }
 
-// rotated reports whether file is log with what a rotation adds to its name.
-func rotated(file, log string) bool {
-	rest, ok := strings.CutPrefix(file, log)
-	return ok && rest != "" && (rest[0] == '.' || rest[0] == '-')
+// writes reports whether the directive is for file, or was before a rotation added something to its name.
+func (l accessLog) writes(file string) bool {
+	if !path.IsAbs(l.path) {
+		at := strings.LastIndex(file, "/"+l.path)
+		if at < 0 {
+			return false
+		}
+		file = file[at+1:]
+	}
+	rest, ok := strings.CutPrefix(file, l.path)
+	return ok && (rest == "" || !strings.Contains(rest, "/") && (rest[0] == '.' || rest[0] == '-'))
 }
 
 func (c *Conf) names() string {
@@ -106,7 +114,8 @@ type confFile struct {
 // inFS is a path as package fs has it.
 func inFS(name string) string { return strings.TrimPrefix(path.Clean(name), "/") }
 
-func (c *confFile) read(name, from string, depth int) error {
+// read reads a file that is included at from; other is true inside a block whose logs are not of HTTP.
+func (c *confFile) read(name, from string, depth int, other bool) error {
 	if depth > maxConfDepth {
 		return fmt.Errorf("%s: includes are nested deeper than %d", from, maxConfDepth)
 	}
@@ -125,16 +134,35 @@ func (c *confFile) read(name, from string, depth int) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	r := &confReader{text: text, file: name}
+	// blocks is how many are open, outside at how many the one of another protocol began.
+	blocks, outside := 0, -1
 	for {
-		words, err := r.directive()
-		if err == errConfEnd {
+		words, end, err := r.directive()
+		if errors.Is(err, errConfEnd) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if err := c.directive(words, depth); err != nil {
-			return err
+		if len(words) > 0 {
+			if err := c.directive(words, depth, other || outside >= 0); err != nil {
+				return err
+			}
+		}
+		switch end {
+		case '{':
+			if outside < 0 && (words[0].text == "stream" || words[0].text == "mail") {
+				outside = blocks
+			}
+			blocks++
+			if strings.HasSuffix(words[0].text, "_by_lua_block") {
+				r.skipLua()
+				blocks--
+			}
+		case '}':
+			if blocks--; blocks == outside {
+				outside = -1
+			}
 		}
 	}
 }
@@ -159,8 +187,8 @@ func (c *confFile) text(name string) (string, error) {
 }
 
 // directive takes from a directive what there is to know about access logs.
-func (c *confFile) directive(words []word, depth int) error {
-	if words[0].quoted {
+func (c *confFile) directive(words []word, depth int, other bool) error {
+	if words[0].quoted || other && words[0].text != "include" {
 		return nil
 	}
 	at := words[0].at(0)
@@ -170,7 +198,7 @@ func (c *confFile) directive(words []word, depth int) error {
 		if len(arguments) != 1 {
 			return fmt.Errorf("%s: include must have one argument, got %d", at, len(arguments))
 		}
-		return c.include(arguments[0].text, at, depth)
+		return c.include(arguments[0].text, at, depth, other)
 	case "log_format":
 		if len(arguments) < 2 {
 			return fmt.Errorf("%s: log_format must have a name and a format", at)
@@ -189,20 +217,17 @@ func (c *confFile) directive(words []word, depth int) error {
 		if len(arguments) > 1 && !strings.Contains(arguments[1].text, "=") {
 			format = arguments[1].text
 		}
-		if !path.IsAbs(name) {
-			name = path.Join(c.folder, name)
-		}
 		c.conf.logs = append(c.conf.logs, accessLog{path: path.Clean(name), format: format, at: at})
 	}
 	return nil
 }
 
-func (c *confFile) include(pattern, from string, depth int) error {
+func (c *confFile) include(pattern, from string, depth int, other bool) error {
 	if !path.IsAbs(pattern) {
 		pattern = path.Join(c.folder, pattern)
 	}
 	if !strings.ContainsAny(pattern, "*?[") {
-		return c.read(pattern, from, depth+1)
+		return c.read(pattern, from, depth+1, other)
 	}
 	names, err := fs.Glob(c.root, inFS(pattern))
 	if err != nil {
@@ -212,7 +237,7 @@ func (c *confFile) include(pattern, from string, depth int) error {
 		if path.IsAbs(pattern) {
 			name = "/" + name
 		}
-		if err := c.read(name, from, depth+1); err != nil {
+		if err := c.read(name, from, depth+1, other); err != nil {
 			return err
 		}
 	}
@@ -241,16 +266,16 @@ func (w word) at(offset int) string {
 
 var errConfEnd = errors.New("end of the configuration")
 
-// confReader reads directives: words up to ";", "{" or "}". Blocks are not told apart: names of log formats are global.
+// confReader reads directives: words up to ";", "{" or "}".
 type confReader struct {
 	text, file   string
 	pos          int
 	line, column int
 }
 
-// directive returns the words of the next directive, at least one; errConfEnd after the last. A text that ends without
-// ";" ends its directive.
-func (r *confReader) directive() (words []word, err error) {
+// directive returns the words of the next directive and what ended it, 0 for the end of the text. Only before "}" there may
+// be no words. The error is errConfEnd after the last.
+func (r *confReader) directive() (words []word, end byte, err error) {
 	if r.line == 0 {
 		r.line, r.column = 1, 1
 	}
@@ -264,21 +289,57 @@ func (r *confReader) directive() (words []word, err error) {
 			}
 		case ';', '{', '}':
 			r.next()
-			if len(words) > 0 {
-				return words, nil
+			if len(words) > 0 || c == '}' {
+				return words, c, nil
 			}
 		default:
 			w, err := r.word()
 			if err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 			words = append(words, w)
 		}
 	}
 	if len(words) == 0 {
-		return nil, errConfEnd
+		return nil, 0, errConfEnd
 	}
-	return words, nil
+	return words, 0, nil
+}
+
+// skipLua skips a block of Lua, whose braces, quotes and comments are not nginx's, and the brace that ends it.
+func (r *confReader) skipLua() {
+	// until skips to behind the next mark.
+	until := func(mark string) {
+		for r.pos < len(r.text) && !strings.HasPrefix(r.text[r.pos:], mark) {
+			r.next()
+		}
+		for range min(len(mark), len(r.text)-r.pos) {
+			r.next()
+		}
+	}
+	for depth := 1; depth > 0 && r.pos < len(r.text); {
+		rest := r.text[r.pos:]
+		switch c := r.next(); {
+		case c == '{':
+			depth++
+		case c == '}':
+			depth--
+		case strings.HasPrefix(rest, "--[["), strings.HasPrefix(rest, "[["):
+			until("]]")
+		case strings.HasPrefix(rest, "--"):
+			until("\n")
+		case c == '"' || c == '\'':
+			for r.pos < len(r.text) {
+				d := r.next()
+				if d == c || d == '\n' {
+					break
+				}
+				if d == '\\' && r.pos < len(r.text) {
+					r.next()
+				}
+			}
+		}
+	}
 }
 
 func (r *confReader) next() byte {

@@ -2,12 +2,14 @@ package nginx_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/source/nginx"
 	"github.com/sockeye-project/sockeye/source/sourcetest"
 )
@@ -31,13 +33,23 @@ http {
   access_log /var/log/nginx/access.log;
   include conf.d/*.conf;
   include "/etc/other/site.conf";
+  content_by_lua_block {
+    -- it's a comment with a "quote and a }
+    local s = "a \" } string" .. 'and }' .. [[ and " ]] --[[ and
+    ' this ]]
+    if s then x = { } end
+  }
   map $http_upgrade $connection_upgrade { default upgrade; '' close; }
   server {
     access_log off;
     access_log logs/ws.log json buffer=32k flush=1s;
     location /a { access_log syslog:server=unix:/dev/log json; access_log /var/log/$host.log json; }
-    location ~ ^/b{2}$ { access_log "/var/log/nginx/odd.log" odd if=$loggable; return 200 "{;}"; }
+    location ~ "^/b{2}$" { access_log "/var/log/nginx/odd.log" odd if=$loggable; return 200 "{;}"; }
   }
+}
+stream {
+  log_format json '$protocol';
+  server { access_log /var/log/nginx/stream.log json; include stream.d/*.conf; }
 }
 `
 
@@ -45,6 +57,7 @@ func TestTheFormatOfALogIsFoundInNginxConf(t *testing.T) {
 	t.Parallel()
 	fsys := files("/etc/nginx/nginx.conf", mainConf,
 		"/etc/nginx/conf.d/a.conf", "server { access_log /var/log/nginx/a.log later; }",
+		"/etc/nginx/stream.d/a.conf", "log_format odd '$protocol'; access_log /var/log/nginx/stream2.log;",
 		"/etc/nginx/conf.d/b.conf", "log_format later '$msec $status';",
 		"/etc/other/site.conf", "access_log /srv/x.log gzip=1; access_log /srv/missing.log none;\n access_log /srv/two.log json; access_log /srv/two.log odd;"+
 			" log_format bad '$msec $status$host'; access_log /srv/bad.log bad;")
@@ -59,7 +72,8 @@ func TestTheFormatOfALogIsFoundInNginxConf(t *testing.T) {
 		"/var/log/nginx/access.log":            nginx.Combined,
 		"/var/log/nginx/access.log.1":          nginx.Combined,
 		"/var/log/nginx/access.log-2026-11-22": nginx.Combined,
-		"/etc/nginx/logs/ws.log":               json,
+		"/usr/share/nginx/logs/ws.log":         json,
+		"/opt/nginx/logs/ws.log.2.gz":          json,
 		"/var/log/nginx/odd.log":               odd,
 		"/var/log/nginx/a.log":                 "'$msec $status'",
 		"/srv/x.log":                           nginx.Combined,
@@ -73,6 +87,8 @@ func TestTheFormatOfALogIsFoundInNginxConf(t *testing.T) {
 	for log, want := range map[string]string{
 		"/var/log/nginx/other.log":   "no access_log writes /var/log/nginx/other.log; name the log_format, one of bad, combined, json, later, odd",
 		"/var/log/nginx/access.logs": "no access_log writes /var/log/nginx/access.logs; name the log_format, one of bad, combined, json, later, odd",
+		"/var/log/nginx/stream2.log": "no access_log writes /var/log/nginx/stream2.log; name the log_format, one of bad, combined, json, later, odd",
+		"/opt/logs/ws.log/x":         "no access_log writes /opt/logs/ws.log/x; name the log_format, one of bad, combined, json, later, odd",
 		"/srv/missing.log":           `/etc/other/site.conf:1:31: no log_format "none"; there are bad, combined, json, later, odd`,
 		"/srv/two.log":               "/etc/other/site.conf:2:2 and /etc/other/site.conf:2:32 write /srv/two.log with the formats json and odd; name one of them, or give each a file",
 		"/srv/bad.log":               "/etc/other/site.conf:2:90: nothing stands between status and host, so their values cannot be told apart; put a space or a quote there",
@@ -141,4 +157,13 @@ func FuzzConf(f *testing.F) {
 			require.NoError(t, err, "a format that compiles in its file and not by itself: %q", format)
 		}
 	})
+}
+
+func TestTheExampleLacksNothing(t *testing.T) {
+	t.Parallel()
+	c, err := nginx.ReadConf(os.DirFS(testenv.Root()), "examples/nginx.log_format.conf")
+	require.NoError(t, err)
+	text, err := c.Format("websocket")
+	require.NoError(t, err)
+	require.Empty(t, parser(sourcetest.Settings(), nginx.Options{Template: text, ErrorLog: nginx.NewErrorLog(nil, 1)}).Advice())
 }

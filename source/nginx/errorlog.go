@@ -63,7 +63,8 @@ func clock(text []byte) (unix int64, ok bool) {
 	ok = text[4] == '/' && text[7] == '/' && text[10] == ' ' && text[13] == ':' && text[16] == ':'
 	year, month, day := number(0, 4), number(5, 7), number(8, 10)
 	hour, minute, second := number(11, 13), number(14, 16), number(17, 19)
-	if year < 2000 || year >= 2100 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
+	if year < 2000 || year >= 2100 || month < 1 || month > 12 || day < 1 || day > 31 ||
+		hour > 23 || minute > 59 || second > 60 {
 		return 0, false
 	}
 	return time.Date(year, time.Month(month), day, hour, minute, second, 0, time.UTC).Unix(), ok
@@ -269,8 +270,9 @@ func (p *ErrorParser) Parse(data []byte, emit func(*event.Event)) error {
 	server, _, _ := bytes.Cut(rest, []byte{','})
 	h := &p.handshake
 	h.Reset()
-	wall := time.Unix(e.second, 0).UTC()
-	h.Written = time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, p.location).UTC()
+	year, month, day := time.Unix(e.second, 0).UTC().Date()
+	hour, minute, second := time.Unix(e.second, 0).UTC().Clock()
+	h.Written = time.Date(year, month, day, hour, minute, second, 0, p.location).UTC()
 	h.Opened = h.Written
 	// Nothing tells what the client would have asked for.
 	h.Inferred, h.ErrorType, h.Scheme = true, event.TLSFailed, access.Scheme("wss")

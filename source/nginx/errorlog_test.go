@@ -2,6 +2,7 @@ package nginx_test
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,11 +172,10 @@ func TestTLSHandshakesThatFailedAreRejections(t *testing.T) {
 }
 
 func FuzzErrorLog(f *testing.F) {
-	for _, line := range []string{
+	for _, line := range append(sourcetest.ReadLines(f, filepath.Join("testdata", "error.log")),
 		ended("info", "upstream timed out (110: Connection timed out)"), ended("error", "recv() failed (104: x)"),
 		"2026/11/25 21:12:14 [info] 2386#2386: *14 SSL_do_handshake() failed (SSL: x) while SSL handshaking, client: ::1, server: [::]:443",
-		"2026/11/25 21:12:14 [notice] 1#1: exit",
-	} {
+	) {
 		f.Add([]byte(line))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -13,7 +13,8 @@ import (
 // Combined is the log_format that nginx has without being told.
 const (
 	Combined     = "combined"
-	combinedText = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"`
+	combinedText = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent ` +
+		`"$http_referer" "$http_user_agent"`
 )
 
 // logFormat is a log_format taken apart.
@@ -38,7 +39,7 @@ func parseFormat(text string) (*logFormat, error) {
 	}
 	rest := strings.TrimSpace(text)
 	if strings.HasPrefix(rest, "log_format") || strings.HasPrefix(rest, "escape=") || strings.HasPrefix(rest, "'") {
-		words, err := (&confReader{text: text}).directive()
+		words, _, err := (&confReader{text: text}).directive()
 		if err != nil {
 			return nil, err
 		}
@@ -187,8 +188,8 @@ func (f *logFormat) advice(o Options) (list []string) {
 	if len(o.Paths) == 0 {
 		lacks("add $http_upgrade to see rejected handshakes, or name the paths that are WebSockets", httpUpgrade)
 	} else {
-		lacks("add $http_upgrade to know which requests were handshakes; now their path decides, and they are called inferred",
-			httpUpgrade)
+		lacks("add $http_upgrade to know which requests were handshakes; now their path decides, and they are called "+
+			"inferred", httpUpgrade)
 	}
 	lacks("add $request_time to see how long connections and rejected handshakes took", requestTime)
 	lacks("add $upstream_header_time to see how long successful handshakes took", upstreamHeaderTime)

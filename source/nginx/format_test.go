@@ -1,6 +1,7 @@
 package nginx_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -76,6 +77,7 @@ func TestWhatALineOfCombinedProves(t *testing.T) {
 		"with another method":            {[]string{"/ws"}, line("POST /ws HTTP/1.1", "405"), nil, true},
 		"426 asked for no upgrade":       {[]string{"/ws"}, line("GET /ws HTTP/1.1", "426"), nil, true},
 		"a request that is none":         {[]string{"/ws"}, line(`\x16\x03\x01`, "400"), nil, true},
+		"polling of Socket.IO":           {[]string{"/ws"}, line("GET /ws?EIO=4&transport=polling HTTP/1.1", "200"), nil, true},
 		"101 needs no path":              {[]string{"/ws"}, line("GET /b HTTP/1.1", "101"), []string{"websocket.open", "websocket.close"}, false},
 		"000 and a dash for the request": {nil, line("-", "000"), nil, true},
 	} {
@@ -164,8 +166,8 @@ func FuzzTemplate(f *testing.F) {
 func FuzzCombined(f *testing.F) {
 	sourcetest.Fuzz(f, func() source.Parser {
 		return parser(sourcetest.Settings(), nginx.Options{Template: nginx.Combined, Paths: []string{"/*"}})
-	}, `203.0.113.7 - - [22/Nov/2026:09:00:11 +0200] "GET /rooms/7?x HTTP/1.1" 101 60 "-" "drv/1.0 \x22x\x22"`,
-		`203.0.113.7 - u [22/Nov/2026:09:00:11 +0200] "GET /rooms HTTP/1.1" 401 60 "-" "-"`)
+	}, append(sourcetest.ReadLines(f, filepath.Join("testdata", "access.combined.log")),
+		`203.0.113.7 - u [22/Nov/2026:09:00:11 +0200] "GET /rooms?x HTTP/1.1" 401 60 "-" "drv/1.0 \x22x\x22"`)...)
 }
 
 func TestNoLineBreaksAnyFormat(t *testing.T) {

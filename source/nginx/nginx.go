@@ -140,8 +140,9 @@ func (p *Parser) attempt(status int) bool {
 	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
 		return false
 	}
-	target, _, _ = bytes.Cut(target, []byte{'?'})
-	return p.paths.Match(target)
+	target, query, _ := bytes.Cut(target, []byte{'?'})
+	// Socket.IO has one path for WebSockets and for what it does without them.
+	return p.paths.Match(target) && !bytes.Contains(query, []byte("transport=polling"))
 }
 
 // fill reads what the line says about the handshake and the connection.
