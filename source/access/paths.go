@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"path"
 	"strings"
 )
@@ -45,4 +46,20 @@ func (p Paths) Match(urlPath []byte) bool {
 		}
 	}
 	return false
+}
+
+// Attempt reports whether a request that was answered with status, or not at all (0), may be taken for a handshake because
+// of its path. Method and target are as the client sent them; an empty method is one that is not known.
+func (p Paths) Attempt(method, target []byte, status int) bool {
+	// 426 is the answer to a request that asks for no upgrade.
+	if len(p) == 0 || status == 426 {
+		return false
+	}
+	// RFC 6455 §4.1; RFC 8441 §4 has CONNECT.
+	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
+		return false
+	}
+	urlPath, query, _ := bytes.Cut(target, []byte{'?'})
+	// Socket.IO has one path for WebSockets and for what it does without them.
+	return p.Match(urlPath) && !bytes.Contains(query, []byte("transport=polling"))
 }

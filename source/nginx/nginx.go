@@ -117,8 +117,7 @@ func JSONFits() func(line []byte) bool {
 // attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
 // open a WebSocket as far as its path tells.
 func (p *Parser) attempt(status int) bool {
-	// 426 is the answer to a request that asks for no upgrade.
-	if len(p.paths) == 0 || status == 426 {
+	if len(p.paths) == 0 {
 		return false
 	}
 	l := p.line
@@ -136,13 +135,7 @@ func (p *Parser) attempt(status int) bool {
 	if len(target) == 0 {
 		target, _ = l.Raw(uri)
 	}
-	// RFC 6455 §4.1; RFC 8441 §4 has CONNECT.
-	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
-		return false
-	}
-	target, query, _ := bytes.Cut(target, []byte{'?'})
-	// Socket.IO has one path for WebSockets and for what it does without them.
-	return p.paths.Match(target) && !bytes.Contains(query, []byte("transport=polling"))
+	return p.paths.Attempt(method, target, status)
 }
 
 // fill reads what the line says about the handshake and the connection.

@@ -164,8 +164,7 @@ func (p *Parser) http(emit func(*event.Event)) error {
 	case logged, h.Upgraded:
 		// Without a header, that the upgrade was to WebSocket is a conclusion.
 		h.Inferred = !logged
-	case p.paths.Match([]byte(h.Path)) && h.Status != 426:
-		// 426 is what servers answer to a request that asked for no upgrade.
+	case p.attempt(h.Status):
 		h.Inferred = true
 	default:
 		return source.ErrSkipped
@@ -199,6 +198,12 @@ func (p *Parser) http(emit func(*event.Event)) error {
 	}
 	p.emitter.Emit(h, emit)
 	return nil
+}
+
+func (p *Parser) attempt(status int) bool {
+	how, _ := p.line.Raw(method)
+	target, _ := p.line.Raw(url)
+	return p.paths.Attempt(how, target, status)
 }
 
 // status is absent where Suricata saw no response.

@@ -65,6 +65,7 @@ func TestWhatLinesProve(t *testing.T) {
 			want: []string{"websocket.handshake.rejected error.type=forbidden websocket.source.evidence=observed"}},
 		"so it is where the path is known": {lines: []string{withHTTP(`"status":503`)}, paths: rooms,
 			want: []string{"websocket.handshake.rejected error.type=upstream_unavailable websocket.source.evidence=inferred"}},
+		"a POST there is none":                       {lines: []string{withHTTP(`"status":405,"http_method":"POST"`)}, paths: rooms},
 		"but 426 tells of a request without Upgrade": {lines: []string{withHTTP(`"status":426`)}, paths: rooms},
 		"no answer is a rejection of unknown fault": {lines: []string{withHTTP(headersAsked)},
 			want: []string{"websocket.handshake.rejected error.type=_OTHER websocket.source.evidence=inferred http.response.status_code="}},

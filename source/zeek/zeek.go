@@ -128,10 +128,9 @@ func (p *Parser) answer(h *access.Handshake) (err error) {
 		}
 		return nil
 	}
-	// 426 is what servers answer to a request that asked for no upgrade.
+	how, _ := l.Raw(method)
 	target, _ := l.Raw(uri)
-	path, _, _ := bytes.Cut(target, []byte{'?'})
-	if h.Status == 426 || !p.paths.Match(path) {
+	if !p.paths.Attempt(how, target, h.Status) {
 		return source.ErrSkipped
 	}
 	h.Inferred = true
