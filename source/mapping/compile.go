@@ -91,8 +91,9 @@ func (c *Config) Check() error {
 }
 
 func compile(cfg *Config) (*program, error) {
-	c := &compiler{program: program{byName: map[string]fields.ID{}, visibility: event.VisibilityAtOpen, vantage: cfg.Vantage}}
-	c.sourceType = cfg.SourceType
+	c := &compiler{program: program{
+		sourceType: cfg.SourceType, visibility: event.VisibilityAtOpen, vantage: cfg.Vantage, byName: map[string]fields.ID{},
+	}}
 	if cfg.SourceType == "" || len(cfg.SourceType) > maxFieldName {
 		c.fault("source_type", "name what writes the log in 1 to %d bytes, such as chat_backend", maxFieldName)
 	}
@@ -190,7 +191,8 @@ func (c *compiler) compileTime(spec any) {
 		// A layout without a reference time reads every text as one time, or none.
 		probe := time.Date(2031, 11, 23, 17, 48, 59, 0, time.UTC)
 		if got, err := time.Parse(layout, probe.Format(layout)); err != nil || got.Year() != 2031 || got.Minute() != 48 {
-			c.fault("time.layout", "must be rfc3339, unix, unix_ms, unix_us, unix_ns or a layout of Go's package time with a date, got %q", layout)
+			c.fault("time.layout", "must be rfc3339, unix, unix_ms, unix_us, unix_ns or a layout of Go's package time "+
+				"with a date, got %q", layout)
 		}
 	}
 	c.layout = layout
@@ -270,7 +272,7 @@ func (c *compiler) complete(key string, r *rule) {
 		if _, set := forbidden[k]; set || k == event.SourceEvidence || has(k) {
 			continue
 		}
-		constant := event.Value{}
+		var constant event.Value
 		switch {
 		case r.name == event.Open && k == event.HTTPResponseStatusCode:
 			// RFC 6455 §4.1; RFC 8441 needs it said.

@@ -6,6 +6,7 @@
 package mapping
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -159,11 +160,12 @@ func (p *Parser) build(r *rule, into *event.Event) error {
 		into.SetString(event.ErrorType, errorType)
 	}
 	// What depends on the line: a required attribute whose field it lacks, an error type of another event.
-	if err := into.Validate(); err != nil {
-		problem := err.(*event.DecodeError).Problems[0]
-		return &source.Error{Reason: problem.Reason, Field: problem.Name}
+	err := into.Validate()
+	var wrong *event.DecodeError
+	if errors.As(err, &wrong) {
+		return &source.Error{Reason: wrong.Reason, Field: wrong.Problems[0].Name}
 	}
-	return nil
+	return err
 }
 
 // Bounds of the resources that are remembered: how many, and how long their values. Beyond, they are made anew.

@@ -13,9 +13,9 @@ import (
 const (
 	websocketColumns = "ts uid id.orig_h id.orig_p id.resp_h id.resp_p host uri user_agent subprotocol client_protocols " +
 		"server_extensions client_extensions"
-	httpColumns = "ts uid id.orig_h id.orig_p id.resp_h id.resp_p trans_depth method host uri referrer version user_agent " +
-		"origin request_body_len response_body_len status_code status_msg info_code info_msg tags username password " +
-		"proxied orig_fuids orig_filenames orig_mime_types resp_fuids resp_filenames resp_mime_types"
+	httpColumns = "ts uid id.orig_h id.orig_p id.resp_h id.resp_p trans_depth method host uri referrer version " +
+		"user_agent origin request_body_len response_body_len status_code status_msg info_code info_msg tags username " +
+		"password proxied orig_fuids orig_filenames orig_mime_types resp_fuids resp_filenames resp_mime_types"
 )
 
 // maxColumns bounds a header.

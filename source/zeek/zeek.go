@@ -13,6 +13,7 @@ package zeek
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -218,6 +219,6 @@ func Fits() func(line []byte) bool {
 			return bytes.Contains(line, []byte(`"uid":"`)) && bytes.Contains(line, []byte(`"id.orig_h":"`))
 		}
 		err := p.Parse(line, ignore)
-		return err == nil || err == source.ErrSkipped
+		return err == nil || errors.Is(err, source.ErrSkipped)
 	}
 }
