@@ -48,6 +48,16 @@ type Settings struct {
 	// Now is the clock for formats whose lines may have no time, which then happened when they were read. Nil is
 	// time.Now.
 	Now func() time.Time
+	// Zone is where times that name no zone were written; nil is UTC.
+	Zone *time.Location
+}
+
+// TimeZone returns the zone of times that name none.
+func (s *Settings) TimeZone() *time.Location {
+	if s.Zone == nil {
+		return time.UTC
+	}
+	return s.Zone
 }
 
 // Purposes for which keys are derived from the installation key.

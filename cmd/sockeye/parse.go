@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -124,7 +125,7 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 // beginning of that.
 func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() []byte) (source.Parser, error), error) {
 	var faults []error
-	settings := source.Settings{Vantage: o.vantage}
+	settings := source.Settings{Vantage: o.vantage, Zone: time.Local}
 	var f format.Format
 	var err error
 	switch {

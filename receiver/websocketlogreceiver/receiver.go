@@ -138,7 +138,8 @@ func (r *logReceiver) Start(ctx context.Context, host component.Host) (err error
 
 // parsing collects what parsers are told.
 func (r *logReceiver) parsing(ctx context.Context) (source.Settings, error) {
-	s := source.Settings{Vantage: r.cfg.Vantage}
+	// A log is read where it is written, so times without a zone are in that of this machine.
+	s := source.Settings{Vantage: r.cfg.Vantage, Zone: time.Local}
 	var key []byte
 	var err error
 	if r.cfg.KeyFile != "" {

@@ -24,8 +24,8 @@ type Handshake struct {
 	// Written is when the source wrote the line, Opened when the handshake request began, Closed when the connection
 	// ended: zero for a source that writes at open.
 	Written, Opened, Closed time.Time
-	// Upgraded is true for a handshake that succeeded.
-	Upgraded bool
+	// Upgraded is true for a handshake that succeeded; OpenKnown, if another line has told of that before.
+	Upgraded, OpenKnown bool
 	// Status is the response's, or 0.
 	Status int
 	// Inferred is true where that the request was for a WebSocket follows from other facts.
@@ -177,24 +177,13 @@ func SetCloseCode(e *event.Event, code int64) {
 
 // connection emits the open and, where it has ended, the close of a connection.
 func (m *Emitter) connection(h *Handshake, emit func(*event.Event)) {
-	e := m.begin(event.Open, h.Opened)
-	if h.Status != 0 {
-		e.SetInt(event.HTTPResponseStatusCode, int64(h.Status))
+	if !h.OpenKnown {
+		m.open(h, emit)
 	}
-	if h.Handshake >= 0 {
-		e.SetDouble(event.HandshakeDuration, h.Handshake.Seconds())
-	}
-	m.request(h, e)
-	source.SetString(e, event.Subprotocol, h.Subprotocol)
-	if len(h.Extensions) > 0 {
-		e.SetStrings(event.Extensions, h.Extensions...)
-	}
-	emit(e)
 	if h.Closed.IsZero() {
 		return
 	}
-
-	e = m.begin(event.Close, h.Closed)
+	e := m.begin(event.Close, h.Closed)
 	initiator := h.Initiator
 	if initiator == "" {
 		initiator = event.InitiatorUnknown
@@ -214,6 +203,22 @@ func (m *Emitter) connection(h *Handshake, emit func(*event.Event)) {
 		e.SetInt(event.IOSent, h.Sent)
 	}
 	source.SetString(e, event.Subprotocol, h.Subprotocol)
+	emit(e)
+}
+
+func (m *Emitter) open(h *Handshake, emit func(*event.Event)) {
+	e := m.begin(event.Open, h.Opened)
+	if h.Status != 0 {
+		e.SetInt(event.HTTPResponseStatusCode, int64(h.Status))
+	}
+	if h.Handshake >= 0 {
+		e.SetDouble(event.HandshakeDuration, h.Handshake.Seconds())
+	}
+	m.request(h, e)
+	source.SetString(e, event.Subprotocol, h.Subprotocol)
+	if len(h.Extensions) > 0 {
+		e.SetStrings(event.Extensions, h.Extensions...)
+	}
 	emit(e)
 }
 
@@ -326,7 +331,7 @@ func (m *Emitter) request(h *Handshake, e *event.Event) {
 // KeyHash returns websocket.handshake.key_hash for a Sec-WebSocket-Key.
 func (m *Emitter) KeyHash(key string) string {
 	m.keyMAC.Reset()
-	m.keyMAC.Write([]byte(key))
+	m.keyMAC.Write(append(m.sum[:0], key...))
 	return string(m.digest(m.keyMAC))
 }
 

@@ -48,18 +48,34 @@ func (p Paths) Match(urlPath []byte) bool {
 	return false
 }
 
-// Attempt reports whether a request that was answered with status, or not at all (0), may be taken for a handshake because
-// of its path. Method and target are as the client sent them; an empty method is one that is not known.
-func (p Paths) Attempt(method, target []byte, status int) bool {
+// Attempt reports whether a request that was not upgraded, and whose Upgrade header is not in the line, was an attempt to
+// open a WebSocket as far as its path tells. Of the request line, the method and the target any may be empty.
+func (p Paths) Attempt(line, method, target []byte, status int) bool {
 	// 426 is the answer to a request that asks for no upgrade.
 	if len(p) == 0 || status == 426 {
 		return false
+	}
+	if len(line) > 0 {
+		first, rest, _ := bytes.Cut(line, []byte{' '})
+		if len(method) == 0 {
+			method = first
+		}
+		if len(target) == 0 {
+			target, _, _ = bytes.Cut(rest, []byte{' '})
+		}
 	}
 	// RFC 6455 §4.1; RFC 8441 §4 has CONNECT.
 	if len(method) > 0 && string(method) != "GET" && string(method) != "CONNECT" {
 		return false
 	}
-	urlPath, query, _ := bytes.Cut(target, []byte{'?'})
+	// A request to a proxy has the absolute form (RFC 9112 §3.2.2).
+	if i := bytes.Index(target, []byte("://")); i > 0 && target[0] != '/' {
+		if target = target[i+len("://"):]; bytes.IndexByte(target, '/') < 0 {
+			return false
+		}
+		target = target[bytes.IndexByte(target, '/'):]
+	}
+	target, query, _ := bytes.Cut(target, []byte{'?'})
 	// Socket.IO has one path for WebSockets and for what it does without them.
-	return p.Match(urlPath) && !bytes.Contains(query, []byte("transport=polling"))
+	return p.Match(target) && !bytes.Contains(query, []byte("transport=polling"))
 }

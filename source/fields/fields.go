@@ -6,8 +6,8 @@
 package fields
 
 import (
+	"bytes"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,21 +43,24 @@ type Line struct {
 	names []string
 	data  []byte
 	spans []span
-	// text is what data holds once Keep has been called; clean, that each value is UTF-8 without NUL.
+	// text is what data holds once Keep has been called; clean, that every value is UTF-8 without NUL.
 	text     string
 	clean    bool
 	kept     []byte
-	unescape func(string) string
+	unescape func(out, v []byte) []byte
 }
 
 // NewLine returns a Line for fields with these names, by their IDs. A name is for errors: what the reader of the error
 // finds in the writer's configuration.
 func NewLine(names []string) *Line {
-	return &Line{names: names, spans: make([]span, len(names)), unescape: func(s string) string { return s }}
+	return &Line{names: names, spans: make([]span, len(names)), unescape: plain}
 }
 
-// Reset begins a line. unescape decodes the values that [Line.Set] is told have escapes.
-func (l *Line) Reset(data []byte, unescape func(string) string) {
+// plain is for values that are as they stand.
+func plain(out, v []byte) []byte { return append(out, v...) }
+
+// Reset begins a line. unescape appends to out what the values stand for that [Line.Set] is told have escapes.
+func (l *Line) Reset(data []byte, unescape func(out, v []byte) []byte) {
 	l.data, l.text, l.unescape = data, "", unescape
 	clear(l.spans)
 }
@@ -73,24 +76,24 @@ func (l *Line) Keep() {
 	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
-		if s.start == s.end {
-			s.start, s.end = 0, 0
-			continue
+		v := l.data[s.start:s.end]
+		start := len(l.kept)
+		// The values of a list are decoded one by one.
+		if s.escaped && !s.list {
+			l.kept, s.escaped = l.unescape(l.kept, v), false
+		} else {
+			l.kept = append(l.kept, v...)
 		}
-		value := l.data[s.start:s.end]
-		// Each on its own: the end of one broken value and the beginning of the next can look like one character.
-		l.clean = l.clean && utf8.Valid(value)
-		start := int32(len(l.kept))
-		l.kept = append(l.kept, value...)
-		s.start, s.end = start, int32(len(l.kept))
+		// Of two values that are broken each, one after the other can look whole.
+		v = l.kept[start:]
+		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
+		s.start, s.end = int32(start), int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
-	// JSON has no bare NUL; other formats may.
-	l.clean = l.clean && strings.IndexByte(l.text, 0) < 0
 }
 
-// Raw returns the bytes of a value as they stand; false if the line does not have the field. "-" is the usual way, "" the
-// way of JSON to say that there is no value; both are returned empty.
+// Raw returns the bytes of a value, as they stand until Keep is called and decoded afterwards; false if the line does not
+// have the field. "-" is the usual way, "" the way of JSON to say that there is no value; both are returned empty.
 func (l *Line) Raw(f ID) ([]byte, bool) {
 	s := l.spans[f]
 	v := l.data[s.start:s.end]
@@ -110,10 +113,8 @@ func (l *Line) Value(f ID) string {
 		return ""
 	}
 	if s.list {
-		for v := range l.items(s) {
-			return v
-		}
-		return ""
+		v, _ := l.item(s, 1)
+		return v
 	}
 	return l.decode(l.text[s.start:s.end], s.escaped)
 }
@@ -123,7 +124,7 @@ func (l *Line) decode(v string, escaped bool) string {
 		return ""
 	}
 	if escaped {
-		v = l.unescape(v)
+		v = string(l.unescape(nil, []byte(v)))
 	} else if l.clean {
 		return v
 	}
@@ -131,37 +132,42 @@ func (l *Line) decode(v string, escaped bool) string {
 }
 
 // Strings returns the values of a list, or the one value of a field that is none, or nil. Keep must have been called.
-func (l *Line) Strings(f ID) []string {
+func (l *Line) Strings(f ID) (list []string) {
 	s := l.spans[f]
-	if s.list {
-		return slices.Collect(l.items(s))
+	if !s.list {
+		if v := l.Value(f); v != "" {
+			list = append(list, v)
+		}
+		return list
 	}
-	if v := l.Value(f); v != "" {
-		return []string{v}
+	for i := 1; ; {
+		v, next := l.item(s, i)
+		if next < 0 {
+			return list
+		}
+		list, i = append(list, v), next
 	}
-	return nil
 }
 
-// items yields the strings of a JSON array.
-func (l *Line) items(s span) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		data := l.data[s.start:s.end]
-		for i := 1; i < len(data); i++ {
-			switch data[i] {
-			case '{', '[':
-				if i = skip(data, i); i < 0 {
-					return
-				}
-				i--
-			case '"':
-				end, escaped := stringEnd(data, i+1)
-				if end < 0 || !yield(l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped)) {
-					return
-				}
-				i = end
+// item returns the first string of a JSON array from its byte i on, and where to look for the next, or -1.
+func (l *Line) item(s span, i int) (string, int) {
+	data := l.data[s.start:s.end]
+	for ; i < len(data); i++ {
+		switch data[i] {
+		case '{', '[':
+			if i = skip(data, i); i < 0 {
+				return "", -1
 			}
+			i--
+		case '"':
+			end, escaped := stringEnd(data, i+1)
+			if end < 0 {
+				return "", -1
+			}
+			return l.decode(l.text[int(s.start)+i+1:int(s.start)+end], escaped), end + 1
 		}
 	}
+	return "", -1
 }
 
 // Fault returns an error about a field.
@@ -185,11 +191,11 @@ func (l *Line) Integer(f ID, limit int64) (int64, error) {
 // MaxPort is the greatest port, MaxInteger the greatest whole number that events carry.
 const (
 	MaxPort    = 65535
-	MaxInteger = math.MaxInt64
+	MaxInteger = 1 << 53
 )
 
-// maxDuration is ten years: a longer connection is a broken number.
-const maxDuration = 10 * 365 * 24 * time.Hour
+// MaxDuration is ten years: a longer connection is a broken number.
+const MaxDuration = 10 * 365 * 24 * time.Hour
 
 // Absent is a duration that the line does not have.
 const Absent = time.Duration(-1)
@@ -201,7 +207,7 @@ func (l *Line) Duration(f ID, unit time.Duration) (time.Duration, error) {
 		return Absent, nil
 	}
 	d, ok := ParseDuration(v, unit)
-	if !ok || d > maxDuration {
+	if !ok || d > MaxDuration {
 		return 0, l.Fault(source.BadNumber, f)
 	}
 	return d, nil
@@ -271,9 +277,12 @@ var (
 	latest   = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// Time returns the time that stands there in a layout of package time.
-func (l *Line) Time(f ID, layout string) (time.Time, error) {
-	t, err := time.Parse(layout, l.Value(f))
+// Time returns the time that stands there in a layout of package time; it is UTC unless it says otherwise.
+func (l *Line) Time(f ID, layout string) (time.Time, error) { return l.TimeIn(f, layout, time.UTC) }
+
+// TimeIn is [Line.Time] for a writer in zone.
+func (l *Line) TimeIn(f ID, layout string, zone *time.Location) (time.Time, error) {
+	t, err := time.ParseInLocation(layout, l.Value(f), zone)
 	// The error of time.Parse quotes the value, so it is not kept.
 	if err != nil || t.Before(earliest) || t.After(latest) {
 		return time.Time{}, l.Fault(source.BadTime, f)

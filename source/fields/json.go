@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -309,9 +308,8 @@ func skip(data []byte, i int) int {
 	return -1
 }
 
-// unescapeJSON decodes the escapes of a string that stringEnd has accepted.
-func unescapeJSON(s string) string {
-	out := make([]byte, 0, len(s))
+// unescapeJSON appends to out what the escapes of a string that stringEnd has accepted stand for.
+func unescapeJSON(out, s []byte) []byte {
 	for i := 0; i < len(s); {
 		if s[i] != '\\' {
 			out = append(out, s[i])
@@ -352,13 +350,21 @@ func unescapeJSON(s string) string {
 		}
 		i += 2
 	}
-	return string(out)
+	return out
 }
 
-func hexOf(s string) rune {
-	n, err := strconv.ParseUint(s, 16, 32)
-	if err != nil {
-		return utf8.RuneError
+// hexOf returns the number that hexadecimal digits stand for.
+func hexOf(s []byte) (n rune) {
+	for _, c := range s {
+		n <<= 4
+		switch {
+		case c >= 'a':
+			n |= rune(c-'a') + 10
+		case c >= 'A':
+			n |= rune(c-'A') + 10
+		default:
+			n |= rune(c - '0')
+		}
 	}
-	return rune(n)
+	return n
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/sockeye-project/sockeye/source"
 )
@@ -18,7 +17,7 @@ type Template struct {
 	prefix   []byte
 	steps    []step
 	style    Style
-	unescape func(string) string
+	unescape func(out, v []byte) []byte
 }
 
 // Token is a part of a format: a literal text, or a variable where Literal is "".
@@ -37,6 +36,11 @@ type Token struct {
 	Begins string
 	// List is true for a value that may be several, joined by ", " or " : ", as nginx has for its upstreams.
 	List bool
+	// Raw is true for a value that the writer does not escape though it escapes others: a quote does not end it.
+	Raw bool
+	// Braces is true for a value that stands in braces and is missing, with the space beside it, where it is empty:
+	// HAProxy's captured headers.
+	Braces bool
 }
 
 // Style is how a writer escapes values.
@@ -61,10 +65,12 @@ type step struct {
 	literal []byte
 	quoted  bool
 	// next is true where the literal is the beginning of the next value.
-	next  bool
-	words int
-	list  bool
-	err   error
+	next   bool
+	words  int
+	list   bool
+	braces bool
+	raw    bool
+	err    error
 }
 
 // NewTemplate returns a scanner of lines that are made of tokens. An error says which tokens cannot be told apart.
@@ -76,7 +82,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 	case Hash:
 		t.unescape = unescapeHash
 	default:
-		t.unescape = func(s string) string { return s }
+		t.unescape = plain
 	}
 	var faults []error
 	// last is the variable that no literal has ended yet.
@@ -105,7 +111,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 			s.literal, s.next = []byte(token.Begins), true
 		}
 		t.steps = append(t.steps, step{
-			field: token.Field, words: token.Words, list: token.List,
+			field: token.Field, words: token.Words, list: token.List, braces: token.Braces, raw: token.Raw,
 			err: &source.Error{Reason: source.OtherFormat, Field: token.Name},
 		})
 		last = token
@@ -118,7 +124,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 	}
 	for i := range t.steps {
 		s := &t.steps[i]
-		s.quoted = style != Plain && len(s.literal) > 0 && s.literal[0] == '"'
+		s.quoted = style != Plain && !s.raw && len(s.literal) > 0 && s.literal[0] == '"'
 		if s.words = s.words - 1; len(s.literal) == 0 || s.literal[0] != ' ' || s.words < 0 {
 			s.words = 0
 		}
@@ -148,9 +154,22 @@ func (t *Template) Scan(data []byte, l *Line) error {
 	last := len(t.steps) - 1
 	for n := range t.steps {
 		s := &t.steps[n]
+		if s.braces {
+			if i = t.braces(s, data, i, l); i < 0 {
+				return s.err
+			}
+			continue
+		}
 		end := len(data) - len(s.literal)
 		if n < last || s.quoted {
 			end = t.end(s, data, i)
+			if end < 0 && n == last && t.style == Hash && bytes.IndexByte(data[i:], '"') < 0 {
+				// HAProxy cuts long lines and escapes quotes, so what is missing is the end of this value.
+				if s.field != None {
+					l.Set(s.field, i, len(data), bytes.IndexByte(data[i:], '#') >= 0)
+				}
+				return nil
+			}
 		} else if !bytes.HasSuffix(data, s.literal) {
 			return s.err
 		}
@@ -158,7 +177,7 @@ func (t *Template) Scan(data []byte, l *Line) error {
 			return s.err
 		}
 		if s.field != None {
-			l.Set(s.field, i, end, t.style != Plain && bytes.IndexByte(data[i:end], escape[t.style]) >= 0)
+			l.Set(s.field, i, end, t.style != Plain && !s.raw && bytes.IndexByte(data[i:end], escape[t.style]) >= 0)
 		}
 		if i = end; !s.next {
 			i += len(s.literal)
@@ -168,6 +187,26 @@ func (t *Template) Scan(data []byte, l *Line) error {
 		return errOtherFormat
 	}
 	return nil
+}
+
+// braces reads a value in braces, or none, and returns where what follows its literal begins, or -1.
+func (t *Template) braces(s *step, data []byte, i int, l *Line) int {
+	if i < len(data) && data[i] == '{' {
+		n := bytes.IndexByte(data[i:], '}')
+		if n < 0 {
+			return -1
+		}
+		if s.field != None {
+			l.Set(s.field, i+1, i+n, t.style != Plain && bytes.IndexByte(data[i:i+n], escape[t.style]) >= 0)
+		}
+		i += n + 1
+	} else if i > 0 && data[i-1] == ' ' {
+		i-- // the space before it is the one after it
+	}
+	if !bytes.HasPrefix(data[i:], s.literal) {
+		return -1
+	}
+	return i + len(s.literal)
 }
 
 // end returns where the value that begins at i ends, or -1.
@@ -233,29 +272,27 @@ func joins(data []byte, i int) bool {
 }
 
 // unescapeBackslash decodes what it can and leaves the rest: only writers that break their own rules write anything else.
-func unescapeBackslash(s string) string {
-	if valid, _ := stringEnd(append([]byte(s), '"'), 0); valid == len(s) {
-		return unescapeJSON(s)
-	}
-	var b strings.Builder
+func unescapeBackslash(out, s []byte) []byte {
 	for i := 0; i < len(s); {
 		n := 0
 		if s[i] == '\\' {
-			n = escapeLength([]byte(s), i)
+			n = escapeLength(s, i)
 		}
 		if n == 0 {
-			b.WriteByte(s[i])
+			out = append(out, s[i])
 			i++
 			continue
 		}
-		b.WriteString(unescapeJSON(s[i : i+n]))
+		if end := i + n; n == 6 && end+6 <= len(s) && s[end] == '\\' && s[end+1] == 'u' && escapeLength(s, end) == 6 {
+			n += 6 // they may be two halves of one character
+		}
+		out = unescapeJSON(out, s[i:i+n])
 		i += n
 	}
-	return b.String()
+	return out
 }
 
-func unescapeHash(s string) string {
-	out := make([]byte, 0, len(s))
+func unescapeHash(out, s []byte) []byte {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '#' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
 			out = append(out, byte(hexOf(s[i+1:i+3])))
@@ -264,7 +301,7 @@ func unescapeHash(s string) string {
 		}
 		out = append(out, s[i])
 	}
-	return string(out)
+	return out
 }
 
 func isHex(c byte) bool {

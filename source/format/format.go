@@ -13,13 +13,19 @@ import (
 	"strings"
 
 	"github.com/sockeye-project/sockeye/source"
+	"github.com/sockeye-project/sockeye/source/apache"
 	"github.com/sockeye-project/sockeye/source/apigateway"
+	"github.com/sockeye-project/sockeye/source/awsalb"
+	"github.com/sockeye-project/sockeye/source/caddy"
+	"github.com/sockeye-project/sockeye/source/envoy"
+	"github.com/sockeye-project/sockeye/source/haproxy"
 	"github.com/sockeye-project/sockeye/source/mapping"
 	"github.com/sockeye-project/sockeye/source/modsecurity"
 	"github.com/sockeye-project/sockeye/source/ndjson"
 	"github.com/sockeye-project/sockeye/source/nginx"
 	"github.com/sockeye-project/sockeye/source/socketio"
 	"github.com/sockeye-project/sockeye/source/suricata"
+	"github.com/sockeye-project/sockeye/source/traefik"
 	"github.com/sockeye-project/sockeye/source/zeek"
 )
 
@@ -78,6 +84,12 @@ const (
 	NDJSON     = "ndjson"
 	Nginx      = "nginx"
 	NginxError = "nginx_error"
+	HAProxy    = "haproxy"
+	Caddy      = "caddy"
+	Envoy      = "envoy"
+	Apache     = "apache"
+	Traefik    = "traefik"
+	AWSALB     = "aws_alb"
 
 	Suricata      = "suricata"
 	Zeek          = "zeek"
@@ -102,6 +114,30 @@ var formats = []Format{
 		[]variant{{fits: nginx.JSONFits}, {template: nginx.Combined, name: nginx.Combined}}},
 	{NginxError, "nginx error log: TLS handshakes that failed", nil,
 		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil },
+		[]variant{{}}},
+	{HAProxy, "HAProxy log: option httplog or httpslog, JSON, or any log-format with its captures",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return haproxy.New(s, o.Template, o.Paths) },
+		[]variant{{fits: haproxy.Fits}}},
+	{Caddy, "Caddy access log, JSON; its template is the body of format json",
+		[]Option{Template},
+		func(s source.Settings, o Options) (source.Parser, error) { return caddy.New(s, o.Template) },
+		[]variant{{fits: caddy.Fits}}},
+	{Envoy, "Envoy or Istio access log: the default text, JSON, or any text_format or json_format",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return envoy.New(s, o.Template, o.Paths) },
+		[]variant{{fits: envoy.Fits}}},
+	{Apache, "Apache access log: combined, or any LogFormat",
+		[]Option{Template, Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return apache.New(s, o.Template, o.Paths) },
+		[]variant{{template: "vhost_combined", name: "vhost_combined"}}},
+	{Traefik, "Traefik access log, JSON or common",
+		[]Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return traefik.New(s, o.Paths) },
+		[]variant{{fits: traefik.Fits}}},
+	{AWSALB, "access log of an AWS Application Load Balancer",
+		[]Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return awsalb.New(s, o.Paths) },
 		[]variant{{}}},
 	{Suricata, "Suricata's EVE log", []Option{Paths},
 		func(s source.Settings, o Options) (source.Parser, error) { return suricata.New(s, o.Paths), nil },

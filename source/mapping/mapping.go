@@ -21,6 +21,7 @@ type Parser struct {
 	scanner  fields.Scanner
 	line     *fields.Line
 	emitter  *access.Emitter
+	zone     *time.Location
 	resource *event.Resource
 	// resources are those that lines have named, by their values.
 	resources map[string]*event.Resource
@@ -44,7 +45,7 @@ func New(s source.Settings, cfg *Config) (*Parser, error) {
 	}
 	return &Parser{
 		program: program, scanner: fields.NewJSON(program.byName), line: fields.NewLine(program.names),
-		emitter:  access.NewEmitter(s, program.sourceType, program.visibility),
+		emitter: access.NewEmitter(s, program.sourceType, program.visibility), zone: s.TimeZone(),
 		resource: s.Resource, resources: map[string]*event.Resource{},
 	}, nil
 }
@@ -110,7 +111,7 @@ func (p *Parser) fill() (err error) {
 	if unit := layouts[p.layout]; unit != 0 {
 		h.Written, err = l.Unix(p.time, unit)
 	} else {
-		h.Written, err = l.Time(p.time, p.layout)
+		h.Written, err = l.TimeIn(p.time, p.layout, p.zone)
 	}
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type Parser struct {
 	line      *fields.Line
 	emitter   *access.Emitter
 	handshake access.Handshake
+	zone      *time.Location
 }
 
 var _ source.Parser = (*Parser)(nil)
@@ -34,7 +35,7 @@ var _ source.Parser = (*Parser)(nil)
 // New returns a parser.
 func New(s source.Settings) *Parser {
 	return &Parser{
-		scanner: fields.NewJSON(fieldsByName), line: newLine(),
+		scanner: fields.NewJSON(fieldsByName), line: newLine(), zone: s.TimeZone(),
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 	}
 }
@@ -172,7 +173,7 @@ func (p *Parser) written() (time.Time, error) {
 		return time.Time{}, err
 	}
 	// libmodsecurity's own unique_id begins with the time in seconds since 1970, which says what the zone is. One that
-	// the web server chose does not differ from the local time by a zone; then the zone is taken to be UTC.
+	// the web server chose does not differ from the local time by a zone.
 	if id := l.Value(uniqueID); len(id) > 10 {
 		if seconds, err := strconv.ParseInt(id[:10], 10, 64); err == nil {
 			zone := local.Sub(time.Unix(seconds, 0))
@@ -181,5 +182,5 @@ func (p *Parser) written() (time.Time, error) {
 			}
 		}
 	}
-	return local, nil
+	return l.TimeIn(stamp, layoutLocal, p.zone)
 }

@@ -11,7 +11,6 @@
 package nginx
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -120,22 +119,13 @@ func (p *Parser) attempt(status int) bool {
 	if len(p.paths) == 0 {
 		return false
 	}
-	l := p.line
-	method, _ := l.Raw(requestMethod)
-	target, _ := l.Raw(requestURI)
-	if line, _ := l.Raw(request); len(line) > 0 {
-		first, rest, _ := bytes.Cut(line, []byte{' '})
-		if len(method) == 0 {
-			method = first
-		}
-		if len(target) == 0 {
-			target, _, _ = bytes.Cut(rest, []byte{' '})
-		}
+	line, _ := p.line.Raw(request)
+	method, _ := p.line.Raw(requestMethod)
+	target, _ := p.line.Raw(requestURI)
+	if len(target) == 0 && len(line) == 0 {
+		target, _ = p.line.Raw(uri)
 	}
-	if len(target) == 0 {
-		target, _ = l.Raw(uri)
-	}
-	return p.paths.Attempt(method, target, status)
+	return p.paths.Attempt(line, method, target, status)
 }
 
 // fill reads what the line says about the handshake and the connection.

@@ -60,7 +60,7 @@ func Garbage(t *testing.T, newParser func() source.Parser, good ...string) {
 		for i := range len(line) + 1 {
 			head, tail := line[:i], line[i:]
 			_ = Try(t, p, []byte(head))
-			for _, insert := range []string{"\x00", "\xff", `"`, `\`, "{", "}", "[", "]", " ", "-", "|", "\u2028", "99999999999999999999"} {
+			for _, insert := range inserts {
 				_ = Try(t, p, []byte(head+insert+tail))
 				if len(tail) > 0 {
 					_ = Try(t, p, []byte(head+insert+tail[1:]))
@@ -73,6 +73,11 @@ func Garbage(t *testing.T, newParser func() source.Parser, good ...string) {
 	for _, line := range good {
 		require.Equal(t, Parse(t, fresh, line), Parse(t, p, line), "after garbage a line is read otherwise")
 	}
+}
+
+// inserts are what is put into good lines.
+var inserts = []string{
+	"\x00", "\xff", `"`, `\`, "{", "}", "[", "]", " ", "-", "|", "\u2028", "99999999999999999999",
 }
 
 func random(n int) []byte {

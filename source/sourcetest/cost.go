@@ -28,7 +28,7 @@ func Benchmark(b *testing.B, p source.Parser, lines []string) {
 	for i := range b.N {
 		line := data[i%len(data)]
 		size += len(line)
-		if err := p.Parse(line, count); err != nil && err != source.ErrSkipped {
+		if err := p.Parse(line, count); err != nil && !errors.Is(err, source.ErrSkipped) {
 			b.Fatal(err)
 		}
 	}

@@ -203,7 +203,7 @@ func (p *Parser) http(emit func(*event.Event)) error {
 func (p *Parser) attempt(status int) bool {
 	how, _ := p.line.Raw(method)
 	target, _ := p.line.Raw(url)
-	return p.paths.Attempt(how, target, status)
+	return p.paths.Attempt(nil, how, target, status)
 }
 
 // status is absent where Suricata saw no response.

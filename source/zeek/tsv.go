@@ -68,8 +68,8 @@ func (t *tsv) directive(line string) {
 	if strings.HasPrefix(line, "#separator ") {
 		// The separator itself stands behind a space, escaped.
 		t.next = defaults()
-		if v := unescape(strings.TrimPrefix(line, "#separator ")); len(v) == 1 {
-			t.next.separator = v
+		if v := unescape(nil, []byte(strings.TrimPrefix(line, "#separator "))); len(v) == 1 {
+			t.next.separator = string(v)
 		}
 		return
 	}
@@ -122,21 +122,21 @@ func (t *tsv) Scan(data []byte, l *fields.Line) error {
 		case string(value) == table.unset, string(value) == table.empty:
 			l.Set(f, start, start, false)
 		default:
-			l.Set(f, start, end, bytes.IndexByte(value, '\\') >= 0)
+			// The elements of a list are decoded one by one, since they may hold the separator.
+			l.Set(f, start, end, f != clientProtocols && f != serverExtensions && bytes.IndexByte(value, '\\') >= 0)
 		}
 		start = end + len(separator)
 	}
 	return nil
 }
 
-// unescape decodes \xHH, by which Zeek writes bytes that its format or a terminal would not bear.
-func unescape(s string) string {
-	i := strings.IndexByte(s, '\\')
-	if i < 0 {
-		return s
-	}
-	out := make([]byte, 0, len(s))
-	for ; i >= 0; i = strings.IndexByte(s, '\\') {
+// unescape appends to out what s stands for: by \xHH Zeek writes bytes that its format or a terminal would not bear.
+func unescape(out, s []byte) []byte {
+	for len(s) > 0 {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			break
+		}
 		out = append(out, s[:i]...)
 		s = s[i:]
 		switch {
@@ -151,7 +151,7 @@ func unescape(s string) string {
 			s = s[1:]
 		}
 	}
-	return string(append(out, s...))
+	return append(out, s...)
 }
 
 func isHex(c byte) bool {

@@ -131,7 +131,7 @@ func (p *Parser) answer(h *access.Handshake) (err error) {
 	}
 	how, _ := l.Raw(method)
 	target, _ := l.Raw(uri)
-	if !p.paths.Attempt(how, target, h.Status) {
+	if !p.paths.Attempt(nil, how, target, h.Status) {
 		return source.ErrSkipped
 	}
 	h.Inferred = true
@@ -202,9 +202,9 @@ func (p *Parser) list(f fields.ID, tabs bool) []string {
 		return nil
 	}
 	var list []string
-	for item := range strings.SplitSeq(string(raw), p.tsv.cur.setSeparator) {
-		if item = source.Text(unescape(item)); item != "" {
-			list = append(list, item)
+	for item := range bytes.SplitSeq(raw, []byte(p.tsv.cur.setSeparator)) {
+		if text := source.Text(string(unescape(nil, item))); text != "" {
+			list = append(list, text)
 		}
 	}
 	return list

@@ -1,0 +1,84 @@
+package haproxy
+
+import (
+	"bytes"
+	"time"
+)
+
+// message cuts what syslog puts before a line: a priority, and the head of RFC 3164 §4.1 or RFC 5424 §6, as HAProxy or a
+// syslog daemon writes it.
+func message(line []byte) []byte {
+	rest := line
+	if len(rest) > 0 && rest[0] == '<' {
+		end := bytes.IndexByte(rest[:min(len(rest), 5)], '>')
+		if end < 2 || !digits(rest[1:end]) {
+			return line
+		}
+		rest = rest[end+1:]
+		if body, ok := bytes.CutPrefix(rest, []byte("1 ")); ok {
+			return afterRFC5424(body, rest)
+		}
+	}
+	stamp := stampLength(rest)
+	if stamp == 0 {
+		return rest
+	}
+	// The tag ends the head: "haproxy[123]: ".
+	head := rest[stamp:min(len(rest), stamp+maxHead)]
+	if end := bytes.Index(head, []byte("]: ")); end >= 0 && bytes.IndexByte(head[:end], '[') >= 0 {
+		return rest[stamp+end+3:]
+	}
+	if end := bytes.Index(head, []byte(": ")); end >= 0 && bytes.Count(head[:end], []byte(" ")) <= 2 {
+		return rest[stamp+end+2:]
+	}
+	return rest
+}
+
+// maxHead bounds how far the end of a head is looked for.
+const maxHead = 256
+
+// afterRFC5424 cuts TIMESTAMP HOSTNAME APP-NAME PROCID MSGID and the structured data.
+func afterRFC5424(body, whole []byte) []byte {
+	for range 5 {
+		end := bytes.IndexByte(body[:min(len(body), maxHead)], ' ')
+		if end < 0 {
+			return whole
+		}
+		body = body[end+1:]
+	}
+	if rest, ok := bytes.CutPrefix(body, []byte("-")); ok {
+		return bytes.TrimPrefix(rest, []byte(" "))
+	}
+	if len(body) > 0 && body[0] == '[' {
+		if end := bytes.Index(body, []byte("] ")); end >= 0 {
+			return body[end+2:]
+		}
+	}
+	return whole
+}
+
+// stampLength returns the length of a time at the beginning of a head, as RFC 3164 or RFC 3339 has it, or 0.
+func stampLength(line []byte) int {
+	const old = "Jan _2 15:04:05"
+	if len(line) > len(old) && line[0] >= 'A' && line[0] <= 'S' && line[3] == ' ' && line[9] == ':' &&
+		line[len(old)] == ' ' {
+		if _, err := time.Parse(old, string(line[:len(old)])); err == nil {
+			return len(old) + 1
+		}
+	}
+	if len(line) > 20 && line[4] == '-' && line[7] == '-' && line[10] == 'T' && digits(line[:4]) {
+		if end := bytes.IndexByte(line[:min(len(line), 40)], ' '); end > 0 {
+			return end + 1
+		}
+	}
+	return 0
+}
+
+func digits(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
