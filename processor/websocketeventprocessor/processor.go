@@ -100,6 +100,7 @@ func (p *eventProcessor) start(context.Context, component.Host) error {
 	}
 	p.settings = source.Settings{
 		Vantage:       p.cfg.Vantage,
+		Zone:          time.Local,
 		ConnectionKey: keyfile.Derive(key, source.ConnectionPurpose),
 		HandshakeKey:  keyfile.Derive(key, source.HandshakePurpose),
 	}

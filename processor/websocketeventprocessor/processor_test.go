@@ -209,6 +209,24 @@ func TestMapsAreReadAsOneObject(t *testing.T) {
 	}
 }
 
+// As Envoy's OTLP access logger writes what docs/sources/otlp.md configures: every value is a string.
+func TestAttributesOfEnvoy(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Format, c.From = format.Envoy, fromAttributes })
+	ld := logs("chat", "", "")
+	records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+	for i, status := range []string{"101", "503"} {
+		for key, value := range map[string]string{
+			"start_time": "2026-11-22T11:59:00.000Z", "method": "GET", "path": "/rooms/1?x=1", "response_code": status,
+			"response_flags": "-", "duration": "1500", "upgrade": "websocket", "request_id": "r-" + status,
+		} {
+			records.At(i).Attributes().PutStr(key, value)
+		}
+	}
+	r.process(ld)
+	require.Equal(t, []string{"chat sockeye websocket.open", "chat sockeye websocket.close", "chat sockeye websocket.handshake.rejected"}, r.got())
+}
+
 func TestBodiesThatAreNoLines(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.OnError = keep })

@@ -25,8 +25,8 @@ func TestTheFormatOfTheCorpusIsRecognised(t *testing.T) {
 		"nginx-new/access.json.log": "nginx", "nginx-new/access.combined.log": "nginx combined", "nginx-new/error.log": "nginx_error",
 		"suricata-eve/goapp.direct.eve.json": "suricata", "suricata-eve/zeek.wstunnel-ssh.eve.json": "suricata",
 		"zeek/http-websocket-kaazing.baseline.http.log": "zeek",
-		"socketio/debug.log":                            "socketio_debug",
-		"haproxy/httplog.log":                           "haproxy", "haproxy-new/json.log": "haproxy", "caddy/access.json.log": "caddy", "caddy-new/access.json.log": "caddy",
+		"socketio/debug.log":                            "socketio_debug", "socketio/app.jsonl.log": "socketio",
+		"haproxy/httplog.log": "haproxy", "haproxy-new/json.log": "haproxy", "caddy/access.json.log": "caddy", "caddy-new/access.json.log": "caddy",
 		"vendor-samples/envoy-text.log": "envoy", "vendor-samples/aws-alb-ws.log": "aws_alb", "vendor-samples/traefik-ws.json.log": "traefik",
 	} {
 		lines := sourcetest.ReadLines(t, testenv.Corpus(t, append([]string{"sources"}, strings.Split(path, "/")...)...))

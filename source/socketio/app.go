@@ -102,8 +102,10 @@ func clock(s source.Settings) func() time.Time {
 
 // Advice implements [source.Adviser].
 func (p *App) Advice() []string {
-	return []string{"socketio: lines without a time happen when they are read, which is wrong after an outage; log time " +
-		"(ISO 8601 or Unix milliseconds), and transport, which tells WebSockets from long-polling"}
+	return []string{
+		"log time (ISO 8601 or Unix milliseconds): a line without one happens when it is read, which is wrong after an outage",
+		"log transport, which tells WebSockets from long-polling",
+	}
 }
 
 // Parse implements [source.Parser].
@@ -294,4 +296,11 @@ func transportOf(query string) string {
 		}
 	}
 	return ""
+}
+
+// AppFits returns what says whether a line is about a connection of Socket.IO.
+func AppFits() func(line []byte) bool {
+	p := NewApp(source.Settings{})
+	ignore := func(*event.Event) {}
+	return func(line []byte) bool { return p.Parse(line, ignore) == nil }
 }

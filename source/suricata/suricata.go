@@ -189,9 +189,11 @@ func (p *Parser) http(emit func(*event.Event)) error {
 	h.Subprotocol, h.Extensions = response["sec-websocket-protocol"], access.List(response["sec-websocket-extensions"])
 	if h.Upgraded {
 		h.ConnectionID = p.connectionID("")
+		// Frames that were logged before their handshake have not been counted with it.
+		_, before := p.flows.Get(p.key, h.Written)
 		p.flows.Put(p.key, h.Written, &flow{
 			server: h.Server, port: h.Port, client: h.Client, clientPort: h.ClientPort, path: h.Path,
-			version: h.HTTPVersion, opened: h.Written,
+			version: h.HTTPVersion, opened: h.Written, gap: before,
 		})
 	} else {
 		h.ConnectionID = p.connectionID(l.Value(txID) + " ")

@@ -132,6 +132,9 @@ func TestWhatLinesProve(t *testing.T) {
 			lines: []string{open101, prefix + `"event_type":"anomaly","anomaly":{"type":"stream","event":"stream.reassembly_seq_gap"}}`,
 				flowEnd("websocket", "closed", "1b", "1b")},
 			want: []string{"websocket.open", "websocket.close error.type= websocket.close.clean= websocket.io.messages_sent="}},
+		"a frame before its handshake": {
+			lines: []string{frame(fromClient + `"fin":true,"opcode":"close"`), open101, flowEnd("websocket", "closed", "1b", "1b")},
+			want:  []string{"websocket.frame", "websocket.open", "websocket.close error.type= websocket.close.clean= websocket.io.messages_sent="}},
 		"Suricata's own timeout": {
 			lines: []string{open101, flowEnd("websocket", "established", "1a", "1a")},
 			want:  []string{"websocket.open", "websocket.close error.type=capture_ended websocket.close.initiator=unknown websocket.close.clean="}},

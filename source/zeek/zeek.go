@@ -50,8 +50,8 @@ func New(s source.Settings, paths []string) *Parser {
 // Advice implements [source.Adviser].
 func (p *Parser) Advice() []string {
 	return []string{
-		"zeek: a tab-separated log names its columns at its beginning only, so after a restart lines are read by Zeek's " +
-			"default columns; set LogAscii::use_json=T if yours differ",
+		"set LogAscii::use_json=T if your columns are not Zeek's default: a tab-separated log names them at its beginning " +
+			"only, so after a restart lines are read by the default",
 	}
 }
 
