@@ -1,6 +1,8 @@
 package event
 
-import "math"
+import (
+	"math"
+)
 
 // Key is an attribute of the event model. Its String is the dotted name; [Key.Definition] says everything else.
 type Key uint8
@@ -222,7 +224,7 @@ var definitions = [keyCount]Definition{
 	URLTemplate:         {Name: "url.template", Kind: KindString, Level: Recommended, Origin: Development, Low: true, Example: "/rooms/{id}", Brief: "Path with its variable parts named."},
 	URLPath:             {Name: "url.path", Kind: KindString, Level: Recommended, Origin: Stable, Example: "/rooms/42", Brief: "Path of the handshake request."},
 	URLQuery:            {Name: "url.query", Kind: KindString, Level: OptIn, Origin: Stable, Example: "token=REDACTED", Brief: "Query of the handshake request, without the question mark. Stored redacted."},
-	TenantID:            {Name: "websocket.tenant.id", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "acme", Brief: "Tenant of a multi-tenant service. Bounded in rollups: the rest is \"other\"."},
+	TenantID:            {Name: "websocket.tenant.id", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "acme", Brief: "Tenant of a multi-tenant service. Bounded when stored: the rest is \"other\", and \"unverified\" where only clients name it that were turned away."},
 	TenantTier:          {Name: "websocket.tenant.tier", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "gold", Brief: "Tier that the tenant pays for."},
 	SessionID:           {Name: "session.id", Kind: KindString, Level: Recommended, Origin: Development, Example: "0f3e", Brief: "Application session, pseudonymous."},
 	UserHash:            {Name: "user.hash", Kind: KindString, Level: Recommended, Origin: Development, Example: "p1:k1:nbswy3dp", Brief: "Keyed pseudonym of the user."},
@@ -305,13 +307,31 @@ var definitions = [keyCount]Definition{
 	ProgressBacklog:     {Name: "websocket.source.backlog", Kind: KindInt, Level: Required, Origin: Ours, Unit: "By", Max: maxExact, Example: "0", Brief: "Bytes known to be waiting at the source."},
 }
 
-var keysByName = func() map[string]Key {
-	m := make(map[string]Key, keyCount)
+// keysByName is a hash table with open addressing, because names are looked up for every attribute that arrives and a
+// map takes three times as long.
+var keysByName = func() (table [1 << keyHashBits]Key) {
 	for k := invalidKey + 1; k < keyCount; k++ {
-		m[definitions[k].Name] = k
+		i := keyHash(definitions[k].Name)
+		for table[i] != invalidKey {
+			i = (i + 1) % uint32(len(table))
+		}
+		table[i] = k
 	}
-	return m
+	return table
 }()
+
+const (
+	keyHashBits = 10
+	// minKeyName is what keyHash needs; no name is shorter.
+	minKeyName = 4
+)
+
+// keyHash is made of a name's length and three of its bytes, which tell most names apart.
+func keyHash(name string) uint32 {
+	n := len(name)
+	x := uint32(n) | uint32(name[n-4])<<8 | uint32(name[0])<<16 | uint32(name[n/2])<<24
+	return x * 0x9E3779B1 >> (32 - keyHashBits)
+}
 
 // Keys returns every attribute of the model.
 func Keys() []Key {
@@ -324,8 +344,15 @@ func Keys() []Key {
 
 // KeyOf returns the attribute with that dotted name.
 func KeyOf(name string) (Key, bool) {
-	k, ok := keysByName[name]
-	return k, ok
+	if len(name) < minKeyName {
+		return invalidKey, false
+	}
+	for i := keyHash(name); ; i++ {
+		k := keysByName[i%uint32(len(keysByName))]
+		if k == invalidKey || definitions[k].Name == name {
+			return k, k != invalidKey
+		}
+	}
 }
 
 // String is the dotted name, such as "websocket.close.code".

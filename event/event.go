@@ -23,7 +23,9 @@ type Event struct {
 	// Resource describes who reports; many events share one. Nil means unknown.
 	Resource *Resource
 
+	// attrs are in the order in which they were set; seen are their keys, so that most lookups need not search.
 	attrs []attribute
+	seen  keySet
 	// extra holds attributes that are not in the model, by name, in order of arrival. The pii processor drops them
 	// unless it is told to scan them.
 	extra []Named
@@ -50,6 +52,9 @@ func (e *Event) Reset() {
 
 // Get returns the value of k, or the zero Value, whose kind is [KindAbsent].
 func (e *Event) Get(k Key) Value {
+	if !e.seen.has(k) {
+		return Value{}
+	}
 	for i := range e.attrs {
 		if e.attrs[i].key == k {
 			return e.attrs[i].value
@@ -59,17 +64,22 @@ func (e *Event) Get(k Key) Value {
 }
 
 // Has reports whether k is set.
-func (e *Event) Has(k Key) bool { return e.Get(k).kind != KindAbsent }
+func (e *Event) Has(k Key) bool { return e.seen.has(k) }
 
 // Set stores v under k, replacing what was there; an absent v removes k. It panics if v's kind is not the one that
 // the model gives k, which is a fault of the program: values from outside go through [Key.Accepts] first.
 func (e *Event) Set(k Key, v Value) {
 	if v.kind == KindAbsent {
 		e.attrs = slices.DeleteFunc(e.attrs, func(a attribute) bool { return a.key == k })
+		e.seen.remove(k)
 		return
 	}
 	if v.kind != k.Definition().Kind {
 		panic("event: " + k.String() + " is " + k.Definition().Kind.String() + ", not " + v.kind.String())
+	}
+	if !e.seen.has(k) {
+		e.append(k, v)
+		return
 	}
 	for i := range e.attrs {
 		if e.attrs[i].key == k {
@@ -77,7 +87,26 @@ func (e *Event) Set(k Key, v Value) {
 			return
 		}
 	}
+}
+
+// Accept is [Event.Set] for a value from outside: it stores v if [Key.Accepts] it, and reports whether it did.
+func (e *Event) Accept(k Key, v Value) bool {
+	d := k.Definition()
+	if v.kind != d.Kind || v.kind == KindAbsent || !d.valid(&v) {
+		return false
+	}
+	if e.seen.has(k) {
+		e.Set(k, v)
+	} else {
+		e.append(k, v)
+	}
+	return true
+}
+
+// append adds an attribute that e does not have.
+func (e *Event) append(k Key, v Value) {
 	e.attrs = append(e.attrs, attribute{k, v})
+	e.seen.add(k)
 }
 
 // SetString is [Event.Set] for a string.
@@ -100,6 +129,12 @@ func (e *Event) String(k Key) string { return e.Get(k).Str() }
 
 // Len is how many attributes of the model are set.
 func (e *Event) Len() int { return len(e.attrs) }
+
+// At returns the attribute at index i, in the order in which they were set.
+func (e *Event) At(i int) (Key, Value) { return e.attrs[i].key, e.attrs[i].value }
+
+// KeyAt is the key of [Event.At].
+func (e *Event) KeyAt(i int) Key { return e.attrs[i].key }
 
 // Each calls f for every attribute of the model that is set, in the order in which they were set.
 func (e *Event) Each(f func(Key, Value)) {
@@ -213,8 +248,9 @@ func (k Kind) String() string {
 
 // Value is an attribute's value. The zero Value is absent.
 type Value struct {
-	str  string
-	list []string
+	str string
+	// list is a pointer because lists are rare and Values are copied often.
+	list *[]string
 	num  uint64
 	kind Kind
 }
@@ -229,7 +265,7 @@ func Int(v int64) Value { return Value{kind: KindInt, num: uint64(v)} }
 func Double(v float64) Value { return Value{kind: KindDouble, num: math.Float64bits(v)} }
 
 // Strings makes a Value of a list, which must not be changed afterwards.
-func Strings(v []string) Value { return Value{kind: KindStrings, list: v} }
+func Strings(v []string) Value { return Value{kind: KindStrings, list: &v} }
 
 // Bool makes a Value of a bool.
 func Bool(v bool) (b Value) {
@@ -269,7 +305,12 @@ func (v Value) Double() float64 {
 func (v Value) Bool() bool { return v.kind == KindBool && v.num == 1 }
 
 // Strings returns the list, or nil for another kind. It must not be changed.
-func (v Value) Strings() []string { return v.list }
+func (v Value) Strings() []string {
+	if v.list == nil {
+		return nil
+	}
+	return *v.list
+}
 
 // Text returns the value as a person would write it; for messages and map-typed storage, not for comparison.
 func (v Value) Text() string {
@@ -282,7 +323,7 @@ func (v Value) Text() string {
 		return strconv.FormatBool(v.num == 1)
 	case KindStrings:
 		var b []byte
-		for i, s := range v.list {
+		for i, s := range v.Strings() {
 			if i > 0 {
 				b = append(b, ',')
 			}
@@ -295,5 +336,5 @@ func (v Value) Text() string {
 
 // Equal reports whether v and w are of one kind and hold the same value.
 func (v Value) Equal(w Value) bool {
-	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.list, w.list)
+	return v.kind == w.kind && v.str == w.str && v.num == w.num && slices.Equal(v.Strings(), w.Strings())
 }

@@ -92,6 +92,10 @@ func TestEveryAttributeIsDescribedOnce(t *testing.T) {
 		got, ok := KeyOf(d.Name)
 		require.True(t, ok)
 		require.Equal(t, k, got)
+		for _, other := range []string{d.Name + "x", d.Name[1:], d.Name[:3], strings.ToUpper(d.Name), ""} {
+			_, ok := KeyOf(other)
+			require.False(t, ok, other)
+		}
 		require.Equal(t, d.Name, k.String())
 		require.Equal(t, d.Origin == Ours, strings.HasPrefix(d.Name, "websocket.") || d.Name == "client.hash" ||
 			d.Name == "process.open_file_descriptor.limit", "%s: what is not ours has semconv's name", d.Name)

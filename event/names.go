@@ -83,7 +83,8 @@ type Schema struct {
 type keySet [(keyCount + 63) / 64]uint64
 
 func (s *keySet) add(k Key)      { s[k/64] |= 1 << (k % 64) }
-func (s *keySet) has(k Key) bool { return s[k/64]&(1<<(k%64)) != 0 }
+func (s *keySet) remove(k Key)   { s[k/64] &^= 1 << (k % 64) }
+func (s *keySet) has(k Key) bool { return int(k/64) < len(s) && s[k/64]&(1<<(k%64)) != 0 }
 
 // Requires returns every attribute without which an event of this name is refused, the common ones included.
 func (s *Schema) Requires() []Key { return s.needs.keys() }

@@ -67,7 +67,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 // appendExtra appends the i-th attribute outside the model, unless its name has been written already.
 func (e *Event) appendExtra(dst []byte, i int) []byte {
 	x := &e.extra[i]
-	if k, ok := keysByName[x.Name]; ok && e.Has(k) {
+	if k, ok := KeyOf(x.Name); ok && e.Has(k) {
 		return dst
 	}
 	for _, earlier := range e.extra[:i] {
@@ -128,7 +128,7 @@ func appendValue(dst []byte, v *Value) []byte {
 		return strconv.AppendBool(dst, v.num == 1)
 	case KindStrings:
 		dst = append(dst, '[')
-		for i, s := range v.list {
+		for i, s := range v.Strings() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}

@@ -219,7 +219,7 @@ func (d *Decoder) name(depth int) string {
 func (d *Decoder) member(name string, offset int) {
 	k, ok := d.guessed, d.guessed != invalidKey
 	if !ok {
-		k, ok = keysByName[name]
+		k, ok = KeyOf(name)
 	}
 	if ok {
 		d.after[d.previous], d.previous = k, k
@@ -523,6 +523,7 @@ func (d *Decoder) finish() {
 	if e.Name != SourceProgress {
 		d.fill(SourceEvidence, EvidenceObserved)
 	}
+	e.seen = d.seen
 	if s := e.Name.Schema(); s != nil {
 		e.checkSchema(s, &d.seen, &d.at, &d.problems)
 	}

@@ -85,11 +85,11 @@ func (d *Decoder) share(text string, attrs []Named) *Resource {
 func (v Value) clone() Value {
 	v.str = strings.Clone(v.str)
 	if v.list != nil {
-		list := make([]string, len(v.list))
-		for i, s := range v.list {
+		list := make([]string, len(*v.list))
+		for i, s := range *v.list {
 			list[i] = strings.Clone(s)
 		}
-		v.list = list
+		v.list = &list
 	}
 	return v
 }

@@ -259,7 +259,7 @@ func oneOf(values []string) string {
 // checkText reports strings that NDJSON and OTLP cannot carry.
 func checkText(p *problems, name string, v *Value) {
 	ok := validText(v.str)
-	for _, s := range v.list {
+	for _, s := range v.Strings() {
 		ok = ok && validText(s)
 	}
 	if !ok {

@@ -39,16 +39,19 @@ type CheckReport struct {
 	Events uint64       `json:"events"`
 	Equal  bool         `json:"equal"`
 	Tiers  []TierReport `json:"tiers"`
+	// Sides are the side tables: compared over their whole buckets, never repaired.
+	Sides []TierReport `json:"side_tables"`
 	// Chunks is the comparison with what each chunk held when it was inserted.
 	Chunks ChunkReport `json:"chunks"`
 	// Notes say why less was checked than was asked for.
 	Notes []string `json:"notes,omitempty"`
 }
 
-// TierReport is what a check found in one rollup tier.
+// TierReport is what a check found in one rollup tier or side table.
 type TierReport struct {
 	Table string `json:"table"`
-	// From is later than the report's where the tier keeps its rows for a shorter time than events do.
+	// From is later than the report's where the table keeps its rows for a shorter time than events do, or where a
+	// side table's bucket begins later. It is the report's To where nothing could be compared.
 	From  time.Time `json:"from"`
 	Equal bool      `json:"equal"`
 	// Repaired is how many keys (a bucket and its dimensions) were corrected.
@@ -105,8 +108,9 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s: %s is %s, the events give %s", b.String(), d.Measure, d.Stored, d.Recounted)
 }
 
-// Check recounts the events of a range into every rollup tier and against what their chunks held, and names the first
-// difference of each. With Repair it first corrects the tiers; what chunks miss it cannot bring back. An error means
+// Check recounts the events of a range into every rollup tier, every side table and against what their chunks held, and
+// names the first difference of each. With Repair it first corrects the tiers; what chunks miss it cannot bring back, and
+// side tables are no sums that a difference could correct. An error means
 // that it could not be checked, or was repaired in part; repeating it is safe.
 func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	if o.Now.IsZero() {
@@ -148,6 +152,13 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 		}
 		tier.Equal, tier.Repaired = tier.First == nil, repaired[i]
 		report.Equal = report.Equal && tier.Equal
+	}
+	for i, d := range sides() {
+		side := &report.Sides[i]
+		if *side, err = c.side(ctx, d, side.From, report.To); err != nil {
+			return report, err
+		}
+		report.Equal = report.Equal && side.Equal
 	}
 	return report, nil
 }
@@ -218,20 +229,31 @@ func (c *checker) scope(ctx context.Context, o CheckOptions) (CheckReport, error
 	}
 	report.From, report.To = from.UTC(), to.UTC()
 
-	for _, tier := range schema.Tiers() {
-		kept, err := c.kept(ctx, tier.Table, o.Now)
-		if err != nil {
-			return report, err
-		}
+	begin := func(table string) (TierReport, error) {
+		kept, err := c.kept(ctx, table, o.Now)
 		begin := from
 		if begin.Before(kept) {
 			begin = kept
 			if begin.After(to) {
 				begin = to
 			}
-			note("%s is compared from %s on: it is not kept for longer", tier.Table, stamp(begin))
+			note("%s is compared from %s on: it is not kept for longer", table, stamp(begin))
 		}
-		report.Tiers = append(report.Tiers, TierReport{Table: tier.Table, From: begin.UTC()})
+		return TierReport{Table: table, From: begin.UTC()}, err
+	}
+	for _, tier := range schema.Tiers() {
+		t, err := begin(tier.Table)
+		if err != nil {
+			return report, err
+		}
+		report.Tiers = append(report.Tiers, t)
+	}
+	for _, d := range sides() {
+		t, err := begin(d.table)
+		if err != nil {
+			return report, err
+		}
+		report.Sides = append(report.Sides, t)
 	}
 	return report, c.statement(ctx, "count events", func(ctx context.Context) error {
 		return c.conn.QueryRow(ctx, "SELECT count() FROM "+schema.Events+" AS e WHERE "+

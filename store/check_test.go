@@ -320,7 +320,8 @@ func TestRetentionBoundsTheCheck(t *testing.T) {
 	o := store.CheckOptions{From: checkNow.Add(-30 * 24 * time.Hour), To: base, Now: checkNow}
 	report := check(t, s, o)
 	require.Equal(t, checkNow.Add(-7*24*time.Hour+30*time.Minute), report.From)
-	require.Len(t, report.Notes, 2)
+	require.Len(t, report.Notes, 3)
+	require.Contains(t, report.Notes[2], "gauges_10s is compared from")
 	require.Contains(t, report.Notes[0], "events are not kept for longer")
 	require.Contains(t, report.Notes[1], "rollup_10s is compared from")
 	require.Equal(t, checkNow.Add(-3*24*time.Hour+30*time.Minute), report.Tiers[0].From)

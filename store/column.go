@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"time"
+
+	"github.com/sockeye-project/sockeye/event"
 )
 
 // The builders below hold the values of one column as ClickHouse's Native format writes them, so that a chunk costs no
@@ -44,9 +46,7 @@ func (c *nullable) f64(v float64) { c.nulls = append(c.nulls, 0); c.values.u64(m
 // null writes an absent value whose column is width bytes wide.
 func (c *nullable) null(width int) {
 	c.nulls = append(c.nulls, 1)
-	for range width {
-		c.values = append(c.values, 0)
-	}
+	c.values = append(c.values, make([]byte, width)...)
 }
 
 func (c *nullable) reset() { c.nulls, c.values = c.nulls[:0], c.values[:0] }
@@ -100,6 +100,9 @@ func (c *words) reset() {
 	*c = words{index: c.index, dict: c.dict[:0], keys: c.keys[:0]}
 }
 
+// bytes is about how much memory c holds; an entry of the index is taken for its string's header and the map's share.
+func (c *words) bytes() int { return len(c.index)*48 + cap(c.dict) + 4*cap(c.keys) }
+
 // Serialization flags of a LowCardinality column: its keys are additional to no shared dictionary, and it brings one.
 const wordFlags = 1<<9 | 1<<10
 
@@ -143,6 +146,18 @@ type wordMap struct {
 	ends   fixed
 	keys   words
 	values text
+	// known is the place in keys of each attribute of the model, 0 for one that has not been added yet.
+	known [math.MaxUint8 + 1]uint32
+}
+
+// add adds the key of an attribute of the model.
+func (c *wordMap) add(k event.Key) {
+	if i := c.known[k]; i != 0 {
+		c.keys.keys = append(c.keys.keys, i)
+		return
+	}
+	c.keys.add(k.String())
+	c.known[k] = c.keys.lastKey
 }
 
 // end closes a row; what was added to keys and values since the last end is its content.
@@ -151,10 +166,5 @@ func (c *wordMap) end() { c.ends.u64(uint64(len(c.keys.keys))) }
 func (c *wordMap) reset() {
 	c.ends, c.values = c.ends[:0], c.values[:0]
 	c.keys.reset()
-}
-
-func (c *wordMap) encode(dst []byte) []byte {
-	dst = append(dst, c.ends...)
-	dst = c.keys.encode(dst)
-	return append(dst, c.values...)
+	clear(c.known[:])
 }

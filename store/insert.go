@@ -81,6 +81,9 @@ func (s *Store) schemaFault(doing string, err error) error {
 	}
 }
 
+// AliveFor is how long a source counts as alive after it last reported its progress.
+const AliveFor = schema.AliveFor
+
 // Progress says how far one source has been read and stored.
 type Progress struct {
 	Source string

@@ -189,7 +189,8 @@ func Print() (string, error) {
 	return b.String(), nil
 }
 
-// Retention is how long each table keeps its rows; 0 leaves the table as it is. ConnectionsTab and Chunks follow Events.
+// Retention is how long each table keeps its rows; 0 leaves the table as it is. Chunks follow Events; of the side tables
+// Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
 type Retention struct {
 	Events, Rollup10s, Rollup1m, Rollup15m time.Duration
 }
@@ -205,11 +206,11 @@ func DefaultRetention() Retention {
 
 func (r *Retention) of(table string) *time.Duration {
 	switch table {
-	case schema.Rollup10s:
+	case schema.Rollup10s, schema.Gauges10s:
 		return &r.Rollup10s
-	case schema.Rollup1m:
+	case schema.Rollup1m, schema.Clients1h, schema.ConnectionRate:
 		return &r.Rollup1m
-	case schema.Rollup15m:
+	case schema.Rollup15m, schema.Usage1h:
 		return &r.Rollup15m
 	}
 	return &r.Events

@@ -181,7 +181,11 @@ func TestRetentionFollowsTheConfiguration(t *testing.T) {
 	r.Events, r.Rollup1m = 36*time.Hour, 0
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, []string{schema.Events, schema.ConnectionsTab, schema.Chunks}, changed)
+	require.Equal(t, []string{schema.Events, schema.Chunks}, changed)
+	r.Rollup15m = 24 * time.Hour
+	changed, err = s.ApplyRetention(t.Context(), r)
+	require.NoError(t, err)
+	require.Equal(t, []string{schema.Rollup15m, schema.Usage1h}, changed, "a side table follows its tier")
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
 	require.Empty(t, changed, "applying it again changes nothing")

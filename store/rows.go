@@ -40,10 +40,15 @@ type Rows struct {
 	sharedResource *event.Resource
 	shared         resourceColumns
 
+	// tenantAs replaces the tenant of the row that is being added; "" leaves it.
+	tenantAs string
+
 	scratch []byte
-	wire    []byte
-	source  segments
-	reader  *proto.Reader
+	// dictionaries holds the encoded columns of words, parts all columns as they are sent.
+	dictionaries []byte
+	parts        segments
+	source       segments
+	reader       *proto.Reader
 }
 
 type resourceColumns struct {
@@ -56,27 +61,60 @@ func (r *Rows) Len() int { return r.n }
 // Reset empties r and keeps its memory.
 func (r *Rows) Reset() {
 	r.n = 0
-	for _, c := range []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status} {
+	for _, c := range r.fixed() {
 		*c = (*c)[:0]
 	}
-	for _, c := range []*nullable{
-		&r.duration, &r.connectionDuration, &r.closeCode, &r.closeClean, &r.ioReceived, &r.ioSent,
-	} {
+	for _, c := range r.nullable() {
 		c.reset()
 	}
-	for _, c := range []*words{
-		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
-		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
-		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
-	} {
+	for _, c := range r.words() {
 		c.reset()
 	}
-	for _, c := range []*text{&r.connectionID, &r.urlPath, &r.clientAddress, &r.clientHash, &r.traceID, &r.spanID} {
+	for _, c := range r.text() {
 		*c = (*c)[:0]
 	}
 	r.attributes.reset()
 	r.resource.reset()
 	r.sharedResource, r.shared = nil, resourceColumns{}
+}
+
+// Bytes is about how much memory r holds.
+func (r *Rows) Bytes() int {
+	n := cap(r.dictionaries) + cap(r.attributes.ends) + cap(r.attributes.values) + cap(r.resource.ends) +
+		cap(r.resource.values) + r.attributes.keys.bytes() + r.resource.keys.bytes()
+	for _, c := range r.fixed() {
+		n += cap(*c)
+	}
+	for _, c := range r.nullable() {
+		n += cap(c.nulls) + cap(c.values)
+	}
+	for _, c := range r.words() {
+		n += c.bytes()
+	}
+	for _, c := range r.text() {
+		n += cap(*c)
+	}
+	return n
+}
+
+func (r *Rows) fixed() []*fixed {
+	return []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status}
+}
+
+func (r *Rows) nullable() []*nullable {
+	return []*nullable{&r.duration, &r.connectionDuration, &r.closeCode, &r.closeClean, &r.ioReceived, &r.ioSent}
+}
+
+func (r *Rows) words() []*words {
+	return []*words{
+		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
+		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
+		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
+	}
+}
+
+func (r *Rows) text() []*text {
+	return []*text{&r.connectionID, &r.urlPath, &r.clientAddress, &r.clientHash, &r.traceID, &r.spanID}
 }
 
 // Append adds e as a row.
@@ -109,6 +147,13 @@ func (r *Rows) Append(e *event.Event) {
 	}
 	r.appendAttributes(e)
 	r.appendTrace(e)
+}
+
+// AppendAs adds e as a row of another tenant than it names; the one it names is kept among its attributes.
+func (r *Rows) AppendAs(tenant string, e *event.Event) {
+	r.tenantAs = tenant
+	r.Append(e)
+	r.tenantAs = ""
 }
 
 func (r *Rows) appendResource(resource *event.Resource) {
@@ -151,15 +196,20 @@ type row struct {
 
 func (r *Rows) appendAttributes(e *event.Event) {
 	var c row
-	e.Each(func(k event.Key, v event.Value) {
-		if !c.take(k, v) {
-			r.attributes.keys.add(k.String())
+	for i := range e.Len() {
+		if k, v := e.At(i); !c.take(k, v) {
+			r.attributes.add(k)
 			r.value(&r.attributes.values, v)
 		}
-	})
+	}
 	for _, a := range e.Extra() {
 		r.attributes.keys.add(a.Name)
 		r.value(&r.attributes.values, a.Value)
+	}
+	if r.tenantAs != "" {
+		r.attributes.keys.add(event.TenantID.String())
+		r.attributes.values.add(c.tenant)
+		c.tenant = r.tenantAs
 	}
 	r.attributes.end()
 
@@ -304,17 +354,23 @@ func (r *Rows) value(dst *text, v event.Value) {
 
 // ContentToken is a deduplication token for rows that have no name of their own: equal rows have equal tokens.
 func (r *Rows) ContentToken() string {
-	sum := sha256.Sum256(r.encode())
-	return "content-" + hex.EncodeToString(sum[:16])
+	sum := sha256.New()
+	for _, part := range r.encode() {
+		sum.Write(part)
+	}
+	return "content-" + hex.EncodeToString(sum.Sum(nil)[:16])
 }
 
-// encode lays all columns but the last behind each other, in the order of [schema.EventColumns].
-func (r *Rows) encode() []byte {
-	b := r.wire[:0]
-	fix := func(c fixed) { b = append(b, c...) }
-	str := func(c text) { b = append(b, c...) }
-	low := func(c *words) { b = c.encode(b) }
-	null := func(c *nullable) { b = append(append(b, c.nulls...), c.values...) }
+// encode returns all columns but the last in the order of [schema.EventColumns], as parts that belong to r and follow
+// each other on the wire.
+func (r *Rows) encode() segments {
+	p := r.parts[:0]
+	r.dictionaries = r.dictionaries[:0]
+	fix := func(c fixed) { p = append(p, c) }
+	str := func(c text) { p = append(p, c) }
+	low := func(c *words) { p = append(p, r.dictionary(c)) }
+	null := func(c *nullable) { p = append(p, c.nulls, c.values) }
+	pairs := func(c *wordMap) { p = append(p, c.ends, r.dictionary(&c.keys), c.values) }
 	fix(r.time)
 	fix(r.observed)
 	fix(r.countedAt)
@@ -355,10 +411,17 @@ func (r *Rows) encode() []byte {
 	null(&r.ioSent)
 	str(r.traceID)
 	str(r.spanID)
-	b = r.attributes.encode(b)
-	b = r.resource.encode(b)
-	r.wire = b
-	return b
+	pairs(&r.attributes)
+	pairs(&r.resource)
+	r.parts = p
+	return p
+}
+
+// dictionary encodes c behind the columns that were encoded before.
+func (r *Rows) dictionary(c *words) []byte {
+	start := len(r.dictionaries)
+	r.dictionaries = c.encode(r.dictionaries)
+	return r.dictionaries[start:]
 }
 
 // fill gives the rows to a batch: its columns read them in the form in which they would come from a server, which costs
@@ -373,8 +436,8 @@ func (r *Rows) fill(columns []column.Interface, chunkID string) error {
 	for range r.n {
 		r.chunkID.add(chunkID)
 	}
-	r.wire = r.chunkID.encode(r.encode())
-	r.source.rest = r.wire
+	r.source = append(r.encode(), r.dictionary(&r.chunkID))
+	r.parts = r.source
 	if r.reader == nil {
 		r.reader = proto.NewReader(&r.source)
 	}
@@ -392,14 +455,20 @@ func (r *Rows) fill(columns []column.Interface, chunkID string) error {
 	return nil
 }
 
-// segments is a reader whose content is replaced from chunk to chunk.
-type segments struct{ rest []byte }
+// segments is a reader of byte slices that follow each other.
+type segments [][]byte
 
 func (s *segments) Read(p []byte) (int, error) {
-	if len(s.rest) == 0 {
+	n := 0
+	for n < len(p) && len(*s) > 0 {
+		c := copy(p[n:], (*s)[0])
+		n += c
+		if (*s)[0] = (*s)[0][c:]; len((*s)[0]) == 0 {
+			*s = (*s)[1:]
+		}
+	}
+	if n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
-	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
 	return n, nil
 }

@@ -37,6 +37,7 @@ var providers = []confmap.ProviderFactory{
 }
 
 func main() {
+	useHeapFloor()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

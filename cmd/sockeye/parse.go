@@ -42,7 +42,8 @@ be read, and with --strict 1 if a line could not.
 
 Formats:
 ` + formatList(),
-		Example: `  sockeye parse --format nginx /var/log/nginx/access.json.log
+		Example: `  sockeye parse --format auto access.log
+  sockeye parse --nginx-conf /etc/nginx/nginx.conf --error-log /var/log/nginx/error.log /var/log/nginx/access.log
   tail -n 1000 access.log | sockeye parse --format nginx --service chat | sockeye redact`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// From here on an error is about files and lines, not about how the command was called.
@@ -56,12 +57,12 @@ Formats:
 	f := cmd.Flags()
 	f.StringVarP(&o.format, "format", "f", "", "`FORMAT` of the lines: "+format.Names())
 	f.StringVarP(&o.options.Template, "template", "t", "",
-		"the format as it stands in the writer's configuration, for formats that have such")
+		"the format as its `TEXT` stands in the writer's configuration, for formats that have such")
 	f.StringArrayVar(&o.options.Paths, "path", nil,
-		"`PATTERN` of URL paths that are WebSockets, such as /rooms/*, for formats whose lines cannot prove it; may be repeated")
+		"`PATTERN` of URL paths that are WebSockets, for formats whose lines cannot prove it; may be repeated")
 	f.StringVar(&o.mapping, "mapping", "", "YAML `FILE` that describes a JSON log, for --format mapping, which it implies")
 	f.StringVar(&o.nginxConf, "nginx-conf", "",
-		"nginx.conf `FILE` to take the template from: that of the access_log that writes the log, or of --log-format")
+		"nginx.conf `FILE` to take the template from: its access_log for that log, or --log-format")
 	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
 	f.StringVar(&o.errorLog, "error-log", "", "nginx's error log `FILE`, which says why connections ended")
 	f.StringVar(&o.vantage, "vantage", event.VantageEdge,
@@ -308,13 +309,20 @@ func (o *parseOptions) file(
 		_, _ = out.Write(buf)
 	}
 	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
-	var head []byte
+	// head is the beginning as it was there at first, seen what has been read of it.
+	var head, seen []byte
 	if o.format == format.Auto {
-		// The beginning is looked at before it is read. An error comes again with the first line.
-		head, _ = lines.r.Peek(format.AutoBytes)
+		// What there is now: standard input may be slow. An error comes again with the first line.
+		_, _ = lines.r.Peek(1)
+		head, _ = lines.r.Peek(lines.r.Buffered())
 		head = bytes.Clone(head)
 	}
-	parser, err := newParser(name, func() []byte { return head })
+	parser, err := newParser(name, func() []byte {
+		if len(seen) > len(head) {
+			return seen
+		}
+		return head
+	})
 	if err != nil {
 		return err
 	}
@@ -327,6 +335,9 @@ func (o *parseOptions) file(
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		totals.lines++
+		if o.format == format.Auto && len(seen) < format.AutoBytes {
+			seen = append(append(seen, line...), '\n')
+		}
 		if tooLong {
 			err = &source.Error{Reason: source.TooLong}
 		} else {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,11 +37,11 @@ func newStoreCheckCommand(flags *storeFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Recount the events into every rollup tier, and repair a tier that differs",
-		Long: `Recounts the events of a time range into every rollup tier, compares the rows of every chunk with what it
-held when it was inserted, and names the first difference of each. The range is widened to whole quarters of an hour and
-ends where every source has been read.
+		Long: `Recounts the events of a time range into every rollup tier and side table, compares the rows of every chunk with
+what it held when it was inserted, and names the first difference of each. The range is widened to whole quarters of an
+hour and ends where every source has been read.
 
-With --repair the tiers are made equal to the events. That is safe to repeat; run one repair at a time.
+With --repair the rollup tiers are made equal to the events. That is safe to repeat; run one repair at a time.
 
 Exit status 0: equal. 1: something differs, or still differs after a repair. 2: it could not be checked.`,
 		Example: `  sockeye store check
@@ -115,7 +116,7 @@ func (f *storeFlags) checkStore(ctx context.Context, o store.CheckOptions) (stor
 }
 
 func checkAdvice(report store.CheckReport, repaired bool) error {
-	var tiers, chunks error
+	var tiers, sides, chunks error
 	for _, tier := range report.Tiers {
 		if !tier.Equal {
 			tiers = errors.New("a tier differs from the events; `sockeye store check --repair` rebuilds it from them")
@@ -124,10 +125,15 @@ func checkAdvice(report store.CheckReport, repaired bool) error {
 			}
 		}
 	}
+	for _, side := range report.Sides {
+		if !side.Equal {
+			sides = errors.New("a side table differs from the events; a repair does not correct it")
+		}
+	}
 	if !report.Chunks.Equal {
 		chunks = errors.New("events are not those that were inserted; no repair brings back an event")
 	}
-	return errors.Join(tiers, chunks)
+	return errors.Join(tiers, sides, chunks)
 }
 
 func printCheck(w io.Writer, output string, report store.CheckReport) error {
@@ -141,15 +147,18 @@ func printCheck(w io.Writer, output string, report store.CheckReport) error {
 	for _, note := range report.Notes {
 		fmt.Fprintln(w, "note: "+note)
 	}
-	for _, tier := range report.Tiers {
+	for _, tier := range slices.Concat(report.Tiers, report.Sides) {
 		line := tier.Table + ": "
 		if tier.Repaired > 0 {
 			line += fmt.Sprintf("repaired %d keys, ", tier.Repaired)
 		}
-		if tier.First == nil {
-			line += "equal"
-		} else {
+		switch {
+		case tier.First != nil:
 			line += "differs first in " + tier.First.String()
+		case !tier.From.Before(report.To):
+			line += "not compared, no bucket of it lies in the range"
+		default:
+			line += "equal"
 		}
 		fmt.Fprintln(w, line)
 	}

@@ -1,6 +1,7 @@
 package websocketclickhouseexporter
 
 import (
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -29,6 +30,14 @@ func (g *chunkGroup) exact() bool {
 	return g.chunk.ID != "" && !g.torn && g.records == g.chunk.Records
 }
 
+// token returns what the group is called in the store, if b holds its rows.
+func (g *chunkGroup) token(b *batch) string {
+	if g.exact() || b.rows.Len() == 0 {
+		return g.chunk.ID
+	}
+	return b.rows.ContentToken()
+}
+
 func group(ld plog.Logs) []*chunkGroup {
 	var groups []*chunkGroup
 	byID := map[string]*chunkGroup{}
@@ -41,7 +50,8 @@ func group(ld plog.Logs) []*chunkGroup {
 				byID[chunk.ID] = g
 				groups = append(groups, g)
 			}
-			g.torn = g.torn || g.chunk != chunk
+			g.torn = g.torn || g.chunk.Records != chunk.Records
+			g.chunk.Repeated = g.chunk.Repeated || chunk.Repeated
 			g.parts = append(g.parts, part{rl, sl})
 			g.records += sl.LogRecords().Len()
 		}
@@ -57,24 +67,34 @@ type batch struct {
 	rows     store.Rows
 	progress []store.Progress
 	event    event.Event
+
+	// view is what the tenants were bounded by. Another gives other rows only if the batch is unsettled: if a tenant does
+	// not count by name. The claims are those that should.
+	view      *store.TenantView
+	unsettled bool
+	claims    map[store.Claim]struct{}
 }
 
 func (b *batch) reset() {
 	b.rows.Reset()
 	b.progress = b.progress[:0]
 	b.event.Reset()
+	b.view, b.unsettled = nil, false
+	clear(b.claims)
 }
 
-// read fills b from g.
-func (b *batch) read(g *chunkGroup) (dropped drops) {
+// read fills b, which is empty, from g.
+func (b *batch) read(g *chunkGroup, view *store.TenantView) (dropped drops) {
+	b.view = view
 	for _, p := range g.parts {
 		resource := eventlog.DecodeResource(p.resource.Resource())
+		service := resource.String(event.ServiceName)
 		for _, lr := range p.scope.LogRecords().All() {
 			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
 			case err == nil && b.event.Name == event.SourceProgress:
 				b.progress = append(b.progress, progressOf(&b.event))
 			case err == nil:
-				b.rows.Append(&b.event)
+				b.append(service)
 			case event.Name(lr.EventName()).Known():
 				dropped.noTime++
 			default:
@@ -83,6 +103,29 @@ func (b *batch) read(g *chunkGroup) (dropped drops) {
 		}
 	}
 	return dropped
+}
+
+// append adds the event as a row, under the tenant that it counts as.
+func (b *batch) append(service string) {
+	tenant := b.event.String(event.TenantID)
+	if tenant == "" {
+		b.rows.Append(&b.event)
+		return
+	}
+	as, claim := b.view.Bound(service, tenant, &b.event)
+	if as == tenant {
+		b.unsettled = b.unsettled || b.view == nil
+		b.rows.Append(&b.event)
+		return
+	}
+	b.unsettled = true
+	if claim {
+		if b.claims == nil {
+			b.claims = map[store.Claim]struct{}{}
+		}
+		b.claims[store.Claim{Service: strings.Clone(service), Tenant: strings.Clone(tenant)}] = struct{}{}
+	}
+	b.rows.AppendAs(as, &b.event)
 }
 
 func progressOf(e *event.Event) store.Progress {
@@ -95,13 +138,17 @@ func progressOf(e *event.Event) store.Progress {
 	}
 }
 
-// remaining copies what has not been stored: chunks that wait, whole, and every progress record.
+// remaining copies what has not been stored: chunks that wait, whole, and every progress record. What was sent once may
+// be stored although no answer came, so the chunks are marked as repeated.
 func remaining(ld plog.Logs, waiting map[string]bool) plog.Logs {
 	rest := plog.NewLogs()
 	ld.CopyTo(rest)
 	rest.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
 		rl.ScopeLogs().RemoveIf(func(sl plog.ScopeLogs) bool {
-			if waiting[eventlog.ChunkOf(sl.Scope()).ID] {
+			if chunk := eventlog.ChunkOf(sl.Scope()); waiting[chunk.ID] {
+				if chunk.ID != "" {
+					sl.Scope().Attributes().PutBool(eventlog.ChunkRepeatedKey, true)
+				}
 				return false
 			}
 			sl.LogRecords().RemoveIf(func(lr plog.LogRecord) bool {

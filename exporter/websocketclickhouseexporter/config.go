@@ -19,6 +19,8 @@ type Config struct {
 	// Endpoint is where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database. What else the
 	// ClickHouse driver takes stands in its query, TLS included.
 	Endpoint string `mapstructure:"endpoint"`
+	// Shards stands instead of Endpoint for a cluster: one endpoint a shard, in an order that must not change.
+	Shards []string `mapstructure:"shards"`
 	// Username, Password and Database override the endpoint's.
 	Username string              `mapstructure:"username"`
 	Password configopaque.String `mapstructure:"password"`
@@ -34,21 +36,33 @@ type Config struct {
 	// Retention is how long each table keeps its rows.
 	Retention RetentionConfig `mapstructure:"retention"`
 
+	// MaxTenantsPerService bounds how many tenants of a service count by name; the rest count as "other".
+	MaxTenantsPerService int `mapstructure:"max_tenants_per_service"`
+
 	// TimeoutConfig bounds one attempt to store what arrived together.
 	TimeoutConfig exporterhelper.TimeoutConfig `mapstructure:",squash"`
 	// RetryConfig never gives up by default: what cannot be stored yet waits at its source.
 	RetryConfig configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 	// QueueConfig is off by default: for a file, the file is the queue. Live sources may turn it on.
 	QueueConfig configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+	// MaxQueueAge is how old the queue's oldest request may become before new ones are refused; 0 means no limit.
+	MaxQueueAge time.Duration `mapstructure:"max_queue_age"`
 }
 
-// RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is.
+// RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is. The side tables follow a tier.
 type RetentionConfig struct {
-	// Events holds for the connections table too.
 	Events    time.Duration `mapstructure:"events"`
 	Rollup10s time.Duration `mapstructure:"rollup_10s"`
 	Rollup1m  time.Duration `mapstructure:"rollup_1m"`
 	Rollup15m time.Duration `mapstructure:"rollup_15m"`
+}
+
+// endpoints returns where chunks go, at least one.
+func (c *Config) endpoints() []string {
+	if len(c.Shards) > 0 {
+		return c.Shards
+	}
+	return []string{c.Endpoint}
 }
 
 // options is what the store needs to know besides the endpoint.
@@ -63,11 +77,7 @@ func (c *Config) options() store.Options {
 func (c *Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if c.Endpoint == "" {
-		fault("endpoint: must be set, such as http://127.0.0.1:8123/sockeye")
-	} else if err := store.CheckDSN(c.Endpoint, store.Options{}); err != nil {
-		faults = append(faults, keyed("endpoint", err))
-	}
+	c.validateEndpoints(fault)
 	// A valid endpoint stands in for a faulty one, so that both faults are reported.
 	const valid = "http://localhost"
 	if err := store.CheckDSN(valid, store.Options{Database: c.Database}); err != nil {
@@ -90,13 +100,78 @@ func (c *Config) Validate() error {
 			fault("retention.%s: must be 0 or at least 1h, got %s", r.key, r.keep)
 		}
 	}
+	if c.MaxTenantsPerService < 1 {
+		fault("max_tenants_per_service: must be at least 1, got %d", c.MaxTenantsPerService)
+	}
 	if c.TimeoutConfig.Timeout < 0 {
 		fault("timeout: must not be negative, got %s", c.TimeoutConfig.Timeout)
 	}
-	if q := c.QueueConfig.Get(); q != nil && q.Batch.HasValue() {
-		fault("sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it")
+	if c.MaxQueueAge < 0 {
+		fault("max_queue_age: must not be negative, got %s", c.MaxQueueAge)
+	}
+	if q := c.QueueConfig.Get(); q != nil {
+		c.validateQueue(q, fault)
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateEndpoints(fault func(string, ...any)) {
+	switch {
+	case len(c.Shards) > 0 && c.Endpoint != "":
+		fault("endpoint: must not be set with shards; put it first among them")
+	case len(c.Shards) == 1:
+		fault("shards: must be at least 2; for one use endpoint")
+	case len(c.Shards) == 0 && c.Endpoint == "":
+		fault("endpoint: must be set, such as http://127.0.0.1:8123/sockeye")
+	}
+	if c.Endpoint != "" {
+		if err := store.CheckDSN(c.Endpoint, store.Options{}); err != nil {
+			fault("%w", keyed("endpoint", err))
+		}
+	}
+	first := map[string]int{}
+	for i, dsn := range c.Shards {
+		if err := store.CheckDSN(dsn, store.Options{}); err != nil {
+			fault("shards[%d]: %w", i, err)
+		}
+		if j, twice := first[dsn]; twice {
+			fault("shards[%d]: is the same as shards[%d]; each shard stands there once", i, j)
+		} else {
+			first[dsn] = i
+		}
+	}
+}
+
+// minQueueBytes is what the largest request may need: a persistent queue answers that it is full to a larger one for ever.
+const minQueueBytes = 64 << 20
+
+func (c *Config) validateQueue(q *exporterhelper.QueueBatchConfig, fault func(string, ...any)) {
+	if q.Batch.HasValue() {
+		fault("sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it")
+	}
+	if q.Sizer != exporterhelper.RequestSizerTypeBytes {
+		fault("sending_queue.sizer: must be bytes, got %s; only bytes bound what the queue takes", q.Sizer.String())
+	} else if q.QueueSize < minQueueBytes {
+		fault("sending_queue.queue_size: must be at least %d (64 MiB), or a large request never fits, got %d",
+			minQueueBytes, q.QueueSize)
+	}
+	if q.StorageID == nil && !q.WaitForResult {
+		fault("sending_queue.storage: must name a storage extension, such as file_storage; a queue in memory is lost with " +
+			"the collector, after it was acknowledged (or set sending_queue.wait_for_result: true, which acknowledges nothing " +
+			"before it is stored)")
+	}
+	if q.StorageID == nil {
+		return
+	}
+	// With a queue nobody is left to whom the exporter could return what it gives up.
+	if !c.RetryConfig.Enabled {
+		fault("retry_on_failure.enabled: must be true with sending_queue.storage; otherwise what is queued is dropped when " +
+			"ClickHouse cannot take it")
+	}
+	if c.RetryConfig.MaxElapsedTime != 0 {
+		fault("retry_on_failure.max_elapsed_time: must be 0 with sending_queue.storage, got %s; otherwise what is queued is "+
+			"dropped after that time", c.RetryConfig.MaxElapsedTime)
+	}
 }
 
 // keyed begins err with its key where the store has not done so.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
 	"github.com/sockeye-project/sockeye/internal/testenv"
 )
@@ -50,7 +51,10 @@ func TestConfigIsRead(t *testing.T) {
 	require.Equal(t, time.Minute, cfg.TimeoutConfig.Timeout)
 	require.True(t, cfg.QueueConfig.HasValue())
 	require.False(t, cfg.QueueConfig.Get().Batch.HasValue())
-	require.True(t, cfg.QueueConfig.Get().BlockOnOverflow)
+	require.False(t, cfg.QueueConfig.Get().BlockOnOverflow)
+	require.Equal(t, exporterhelper.RequestSizerTypeBytes, cfg.QueueConfig.Get().Sizer)
+	require.Equal(t, "file_storage", cfg.QueueConfig.Get().StorageID.String())
+	require.Equal(t, time.Hour, cfg.MaxQueueAge)
 }
 
 func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
@@ -58,11 +62,28 @@ func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 		"endpoint.bad.yaml":    {"endpoint: must be set, such as http://127.0.0.1:8123/sockeye"},
 		"unknown_key.bad.yaml": {"has invalid keys: endpont"},
 		"batch.bad.yaml":       {"sending_queue.batch: must be off; a chunk is stored as it was cut, or a retry could double it"},
+		"queue.bad.yaml": {
+			"sending_queue.sizer: must be bytes, got requests; only bytes bound what the queue takes",
+			"retry_on_failure.enabled: must be true with sending_queue.storage",
+			"retry_on_failure.max_elapsed_time: must be 0 with sending_queue.storage, got 5m0s; otherwise what is queued is dropped",
+			"max_queue_age: must not be negative, got -1s",
+		},
+		"memory_queue.bad.yaml": {
+			"sending_queue.storage: must name a storage extension, such as file_storage; a queue in memory is lost",
+			"sending_queue.queue_size: must be at least 67108864 (64 MiB), or a large request never fits, got 100",
+		},
+		"shards.bad.yaml": {
+			"endpoint: must not be set with shards; put it first among them",
+			"shards[1]: endpoint: write it like http://127.0.0.1:8123/sockeye",
+			"shards[2]: is the same as shards[0]; each shard stands there once",
+		},
+		"one_shard.bad.yaml": {"shards: must be at least 2; for one use endpoint"},
 		"several_faults.bad.yaml": {
 			"endpoint: write it like http://127.0.0.1:8123/sockeye or clickhouse://host:9000/sockeye",
 			"database: use letters, digits, _ and -, beginning with a letter or _",
 			`compression: must be none, lz4 or zstd, got "rar"`,
 			"max_connections: must be at least 1, got 0",
+			"max_tenants_per_service: must be at least 1, got 0",
 			"retention.rollup_10s: must be 0 or at least 1h, got 1s",
 			"timeout: ",
 		},

@@ -3,9 +3,10 @@ package websocketclickhouseexporter
 import (
 	"context"
 	"errors"
-	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -27,25 +28,20 @@ const (
 	reasonRefused    = "refused"
 )
 
-// prepareRetry is how long the exporter waits before it looks for an unreachable store again on its own; records that
-// arrive in between try at once.
-const prepareRetry = 5 * time.Second
-
 type clickhouseExporter struct {
 	config    *Config
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
 
-	// preparing is held while the store is opened and its schema brought up to date; receiving from it is the lock, so
-	// that waiting for it ends with the context.
-	preparing chan struct{}
-	store     atomic.Pointer[store.Store]
-	// down is set while the store cannot be used, so that each outage is one log line.
-	down atomic.Bool
+	// targets are the shards in their order; the first also holds tenants and the progress of sources.
+	targets []*target
 	// reported holds the reasons for which a drop has been logged.
 	reported sync.Map
 
-	batches sync.Pool
+	tenants *store.Tenants
+	// batches are free to be used again. They are few and bounded, and unlike those of a sync.Pool survive a collection of
+	// garbage, of which each large chunk causes one.
+	batches chan *batch
 	cancel  context.CancelFunc
 	stopped sync.WaitGroup
 }
@@ -56,37 +52,24 @@ func newExporter(config *Config, set exporter.Settings) (*clickhouseExporter, er
 		return nil, err
 	}
 	e := &clickhouseExporter{
-		config: config, logger: set.Logger, telemetry: telemetry, preparing: make(chan struct{}, 1),
-		cancel: func() {},
+		config: config, logger: set.Logger, telemetry: telemetry,
+		tenants: store.NewTenants(config.MaxTenantsPerService),
+		batches: make(chan *batch, keptBatches), cancel: func() {},
 	}
-	e.preparing <- struct{}{}
-	e.batches.New = func() any { return new(batch) }
+	for _, endpoint := range config.endpoints() {
+		e.targets = append(e.targets, newTarget(config, endpoint, set.Logger))
+	}
+	e.targets[0].tenants = e.tenants
 	return e, nil
 }
 
-// start does not wait for the store: a collector whose store is down starts, says so, and lets its sources wait. The
-// schema is made in the background, because the SLO engine reads the tables even before the first event.
+// start does not wait for the store: a collector whose store is down starts, says so, and lets its sources wait.
 func (e *clickhouseExporter) start(context.Context, component.Host) error {
 	var ctx context.Context
 	ctx, e.cancel = context.WithCancel(context.Background())
-	e.stopped.Go(func() {
-		timer := time.NewTimer(0)
-		defer timer.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-timer.C:
-			}
-			attempt, done := context.WithTimeout(ctx, time.Minute)
-			_, err := e.ready(attempt)
-			done()
-			if err == nil {
-				return
-			}
-			timer.Reset(prepareRetry)
-		}
-	})
+	for _, t := range e.targets {
+		e.stopped.Go(func() { t.prepareUntilDone(ctx) })
+	}
 	return nil
 }
 
@@ -94,107 +77,22 @@ func (e *clickhouseExporter) shutdown(context.Context) error {
 	e.cancel()
 	e.stopped.Wait()
 	e.telemetry.Shutdown()
-	if s := e.store.Swap(nil); s != nil {
-		return s.Close()
+	var faults []error
+	for _, t := range e.targets {
+		faults = append(faults, t.close())
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
-// ready returns the store with its schema up to date. An outage is logged once, and so is its end.
-func (e *clickhouseExporter) ready(ctx context.Context) (*store.Store, error) {
-	if s := e.store.Load(); s != nil {
-		return s, nil
+// shardOf returns the number of the target where the chunk of that token goes: always the same shard, because no other
+// knows the token.
+func (e *clickhouseExporter) shardOf(token string) int {
+	if len(e.targets) == 1 {
+		return 0
 	}
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-e.preparing:
-	}
-	defer func() { e.preparing <- struct{}{} }()
-	if s := e.store.Load(); s != nil {
-		return s, nil
-	}
-	s, err := e.prepare(ctx)
-	if err != nil {
-		e.unusable(err)
-		return nil, err
-	}
-	e.store.Store(s)
-	e.usable(s)
-	return s, nil
-}
-
-func (e *clickhouseExporter) prepare(ctx context.Context) (*store.Store, error) {
-	s, err := store.Open(ctx, e.config.Endpoint, e.config.options())
-	if err != nil {
-		return nil, err
-	}
-	if err := e.bringUpToDate(ctx, s); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-func (e *clickhouseExporter) bringUpToDate(ctx context.Context, s *store.Store) error {
-	if !e.config.CreateSchema {
-		status, err := s.MigrationStatus(ctx)
-		if err != nil {
-			return err
-		}
-		if n := status.Pending(); n > 0 {
-			return fmt.Errorf("schema of database %q at clickhouse %s lacks %d migrations; run `sockeye store migrate`, "+
-				"or set create_schema: true", s.Database(), s.Address(), n)
-		}
-		return nil
-	}
-	applied, err := s.Migrate(ctx)
-	if err != nil {
-		return err
-	}
-	if applied > 0 {
-		e.logger.Info("schema brought up to date", zap.String("database", s.Database()), zap.Int("migrations", applied))
-	}
-	changed, err := s.ApplyRetention(ctx, store.Retention(e.config.Retention))
-	if err != nil {
-		return err
-	}
-	if len(changed) > 0 {
-		e.logger.Info("retention changed", zap.String("database", s.Database()), zap.Strings("tables", changed))
-	}
-	return nil
-}
-
-func (e *clickhouseExporter) unusable(err error) {
-	if errors.Is(err, context.Canceled) || e.down.Swap(true) {
-		return
-	}
-	e.logger.Warn("ClickHouse cannot be used; sources wait and nothing is lost", zap.Error(err))
-}
-
-func (e *clickhouseExporter) usable(s *store.Store) {
-	if e.down.Swap(false) {
-		e.logger.Info("ClickHouse can be used again", zap.String("address", s.Address()))
-	}
-}
-
-// failed notes an insert's failure. Where the tables or the database are gone the schema is looked at again before the
-// next attempt: an engine whose data folder was replaced needs it made anew.
-func (e *clickhouseExporter) failed(s *store.Store, err error) {
-	var fault *store.Error
-	if !errors.As(err, &fault) {
-		return
-	}
-	if fault.Kind == store.Data {
-		return
-	}
-	e.unusable(err)
-	if fault.Kind == store.Schema || fault.Kind == store.UnknownDatabase {
-		if e.store.CompareAndSwap(s, nil) {
-			if err := s.Close(); err != nil {
-				e.logger.Debug("close connection", zap.Error(err))
-			}
-		}
-	}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(token))
+	return int(hash.Sum64() % uint64(len(e.targets)))
 }
 
 // push stores what arrived together. An error that is not permanent carries what is still to be stored, and nothing
@@ -202,27 +100,27 @@ func (e *clickhouseExporter) failed(s *store.Store, err error) {
 func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	groups := group(ld)
 	var retry, refused []error
-	waiting := map[string]bool{}
-	var progress []*batch
-	defer func() {
-		for _, b := range progress {
-			e.release(b)
-		}
-	}()
+	waiting, down := map[string]bool{}, map[*target]bool{}
+	var progress []store.Progress
+	b := e.batch()
+	defer e.release(b)
 	for _, g := range groups {
-		b := e.batches.Get().(*batch)
-		e.count(ctx, b.read(g))
-		progress = append(progress, b)
-		if len(retry) > 0 {
-			// The store is down; asking again for every chunk would only lengthen the wait.
+		b.reset()
+		e.count(ctx, b.read(g, e.viewFor(g)))
+		progress = append(progress, b.progress...)
+		token := g.token(b)
+		t := e.targets[e.shardOf(token)]
+		if down[t] {
+			// Asking again for every chunk would only lengthen the wait.
 			waiting[g.chunk.ID] = true
 			continue
 		}
-		switch err := e.insert(ctx, g, b); {
+		switch err := e.insert(ctx, t, token, g, b); {
 		case err == nil:
 		case store.Retryable(err):
 			retry = append(retry, err)
 			waiting[g.chunk.ID] = true
+			down[t] = true
 		default:
 			refused = append(refused, err)
 			e.drop(ctx, reasonRefused, b.rows.Len())
@@ -245,23 +143,53 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	return nil
 }
 
-func (e *clickhouseExporter) release(b *batch) {
-	b.reset()
-	e.batches.Put(b)
+// Bounds of the memory that is kept for the next chunks: enough for two of the size that files are cut into.
+const (
+	keptBatches  = 2
+	maxKeptBytes = 64 << 20
+)
+
+func (e *clickhouseExporter) batch() *batch {
+	select {
+	case b := <-e.batches:
+		return b
+	default:
+		return new(batch)
+	}
 }
 
-func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch) error {
+func (e *clickhouseExporter) release(b *batch) {
+	if b.rows.Bytes() > maxKeptBytes {
+		return
+	}
+	b.reset()
+	select {
+	case e.batches <- b:
+	default:
+	}
+}
+
+func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string, g *chunkGroup, b *batch) error {
 	if b.rows.Len() == 0 {
 		return nil
 	}
-	s, err := e.ready(ctx)
+	s, err := t.ready(ctx)
 	if err != nil {
 		return err
 	}
-	token := g.chunk.ID
-	exact := g.exact()
-	if !exact {
-		token = b.rows.ContentToken()
+	if err := e.settle(ctx, g, b); err != nil {
+		return err
+	}
+	if g.chunk.Repeated {
+		switch stored, err := s.StoredLongAgo(ctx, token); {
+		case err != nil:
+			t.failed(s, err)
+			return err
+		case stored:
+			t.usable(s)
+			e.telemetry.ExporterWebsocketclickhouseRepeatedChunks.Add(ctx, 1)
+			return nil
+		}
 	}
 	start := time.Now()
 	err = s.InsertChunk(ctx, token, &b.rows)
@@ -276,35 +204,70 @@ func (e *clickhouseExporter) insert(ctx context.Context, g *chunkGroup, b *batch
 	e.telemetry.ExporterWebsocketclickhouseInsertDuration.Record(ctx, time.Since(start).Seconds(),
 		metric.WithAttributes(attribute.String("outcome", outcome)))
 	if err != nil {
-		e.failed(s, err)
+		t.failed(s, err)
 		return err
 	}
-	e.usable(s)
+	t.usable(s)
 	e.telemetry.ExporterWebsocketclickhouseChunks.Add(ctx, 1)
 	e.telemetry.ExporterWebsocketclickhouseRows.Add(ctx, int64(b.rows.Len()))
-	if !exact {
+	if !g.exact() {
 		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
 	}
 	return nil
 }
 
-func (e *clickhouseExporter) insertProgress(ctx context.Context, batches []*batch) error {
-	var all []store.Progress
-	for _, b := range batches {
-		all = append(all, b.progress...)
-	}
-	if len(all) == 0 {
+// viewFor returns what to bound a group's tenants by when it is read first. The content of a group that is named by it must
+// not depend on who is admitted at the moment.
+func (e *clickhouseExporter) viewFor(g *chunkGroup) *store.TenantView {
+	if !g.exact() {
 		return nil
 	}
-	s, err := e.ready(ctx)
+	return e.tenants.View()
+}
+
+// settle admits the tenants of a batch that may count by name, and reads the batch again if that or what happened
+// meanwhile changes its rows.
+func (e *clickhouseExporter) settle(ctx context.Context, g *chunkGroup, b *batch) error {
+	view := e.tenants.View()
+	if !b.unsettled || view != nil && b.view == view && len(b.claims) == 0 {
+		return nil
+	}
+	first := e.targets[0]
+	s, err := first.ready(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.InsertProgress(ctx, all); err != nil {
-		e.failed(s, err)
+	if view = e.tenants.View(); b.view == view {
+		if err := e.tenants.Admit(ctx, s, slices.Collect(maps.Keys(b.claims))); err != nil {
+			first.failed(s, err)
+			return err
+		}
+		if view = e.tenants.View(); b.view == view {
+			return nil
+		}
+	}
+	b.reset()
+	b.read(g, view)
+	if len(b.claims) > 0 {
+		return e.settle(ctx, g, b)
+	}
+	return nil
+}
+
+func (e *clickhouseExporter) insertProgress(ctx context.Context, progress []store.Progress) error {
+	if len(progress) == 0 {
+		return nil
+	}
+	first := e.targets[0]
+	s, err := first.ready(ctx)
+	if err != nil {
 		return err
 	}
-	e.usable(s)
+	if err := s.InsertProgress(ctx, progress); err != nil {
+		first.failed(s, err)
+		return err
+	}
+	first.usable(s)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
@@ -38,6 +39,11 @@ type rig struct {
 
 func start(t *testing.T, dsn string, change ...func(*Config)) *rig {
 	t.Helper()
+	return startOn(t, componenttest.NewNopHost(), dsn, change...)
+}
+
+func startOn(t *testing.T, host component.Host, dsn string, change ...func(*Config)) *rig {
+	t.Helper()
 	cfg := createDefaultConfig().(*Config)
 	cfg.Endpoint = dsn
 	cfg.RetryConfig.InitialInterval = 20 * time.Millisecond
@@ -47,13 +53,14 @@ func start(t *testing.T, dsn string, change ...func(*Config)) *rig {
 	}
 	r := &rig{telemetry: componenttest.NewTelemetry()}
 	set := exportertest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // the same after a restart
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
 	core, log := observer.New(zap.InfoLevel)
 	set.Logger, r.log = zap.New(core), log
 	var err error
 	r.Logs, err = NewFactory().CreateLogs(t.Context(), set, cfg)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	require.NoError(t, r.Start(t.Context(), host))
 	t.Cleanup(func() {
 		require.NoError(t, r.Shutdown(context.Background()))
 		require.NoError(t, r.telemetry.Shutdown(context.Background()))
@@ -144,6 +151,7 @@ func TestAgainstTheEngine(t *testing.T) {
 	t.Cleanup(embeddedtest.StopShared)
 	for name, test := range map[string]func(*testing.T){
 		"a chunk is stored once however often it comes":    testAChunkIsStoredOnceHoweverOftenItComes,
+		"a chunk replayed long after is stored once":       testAChunkReplayedLongAfterIsStoredOnce,
 		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
 		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
 		"progress is kept apart":                           testProgressIsKeptApart,
@@ -151,6 +159,14 @@ func TestAgainstTheEngine(t *testing.T) {
 		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
+		"tenants are bounded for good":                     testTenantsAreBoundedForGood,
+		"two collectors share the limit":                   testTwoCollectorsShareTheLimit,
+		"who was turned away admits no tenant":             testWhoWasTurnedAwayAdmitsNoTenant,
+		"admission does not change what content is called": testAdmissionDoesNotChangeWhatContentIsCalled,
+		"progress does not overtake what is queued":        testProgressDoesNotOvertakeWhatIsQueued,
+		"progress waits for what an earlier run left":      testProgressWaitsForWhatAnEarlierRunLeft,
+		"an old queue refuses":                             testAnOldQueueRefuses,
+		"a full queue refuses at once":                     testAFullQueueRefusesAtOnce,
 	} {
 		t.Run(name, test)
 	}
@@ -170,6 +186,54 @@ func testAChunkIsStoredOnceHoweverOftenItComes(t *testing.T) {
 	require.EqualValues(t, 6, e.sum(t, "chunks", ""))
 	_, err := e.telemetry.GetMetric("otelcol_exporter_websocketclickhouse_insert_duration")
 	require.NoError(t, err)
+}
+
+func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
+	repeated := func(first, n int) plog.Logs {
+		ld := eventlog.Encode(opens(first, n), eventlog.Chunk{ID: fmt.Sprintf("file:%d-%d", first, first+n), Repeated: true})
+		return merged(ld, progress("a", 0))
+	}
+	for name, tt := range map[string]struct {
+		replay  plog.Logs
+		events  int
+		skipped int64
+	}{
+		"marked":       {repeated(0, 10), 22, 1},
+		"not marked":   {chunk(0, 10), 32, 0}, // the counter-example
+		"after little": {repeated(11, 1), 22, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn := embeddedtest.Database(t)
+			e, s := start(t, dsn), open(t, dsn)
+			require.NoError(t, e.ConsumeLogs(t.Context(), repeated(0, 10)))
+			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "connections", "chunks"} {
+				require.NoError(t, s.Conn().Exec(t.Context(),
+					"ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10"))
+			}
+			for i := range 12 {
+				require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10+11-i, 1)))
+			}
+			require.NoError(t, e.ConsumeLogs(t.Context(), tt.replay))
+			requireStored(t, s, tt.events)
+			require.Equal(t, tt.skipped, e.sum(t, "repeated_chunks", ""))
+			require.Zero(t, e.sum(t, "inexact_chunks", ""))
+		})
+	}
+}
+
+// An attempt that failed may have stored the chunk all the same, and the next may come much later.
+func TestWhatIsSentAgainSaysSo(t *testing.T) {
+	t.Parallel()
+	ld := merged(chunk(0, 2), chunk(2, 2), progress("a", 0))
+	rest := remaining(ld, map[string]bool{"file:2-4": true})
+	require.Equal(t, 3, rest.LogRecordCount())
+	for _, g := range group(rest) {
+		require.Equal(t, g.chunk.ID == "file:2-4", g.chunk.Repeated)
+		require.Equal(t, g.chunk.ID == "file:2-4", g.exact())
+	}
+	for _, g := range group(ld) {
+		require.False(t, g.chunk.Repeated)
+	}
 }
 
 func testAForeignCutIsNoticed(t *testing.T) {

@@ -2,6 +2,8 @@ package websocketclickhouseexporter
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -10,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
 	"github.com/sockeye-project/sockeye/store"
@@ -29,7 +32,8 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = 0
 	queue := exporterhelper.NewDefaultQueueConfig()
 	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
-	queue.BlockOnOverflow = true
+	queue.Sizer = exporterhelper.RequestSizerTypeBytes
+	queue.QueueSize = 1 << 30
 	queue.NumConsumers = 2
 	return &Config{
 		MaxConnections: 4,
@@ -38,9 +42,12 @@ func createDefaultConfig() component.Config {
 			Events: retention.Events, Rollup10s: retention.Rollup10s,
 			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
 		},
+		MaxTenantsPerService: 10_000,
+
 		TimeoutConfig: exporterhelper.TimeoutConfig{Timeout: 30 * time.Second},
 		RetryConfig:   retry,
 		QueueConfig:   configoptional.Default(queue),
+		MaxQueueAge:   24 * time.Hour,
 	}
 }
 
@@ -50,12 +57,25 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config
 	if err != nil {
 		return nil, err
 	}
-	return exporterhelper.NewLogs(ctx, set, cfg, e.push,
-		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
-		exporterhelper.WithStart(e.start),
-		exporterhelper.WithShutdown(e.shutdown),
+	options := []exporterhelper.Option{
 		exporterhelper.WithTimeout(config.TimeoutConfig),
 		exporterhelper.WithRetry(config.RetryConfig),
 		exporterhelper.WithQueue(config.QueueConfig),
-	)
+	}
+	if !config.QueueConfig.HasValue() {
+		return exporterhelper.NewLogs(ctx, set, cfg, e.push, append(options,
+			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+			exporterhelper.WithStart(e.start),
+			exporterhelper.WithShutdown(e.shutdown))...)
+	}
+	return newQueueGate(e, func(shard int, push func(context.Context, plog.Logs) error) (exporter.Logs, error) {
+		// The queue's place in the storage, and its metrics, follow from the id.
+		own := set
+		if len(config.Shards) > 0 {
+			name := strings.TrimPrefix(fmt.Sprintf("%s_shard_%d", set.ID.Name(), shard), "_")
+			own.ID = component.NewIDWithName(set.ID.Type(), name)
+		}
+		return exporterhelper.NewLogs(ctx, own, cfg, push, append(options,
+			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: true}))...)
+	})
 }

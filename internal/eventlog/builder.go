@@ -14,6 +14,9 @@ type Builder struct {
 	groups  map[*event.Resource]plog.LogRecordSlice
 	scopes  []pcommon.InstrumentationScope
 	records int
+	// shapes are those of the last events: one source has few. replaced counts those that made room for others.
+	shapes   []*shape
+	replaced int
 
 	// The last group: most sources have one resource.
 	last      *event.Resource
@@ -30,8 +33,26 @@ func (b *Builder) Add(e *event.Event) {
 	if b.records == 0 || e.Resource != b.last {
 		b.last, b.lastSlice = e.Resource, b.group(e.Resource)
 	}
-	EncodeRecord(b.lastSlice.AppendEmpty(), e)
+	encodeRecord(b.lastSlice.AppendEmpty(), e, b.shape(e))
 	b.records++
+}
+
+const maxShapes = 16
+
+func (b *Builder) shape(e *event.Event) *shape {
+	for _, s := range b.shapes {
+		if s.fits(e) {
+			return s
+		}
+	}
+	s := newShape(e)
+	if len(b.shapes) < maxShapes {
+		b.shapes = append(b.shapes, s)
+	} else {
+		b.shapes[b.replaced%maxShapes] = s
+		b.replaced++
+	}
+	return s
 }
 
 func (b *Builder) group(r *event.Resource) plog.LogRecordSlice {
@@ -50,13 +71,10 @@ func (b *Builder) group(r *event.Resource) plog.LogRecordSlice {
 // Records returns how many records there are.
 func (b *Builder) Records() int { return b.records }
 
-// Logs returns the records as the chunk with that id, or without one if it is "". The Builder must not be used after.
-func (b *Builder) Logs(chunkID string) plog.Logs {
-	if chunkID != "" {
-		for _, scope := range b.scopes {
-			scope.Attributes().PutStr(ChunkIDKey, chunkID)
-			scope.Attributes().PutInt(ChunkRecordsKey, int64(b.records))
-		}
+// Logs returns the records as that chunk, as [Encode] does. The Builder must not be used after.
+func (b *Builder) Logs(chunk Chunk) plog.Logs {
+	for _, scope := range b.scopes {
+		chunk.put(scope, b.records)
 	}
 	return b.logs
 }

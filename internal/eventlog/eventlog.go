@@ -23,8 +23,9 @@ const ScopeName = "github.com/sockeye-project/sockeye"
 
 // Scope attributes that carry a chunk's identity.
 const (
-	ChunkIDKey      = "sockeye.chunk.id"
-	ChunkRecordsKey = "sockeye.chunk.records"
+	ChunkIDKey       = "sockeye.chunk.id"
+	ChunkRecordsKey  = "sockeye.chunk.records"
+	ChunkRepeatedKey = "sockeye.chunk.repeated"
 )
 
 // Chunk names a set of records that is stored as one: the unit of acknowledgement and of deduplication. A source cuts
@@ -34,35 +35,72 @@ type Chunk struct {
 	ID string
 	// Records is how many records the source put into the chunk.
 	Records int
+	// Repeated says that the chunk may have been sent before, perhaps long ago; where it is false, it has not.
+	Repeated bool
+}
+
+// put writes the chunk, of that many records, onto a scope.
+func (c Chunk) put(scope pcommon.InstrumentationScope, records int) {
+	if c.ID == "" {
+		return
+	}
+	attrs := scope.Attributes()
+	attrs.PutStr(ChunkIDKey, c.ID)
+	attrs.PutInt(ChunkRecordsKey, int64(records))
+	if c.Repeated {
+		attrs.PutBool(ChunkRepeatedKey, true)
+	}
 }
 
 // Encode puts events into a new plog.Logs, grouped by Resource pointer in order of first appearance, with chunk on
 // every scope. The number of records there is len(events), whatever chunk.Records says.
 func Encode(events []event.Event, chunk Chunk) plog.Logs {
-	ld := plog.NewLogs()
-	groups := make(map[*event.Resource]plog.LogRecordSlice, 1)
+	b := NewBuilder()
 	for i := range events {
-		e := &events[i]
-		records, ok := groups[e.Resource]
-		if !ok {
-			rl := ld.ResourceLogs().AppendEmpty()
-			encodeNamed(rl.Resource().Attributes(), e.Resource.Attributes())
-			sl := rl.ScopeLogs().AppendEmpty()
-			sl.Scope().SetName(ScopeName)
-			if chunk.ID != "" {
-				sl.Scope().Attributes().PutStr(ChunkIDKey, chunk.ID)
-				sl.Scope().Attributes().PutInt(ChunkRecordsKey, int64(len(events)))
-			}
-			records = sl.LogRecords()
-			groups[e.Resource] = records
-		}
-		EncodeRecord(records.AppendEmpty(), e)
+		b.Add(&events[i])
 	}
-	return ld
+	return b.Logs(chunk)
 }
 
-// EncodeRecord writes e into lr, which must be empty.
-func EncodeRecord(lr plog.LogRecord, e *event.Event) {
+// EncodeRecord writes e into lr, which must be empty. A [Builder] does it faster for many events.
+func EncodeRecord(lr plog.LogRecord, e *event.Event) { encodeRecord(lr, e, nil) }
+
+// shape is a map with the keys of an event and no values. Copying it costs one allocation, where putting one key after
+// the other compares each with all before it.
+type shape struct {
+	keys  []event.Key
+	empty pcommon.Map
+}
+
+func newShape(e *event.Event) *shape {
+	s := &shape{keys: make([]event.Key, e.Len()), empty: pcommon.NewMap()}
+	s.empty.EnsureCapacity(e.Len())
+	for i := range s.keys {
+		s.keys[i], _ = e.At(i)
+		s.empty.PutEmpty(s.keys[i].String())
+	}
+	return s
+}
+
+// fits reports whether e has the keys of s, in their order.
+func (s *shape) fits(e *event.Event) bool {
+	if len(s.keys) != e.Len() {
+		return false
+	}
+	// What differs is most likely the end: what all events have is set first.
+	for i := len(s.keys) - 1; i >= 0; i-- {
+		if e.KeyAt(i) != s.keys[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// spare is room for what processors add to a record, such as the pseudonym of its client, without moving the rest.
+const spare = 1
+
+// encodeRecord is [EncodeRecord] for an event of that shape; nil means that the shape is not known.
+func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
 	lr.SetEventName(string(e.Name))
 	lr.SetTimestamp(timestamp(e.Time))
 	observed := e.Observed
@@ -79,8 +117,18 @@ func EncodeRecord(lr plog.LogRecord, e *event.Event) {
 	}
 	attrs := lr.Attributes()
 	extra := e.Extra()
-	attrs.EnsureCapacity(e.Len() + len(extra))
-	e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
+	attrs.EnsureCapacity(e.Len() + len(extra) + spare)
+	if s == nil {
+		e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
+	} else {
+		s.empty.CopyTo(attrs)
+		i := 0
+		for _, v := range attrs.All() {
+			_, value := e.At(i)
+			encodeValue(v, value)
+			i++
+		}
+	}
 	for _, a := range extra {
 		// An attribute of the model wins over one outside it with the same name, and the first of two over the second.
 		if v, exists := attrs.GetOrPutEmpty(a.Name); !exists {
@@ -135,7 +183,8 @@ func ChunkOf(scope pcommon.InstrumentationScope) Chunk {
 	if !ok || n.Type() != pcommon.ValueTypeInt || n.Int() < 0 || n.Int() > math.MaxInt32 {
 		return Chunk{}
 	}
-	return Chunk{ID: id.Str(), Records: int(n.Int())}
+	repeated, ok := scope.Attributes().Get(ChunkRepeatedKey)
+	return Chunk{ID: id.Str(), Records: int(n.Int()), Repeated: ok && repeated.Bool()}
 }
 
 // DecodeResource returns r's attributes as an event.Resource.
@@ -186,9 +235,7 @@ func DecodeRecord(lr plog.LogRecord, resource *event.Resource, e *event.Event) e
 		if known && v.Kind() == event.KindInt && k.Definition().Kind == event.KindDouble {
 			v = event.Double(v.Double())
 		}
-		if known && k.Accepts(v) {
-			e.Set(k, v)
-		} else {
+		if !known || !e.Accept(k, v) {
 			e.AddExtra(name, v)
 		}
 	}

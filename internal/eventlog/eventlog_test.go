@@ -141,6 +141,10 @@ func TestAChunkStandsOnEveryScope(t *testing.T) {
 	for _, rl := range ld.ResourceLogs().All() {
 		require.Equal(t, Chunk{ID: "c1", Records: 4}, ChunkOf(rl.ScopeLogs().At(0).Scope()))
 	}
+	ld = overTheWire(t, Encode(events, Chunk{ID: "c1", Repeated: true}))
+	for _, rl := range ld.ResourceLogs().All() {
+		require.Equal(t, Chunk{ID: "c1", Records: 4, Repeated: true}, ChunkOf(rl.ScopeLogs().At(0).Scope()))
+	}
 	ld = Encode(events, Chunk{})
 	require.Zero(t, ChunkOf(ld.ResourceLogs().At(0).ScopeLogs().At(0).Scope()))
 	require.Zero(t, Encode(nil, Chunk{ID: "c1"}).LogRecordCount())
@@ -160,6 +164,11 @@ func TestAForeignChunkIsNoChunk(t *testing.T) {
 		set(scope.Attributes())
 		require.Zero(t, ChunkOf(scope), name)
 	}
+	scope := pcommon.NewInstrumentationScope()
+	scope.Attributes().PutStr(ChunkIDKey, "c")
+	scope.Attributes().PutInt(ChunkRecordsKey, 1)
+	scope.Attributes().PutStr(ChunkRepeatedKey, "true")
+	require.False(t, ChunkOf(scope).Repeated, "only a bool counts")
 }
 
 func TestForeignRecords(t *testing.T) {
@@ -338,7 +347,7 @@ func BenchmarkDecodeLogs(b *testing.B) {
 
 func TestNamesOfScopeAttributesAreOurs(t *testing.T) {
 	t.Parallel()
-	for _, k := range []string{ChunkIDKey, ChunkRecordsKey} {
+	for _, k := range []string{ChunkIDKey, ChunkRecordsKey, ChunkRepeatedKey} {
 		require.True(t, strings.HasPrefix(k, "sockeye."))
 		_, known := event.KeyOf(k)
 		require.False(t, known)

@@ -57,11 +57,12 @@ func TestAnEventKeepsItsFactsAndItsChunk(t *testing.T) {
 	e.AddExtra("note", event.String("x"))
 
 	r := redactor()
-	ld := eventlog.Encode([]event.Event{e, e}, eventlog.Chunk{ID: "0123abcd:0-4096"})
+	ld := eventlog.Encode([]event.Event{e, e}, eventlog.Chunk{ID: "0123abcd:0-4096", Repeated: true})
 	r.Logs(ld)
 	require.Equal(t, 2, ld.LogRecordCount())
 	sl := ld.ResourceLogs().At(0).ScopeLogs().At(0)
-	require.Equal(t, eventlog.Chunk{ID: "0123abcd:0-4096", Records: 2}, eventlog.ChunkOf(sl.Scope()))
+	require.Equal(t, eventlog.Chunk{ID: "0123abcd:0-4096", Records: 2, Repeated: true},
+		eventlog.ChunkOf(sl.Scope()))
 	require.Equal(t, eventlog.ScopeName, sl.Scope().Name())
 
 	var got event.Event
@@ -148,7 +149,7 @@ func slots(secret string) map[string]plog.Logs {
 			return rl.Resource().Attributes().PutEmpty(key)
 		})
 	}
-	for _, key := range []string{"note", "sockeye.chunk.id", "sockeye.chunk.records"} {
+	for _, key := range []string{"note", "sockeye.chunk.id", "sockeye.chunk.records", "sockeye.chunk.repeated"} {
 		value("scope "+key, func(_ plog.ResourceLogs, sl plog.ScopeLogs, _ plog.LogRecord) pcommon.Value {
 			return sl.Scope().Attributes().PutEmpty(key)
 		})

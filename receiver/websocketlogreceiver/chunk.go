@@ -110,6 +110,11 @@ type bounds struct {
 	Start int64  `json:"start"`
 	End   int64  `json:"end"`
 	Lines int64  `json:"lines"`
+	// Done is true once the chunk has been acknowledged, which one before it has not.
+	Done bool `json:"done,omitempty"`
+
+	// through is the time up to which all that had been written is in this chunk or before it, if Done.
+	through time.Time
 }
 
 // chunk is a span of a file on its way.
@@ -117,10 +122,12 @@ type chunk struct {
 	bounds
 	// raw holds the lines that were parsed, each with a break. The pipeline may change the records it is given, so
 	// another attempt needs new ones; the file itself may have been truncated by then.
-	raw     []byte
+	raw     *bytes.Buffer
 	records int
-	latest  time.Time
-	receipt time.Time
+	// repeated is true if the chunk may have been sent before.
+	repeated bool
+	latest   time.Time
+	receipt  time.Time
 	// atEnd is when the reader last found that the file had no more: all that had been written by then is in this
 	// chunk or before it.
 	atEnd time.Time
@@ -132,15 +139,15 @@ type chunk struct {
 	weight int64
 }
 
-// again parses the chunk's lines once more.
+// again parses the chunk's lines once more. The parser is another than that of the file, which is further on by now.
 func (c *chunk) again(a *assembler) plog.Logs {
 	a.begin(c.receipt)
-	for rest := c.raw; len(rest) > 0; {
+	for rest := c.raw.Bytes(); len(rest) > 0; {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
 		_ = a.line(line) // reported the first time
 	}
-	return a.builder.Logs(c.ID)
+	return a.builder.Logs(eventlog.Chunk{ID: c.ID, Repeated: true})
 }
 
 // chunkID derives an id from parts that say which records these are: the same for the same records sent again, and

@@ -2,6 +2,7 @@ package websocketlogreceiver
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 		require.EqualValues(t, 4, a.future, "an open and a close each")
 		require.Equal(t, receipt.Add(time.Minute), a.latest, "what is stored is read through, and no further")
 
-		records := a.builder.Logs("chunk").ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
+		records := a.builder.Logs(eventlog.Chunk{ID: "chunk"}).ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
 		require.Equal(t, 2*len(steps), records.Len())
 		for i := range records.Len() {
 			step := steps[i/2]
@@ -59,4 +60,34 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The collector's clock is set back an hour and forward again while it reads, and over a restart. It steps between chunks
+// only: how long one has been open is measured by the monotonic clock, which cannot step, and a test cannot part the two.
+func TestTheCollectorsOwnClockSteps(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, nil)
+	var offset atomic.Int64
+	g.tune = func(r *logReceiver) {
+		r.now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())).Round(0) }
+	}
+	g.start()
+	written := 0
+	var through int64
+	for _, step := range []time.Duration{0, -time.Hour, time.Hour, 0, 2 * time.Hour, -2 * time.Hour, 0} {
+		offset.Store(int64(step))
+		g.number("access.log", written+1, written+10)
+		written += 10
+		g.sink.eventually(t, ids(1, written))
+		before := g.sink.progresses()
+		require.Eventually(t, func() bool { return g.sink.progresses() > before+1 }, soon, often, "progress goes on")
+		got := g.sink.lastProgress().Get(event.ProgressReadThrough).Int()
+		require.GreaterOrEqual(t, got, through, "what was complete stays so")
+		through = got
+	}
+	offset.Store(int64(-time.Hour))
+	g.stop()
+	g.number("access.log", written+1, written+10)
+	g.start()
+	g.sink.eventually(t, ids(1, written+10))
 }

@@ -84,6 +84,8 @@ type ChunkConfig struct {
 	// MaxBytes is of the lines as read.
 	MaxBytes int           `mapstructure:"max_bytes"`
 	MaxAge   time.Duration `mapstructure:"max_age"`
+	// MaxInFlight is how many chunks of one file are on their way at once.
+	MaxInFlight int `mapstructure:"max_in_flight"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -140,11 +142,13 @@ const (
 	startAtBeginning = "beginning"
 )
 
-// Bounds that the store and the model set.
+// Bounds.
 const (
 	// maxChunkRecords is what one INSERT holds; the deduplication of the store counts on it.
 	maxChunkRecords = 50_000
 	maxLineBytes    = 64 << 20
+	// maxInFlight bounds the list of chunks that is stored with every chunk.
+	maxInFlight = 64
 )
 
 // options are what the format is told that every log has in common.
@@ -223,6 +227,10 @@ func (c *Config) Validate() error {
 		fault("chunk.max_records", "must be at most %d, got %d", maxChunkRecords, c.Chunk.MaxRecords)
 	}
 	atLeast("chunk.max_bytes", c.Chunk.MaxBytes, 1024)
+	atLeast("chunk.max_in_flight", c.Chunk.MaxInFlight, 1)
+	if c.Chunk.MaxInFlight > maxInFlight {
+		fault("chunk.max_in_flight", "must be at most %d, got %d", maxInFlight, c.Chunk.MaxInFlight)
+	}
 	if vantages := event.Vantage.Definition().Values; !slices.Contains(vantages, c.Vantage) {
 		fault("vantage", "must be one of %s, got %q", strings.Join(vantages, ", "), c.Vantage)
 	}

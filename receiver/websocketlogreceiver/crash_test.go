@@ -81,6 +81,7 @@ func TestEveryLineIsStoredOnceWhateverIsKilled(t *testing.T) {
 			for range 10 {
 				dead.Store(false)
 				g.storage.recover()
+				g.cfg.Chunk.MaxInFlight = 1 + random.IntN(5)
 				g.start()
 				for range random.IntN(12) {
 					act()

@@ -19,7 +19,7 @@ const (
 
 // deliver hands a chunk to the pipeline until it is acknowledged or ctx ends. The file is the queue: there is nowhere
 // better for the chunk to wait, whether the pipeline calls its refusal permanent or not.
-func (r *logReceiver) deliver(ctx context.Context, logs plog.Logs, records int, again func() plog.Logs) error {
+func (r *logReceiver) deliver(ctx context.Context, c *chunk) error {
 	pause := r.firstPause
 	refused, accepted := false, false
 	defer func() {
@@ -27,8 +27,11 @@ func (r *logReceiver) deliver(ctx context.Context, logs plog.Logs, records int, 
 			r.health.leave(r.logger, accepted)
 		}
 	}()
+	// Records take many times the memory of their lines: while the chunk waits after a refusal, only its lines are kept.
+	logs := c.logs
+	c.logs = plog.Logs{}
 	for {
-		err := r.consume(ctx, logs, records)
+		err := r.consume(ctx, logs, c.records)
 		if err == nil {
 			accepted = true
 			return nil
@@ -44,7 +47,7 @@ func (r *logReceiver) deliver(ctx context.Context, logs plog.Logs, records int, 
 			return ctx.Err()
 		}
 		pause = min(2*pause, maxPause)
-		logs = again()
+		logs = c.again(r.newAssembler(c.options))
 	}
 }
 

@@ -36,9 +36,10 @@ func createDefaultConfig() component.Config {
 		MaxOpenFiles: 128,
 		MaxLineBytes: 1 << 20,
 		Chunk: ChunkConfig{
-			MaxRecords: maxChunkRecords,
-			MaxBytes:   8 << 20,
-			MaxAge:     time.Second,
+			MaxRecords:  maxChunkRecords,
+			MaxBytes:    8 << 20,
+			MaxAge:      time.Second,
+			MaxInFlight: 2,
 		},
 		HTTP: configoptional.Default(HTTPConfig{
 			Server:      server,

@@ -15,7 +15,7 @@ import (
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 )
 
-func TestLinesBecomeRecordsInOrder(t *testing.T) {
+func TestLinesBecomeRecordsInTheirOrder(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, nil)
 	g.number("access.log", 1, 500)
@@ -23,6 +23,10 @@ func TestLinesBecomeRecordsInOrder(t *testing.T) {
 	g.sink.eventually(t, ids(1, 500))
 	g.number("access.log", 501, 600)
 	g.sink.eventually(t, ids(1, 600))
+	for id, records := range g.sink.chunks {
+		require.IsIncreasing(t, records)
+		require.Equal(t, []bool{false}, g.sink.sent[id])
+	}
 }
 
 func TestAtTheFirstStartOnlyNewLinesAreRead(t *testing.T) {
@@ -286,27 +290,4 @@ func TestShutdownWithAPipelineThatIgnoresItsContextEndsWithItsOwn(t *testing.T) 
 	require.ErrorIs(t, r.Shutdown(ctx), context.DeadlineExceeded)
 	close(release)
 	r.group.Wait()
-}
-
-// The receiver dies between the store's acknowledgement and the stored offset, at every chunk. The chunk must come
-// again with the bounds and the id it had, whatever the file has become since.
-func TestAChunkKeepsItsBoundsOverARestart(t *testing.T) {
-	t.Parallel()
-	g := newRig(t, func(c *Config) { c.Chunk.MaxRecords = eventsPerLine + 6 })
-	g.number("access.log", 1, 100)
-	for round := range 12 {
-		// The chunk is stored, and the answer never arrives.
-		n := 0
-		g.sink.set(nil)
-		g.tune = func(r *logReceiver) {
-			r.next = lateAnswer{g.sink, func() bool { n++; return n > 1 }}
-		}
-		g.start()
-		require.Eventually(t, func() bool { return len(g.sink.got()) >= 7*(round+1) }, soon, often)
-		g.stop()
-		g.number("access.log", 101+round, 101+round)
-	}
-	g.tune = nil
-	g.start()
-	g.sink.eventually(t, ids(1, 112))
 }

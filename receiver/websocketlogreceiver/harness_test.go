@@ -2,7 +2,9 @@ package websocketlogreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,8 +44,10 @@ type sink struct {
 	mutate bool
 	ids    []string
 	chunks map[string][]string
-	times  []time.Time
-	calls  int
+	// sent says of every time that a chunk came whether it was called repeated.
+	sent  map[string][]bool
+	times []time.Time
+	calls int
 	// progress holds the progress events.
 	progress []event.Event
 }
@@ -78,6 +82,10 @@ func (s *sink) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	}
 	s.mu.Lock()
 	s.calls++
+	if s.sent == nil {
+		s.sent = map[string][]bool{}
+	}
+	s.sent[chunk.ID] = append(s.sent[chunk.ID], chunk.Repeated)
 	answer := s.answer
 	s.mu.Unlock()
 	if answer != nil {
@@ -139,28 +147,89 @@ func (s *sink) lastProgress() *event.Event {
 	return &e
 }
 
-// eventually waits until the sink has exactly the ids from first to last, in order.
+// eventually waits until the sink has exactly these ids, in whatever order chunks arrived.
 func (s *sink) eventually(t *testing.T, want []string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(s.got()) >= len(want) }, soon, often,
 		"want %d records, got %d", len(want), len(s.got()))
-	require.Equal(t, want, s.got())
+	require.Equal(t, slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(s.got())))
 }
 
-// lateAnswer hands chunks on, and from when lost says so the answers do not come back.
-type lateAnswer struct {
+// gate is a pipeline that holds every chunk back until the test decides about it, or opens it.
+type gate struct {
 	*sink
-	lost func() bool
+	opened chan struct{}
+
+	mu sync.Mutex
+	// held has the chunks that wait, by the id of their first record.
+	held map[string]chan verdict
 }
 
-func (l lateAnswer) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
-	chunk := ld.ResourceLogs().Len() > 0 && eventlog.ChunkOf(ld.ResourceLogs().At(0).ScopeLogs().At(0).Scope()).ID != ""
-	err := l.sink.ConsumeLogs(ctx, ld)
-	if chunk && l.lost() {
+type verdict string
+
+const (
+	accepted verdict = "accepted"
+	refused  verdict = "refused"
+	// unanswered is stored, and the answer does not come back.
+	unanswered verdict = "stored but unanswered"
+)
+
+func newGate(s *sink) *gate {
+	return &gate{sink: s, opened: make(chan struct{}), held: map[string]chan verdict{}}
+}
+
+func (g *gate) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
+	sl := ld.ResourceLogs().At(0).ScopeLogs().At(0)
+	if eventlog.ChunkOf(sl.Scope()).ID == "" {
+		return g.sink.ConsumeLogs(ctx, ld)
+	}
+	first, _ := sl.LogRecords().At(0).Attributes().Get(event.ConnectionID.String())
+	decided := make(chan verdict, 1)
+	g.mu.Lock()
+	g.held[first.Str()] = decided
+	g.mu.Unlock()
+	v := accepted
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.opened:
+	case v = <-decided:
+	}
+	if v == refused {
+		return errors.New("unavailable")
+	}
+	if err := g.sink.ConsumeLogs(ctx, ld); err != nil {
+		return err
+	}
+	if v == unanswered {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return err
+	return nil
+}
+
+func (g *gate) open() { close(g.opened) }
+
+// holding returns the first records of the chunks that wait.
+func (g *gate) holding() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Sorted(maps.Keys(g.held))
+}
+
+// decide decides about the chunk that begins with this record, once it is there.
+func (g *gate) decide(t *testing.T, v verdict, first string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		decided, ok := g.held[first]
+		if ok {
+			delete(g.held, first)
+			decided <- v
+		}
+		return ok
+	}, soon, often, "chunk of %s", first)
 }
 
 // memoryStorage is a storage extension that outlives receivers.
@@ -171,6 +240,9 @@ type memoryStorage struct {
 	mu     sync.Mutex
 	values map[string][]byte
 	fail   error
+	// wrote is asked before each write, with their number so far; its error is the writer's.
+	wrote  func(n int) error
+	writes int
 }
 
 var storageID = component.MustNewID("memory")
@@ -209,6 +281,12 @@ func (m *memoryStorage) Batch(_ context.Context, ops ...*storage.Operation) erro
 	if m.fail != nil {
 		return m.fail
 	}
+	if m.wrote != nil {
+		if err := m.wrote(m.writes); err != nil {
+			return err
+		}
+	}
+	m.writes++
 	if m.values == nil {
 		m.values = map[string][]byte{}
 	}

@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/source"
 )
 
@@ -215,7 +216,9 @@ func (p *pushServer) cut(
 ) (chunks []pushed, answer response) {
 	limits := p.r.cfg.Chunk
 	id := func(int, int) string { return newFileKey() }
-	if key != "" {
+	// A sender may repeat a key a day later, and nobody here remembers it.
+	repeated := key != ""
+	if repeated {
 		sum := sha256.Sum256(body)
 		id = func(start, end int) string {
 			return chunkID([]byte("push"), []byte(key), sum[:], []byte(fmt.Sprintf("%d-%d", start, end)))
@@ -227,7 +230,7 @@ func (p *pushServer) cut(
 		answer.Lines += a.lines
 		answer.Skipped += a.skipped
 		if n := a.builder.Records(); n > 0 {
-			chunks = append(chunks, pushed{a.builder.Logs(id(start, at)), n})
+			chunks = append(chunks, pushed{a.builder.Logs(eventlog.Chunk{ID: id(start, at), Repeated: repeated}), n})
 			answer.Events += n
 			answer.Chunks++
 		}

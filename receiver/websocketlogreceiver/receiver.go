@@ -1,6 +1,7 @@
 package websocketlogreceiver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type logReceiver struct {
 	health         health
 	// budget bounds the lines that all files together hold on their way.
 	budget *semaphore.Weighted
+	// raws holds buffers for the lines of chunks.
+	raws sync.Pool
 	// crowded is true while there are more files than places.
 	crowded atomic.Bool
 	woken   chan struct{}
@@ -80,12 +83,17 @@ func newReceiver(cfg *Config, settings receiver.Settings, next consumer.Logs) (*
 	}
 	r := &logReceiver{
 		cfg: cfg, settings: settings, logger: settings.Logger, next: next, telemetry: telemetry, obs: obs, format: f,
-		budget: semaphore.NewWeighted(max(4*int64(cfg.Chunk.MaxBytes), int64(cfg.MaxLineBytes), 2*budgetStep)),
+		budget: semaphore.NewWeighted(budgetOf(cfg)),
 		woken:  make(chan struct{}, 1), now: time.Now, firstPause: firstPause,
 	}
+	r.raws.New = func() any { return new(bytes.Buffer) }
 	r.scanner = newScanner(r)
 	r.reporter = reporter{logger: settings.Logger, now: time.Now}
 	return r, nil
+}
+
+func budgetOf(cfg *Config) int64 {
+	return max(4*int64(cfg.Chunk.MaxBytes), int64(cfg.MaxLineBytes), 2*budgetStep)
 }
 
 // Start implements component.Component.

@@ -306,7 +306,8 @@ func (s *scanner) follow(key string, state fileState, f found, rotated bool) *ta
 	if key == "" {
 		key = newFileKey()
 	}
-	t := &tail{r: s.r, key: key, state: state, size: f.size, peak: f.size, rotated: rotated}
+	t := &tail{r: s.r, key: key, state: state, size: f.size, peak: f.size, rotated: rotated,
+		landed: make(chan struct{}, 1)}
 	if state.Offset >= f.size {
 		t.through = s.r.now()
 	} else if !s.fresh {
@@ -377,11 +378,7 @@ func (s *scanner) claim(file *os.File, f found) (orphan, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, o := range s.orphans {
-		end := o.state.Offset
-		for _, b := range o.state.Pending {
-			end = max(end, b.End)
-		}
-		if f.size >= end && begins(file, o.state.Head, f.size) {
+		if f.size >= o.state.end() && begins(file, o.state.Head, f.size) {
 			s.orphans = slices.Delete(s.orphans, i, i+1)
 			if o.saved != nil {
 				s.claimed = append(s.claimed, o.saved)
@@ -470,11 +467,7 @@ func holds(path string, state fileState) bool {
 	if err != nil {
 		return false
 	}
-	end := state.Offset
-	for _, b := range state.Pending {
-		end = max(end, b.End)
-	}
-	return info.Size() >= end && (state.Head.Len == 0 || begins(f, state.Head, info.Size()))
+	return info.Size() >= state.end() && (state.Head.Len == 0 || begins(f, state.Head, info.Size()))
 }
 
 // save stores which files there are.

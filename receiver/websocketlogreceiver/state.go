@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -66,8 +68,39 @@ type fileState struct {
 	Lines  int64 `json:"lines"`
 	// Format is what format: auto took the file for, so that a chunk is never read again as another.
 	Format string `json:"format,omitempty"`
-	// Pending are the chunks that may have been sent and have not been acknowledged, in order.
+	// Pending are the chunks behind Offset that may have been sent, in order. The first has not been acknowledged. The
+	// slice is never changed, only replaced: copies of a state share it.
 	Pending []bounds `json:"pending,omitempty"`
+}
+
+// end is the end of what has been cut into chunks.
+func (s *fileState) end() int64 {
+	if n := len(s.Pending); n > 0 {
+		return s.Pending[n-1].End
+	}
+	return s.Offset
+}
+
+// acknowledge notes that a pending chunk is stored, and with it all that had been written by then. It moves the offset
+// over the chunks at the front that are stored, and returns the latest time that goes with them.
+func (s *fileState) acknowledge(id string, then time.Time) (through time.Time) {
+	pending := slices.Clone(s.Pending)
+	if i := slices.IndexFunc(pending, func(b bounds) bool { return b.ID == id }); i >= 0 {
+		pending[i].Done, pending[i].through = true, then
+	}
+	for len(pending) > 0 && pending[0].Done {
+		first := pending[0]
+		s.Offset = first.End
+		if s.Lines >= 0 {
+			s.Lines += first.Lines
+		}
+		if first.through.After(through) {
+			through = first.through
+		}
+		pending = pending[1:]
+	}
+	s.Pending = pending
+	return through
 }
 
 // checkpoint keeps file states in a storage extension, or nowhere.

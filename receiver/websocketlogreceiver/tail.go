@@ -1,6 +1,7 @@
 package websocketlogreceiver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,8 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap"
+
+	"github.com/sockeye-project/sockeye/internal/eventlog"
 )
 
 // tail follows one file: by its inode, whatever its name becomes.
@@ -27,22 +29,30 @@ type tail struct {
 	peak int64
 	// through is the time up to which everything written into the file has been acknowledged.
 	through time.Time
+	// flying is how many chunks are being delivered.
+	flying int
+	// unsaved is since when the stored state has been behind; zero if it is not.
+	unsaved time.Time
 	// rotated is set when the file has lost its name, gone when it has none left that is followed.
 	rotated, gone bool
 	running       bool
 	// drained is set when a file that is gone has been read to its end, so that it can be forgotten.
 	drained bool
 
+	// landed is told when a delivery has ended.
+	landed  chan struct{}
+	flights sync.WaitGroup
+
 	// The rest belongs to run.
 	f     *os.File
 	lines lineReader
 	asm   *assembler
+	// cut is the end of the last chunk, cutLines how many lines are before it, -1 if that is unknown.
+	cut, cutLines int64
 	// grew is when the file was last seen to grow.
 	grew time.Time
 	// learned is how much of lines.head the fingerprint has.
 	learned int
-	// raw is the memory of the last chunk's lines, for the next.
-	raw []byte
 }
 
 // budgetStep is the grain in which a chunk takes from the receiver's memory budget.
@@ -66,15 +76,17 @@ func (t *tail) run(ctx context.Context) {
 		return
 	}
 	defer func() { _ = t.f.Close() }()
-	if err := t.replay(ctx); errors.Is(err, errTruncated) {
+	defer t.settle(ctx)
+	err := t.replay(ctx)
+	if errors.Is(err, errTruncated) {
 		err = t.restart(ctx)
-		if err != nil {
-			return
-		}
-	} else if err != nil {
+	}
+	if err != nil {
 		return
 	}
-	for ctx.Err() == nil {
+	// What is acknowledged out of order keeps its place: a restart sends no more chunks again than may be in flight.
+	room := func() bool { return len(t.state.Pending) < t.r.cfg.Chunk.MaxInFlight }
+	for t.until(ctx, room) {
 		c, end := t.next(ctx)
 		if c != nil {
 			if err := t.ship(ctx, c); err != nil {
@@ -88,8 +100,9 @@ func (t *tail) run(ctx context.Context) {
 				return
 			}
 		case errors.Is(end, errDrained):
+			t.flights.Wait()
 			t.mu.Lock()
-			t.drained = true
+			t.drained = len(t.state.Pending) == 0
 			t.mu.Unlock()
 			return
 		case errors.Is(end, errParked), ctx.Err() != nil:
@@ -144,6 +157,7 @@ func (t *tail) open(ctx context.Context) error {
 	}
 	t.asm = t.r.newAssembler(options)
 	t.grew = t.r.now()
+	t.cut, t.cutLines = s.Offset, s.Lines
 	t.seek(s.Offset)
 	same, err := t.same()
 	if err == nil && !same {
@@ -168,11 +182,7 @@ func (t *tail) same() (bool, error) {
 	t.mu.Lock()
 	s := t.state
 	t.mu.Unlock()
-	read := s.Offset
-	for _, b := range s.Pending {
-		read = max(read, b.End)
-	}
-	if info.Size() < max(read, t.lines.pos+int64(t.lines.w-t.lines.r)) {
+	if info.Size() < max(s.end(), t.lines.pos+int64(t.lines.w-t.lines.r)) {
 		return false, nil
 	}
 	if s.Head.Len == 0 {
@@ -185,6 +195,10 @@ func (t *tail) same() (bool, error) {
 // restart begins a truncated file anew. What had not been read of its old contents may live on in a copy, which the
 // scanner recognises.
 func (t *tail) restart(ctx context.Context) error {
+	// Chunks on their way have their lines in memory. What is pending beyond them is only in a copy, if anywhere.
+	if !t.until(ctx, func() bool { return t.flying == 0 }) {
+		return ctx.Err()
+	}
 	t.mu.Lock()
 	old, peak := t.state, t.peak
 	t.mu.Unlock()
@@ -202,51 +216,71 @@ func (t *tail) restart(ctx context.Context) error {
 	t.state.Offset, t.state.Lines, t.state.Pending = 0, 0, nil
 	t.partial = 0
 	t.size, t.peak = 0, 0
-	s := t.state
 	t.mu.Unlock()
+	t.cut, t.cutLines = 0, 0
 	t.r.logger.Info("file was truncated; it is read from its beginning", t.field())
 	t.seek(0)
 	t.grew = t.r.now()
-	return t.persist(ctx, s)
+	return t.persist(ctx)
 }
 
 // replay sends the chunks again that were on their way when the receiver stopped, with the bounds and ids they had.
 func (t *tail) replay(ctx context.Context) error {
-	for {
-		t.mu.Lock()
-		if len(t.state.Pending) == 0 {
-			t.mu.Unlock()
-			return nil
+	t.mu.Lock()
+	pending := t.state.Pending
+	t.mu.Unlock()
+	room := func() bool { return t.flying < t.r.cfg.Chunk.MaxInFlight }
+	for _, b := range pending {
+		if !b.Done {
+			if !t.until(ctx, room) {
+				return ctx.Err()
+			}
+			c, err := t.read(ctx, b)
+			if err != nil {
+				return err
+			}
+			t.send(ctx, c)
 		}
-		b, first := t.state.Pending[0], t.state.Lines
-		t.mu.Unlock()
-		c, err := t.read(ctx, b, first)
-		if err != nil {
-			return err
-		}
-		if err := t.finish(ctx, c); err != nil {
-			return err
-		}
+		t.advance(b)
+	}
+	if t.lines.pos != t.cut {
+		t.seek(t.cut)
+	}
+	return nil
+}
+
+// advance moves the place where the next chunk begins.
+func (t *tail) advance(b bounds) {
+	t.cut = b.End
+	if t.cutLines >= 0 {
+		t.cutLines += b.Lines
 	}
 }
 
 // read reads the chunk with these bounds.
-func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, error) {
-	t.seek(b.Start)
-	c := &chunk{bounds: b}
+func (t *tail) read(ctx context.Context, b bounds) (*chunk, error) {
+	if t.lines.pos != b.Start {
+		t.seek(b.Start)
+	}
+	c := &chunk{bounds: b, repeated: true, weight: min(max(b.End-b.Start, budgetStep), budgetOf(t.r.cfg))}
 	c.Lines = 0
+	if err := t.r.budget.Acquire(ctx, c.weight); err != nil {
+		return nil, err
+	}
 	for t.lines.pos < b.End {
 		line, ok, err := t.lines.next(b.End)
 		if err != nil {
+			t.r.budget.Release(c.weight)
 			return nil, err
 		}
 		if !ok {
 			// The chunk ended with a line that had no break.
 			if line, ok = t.lines.take(b.End); !ok {
+				t.r.budget.Release(c.weight)
 				return nil, errTruncated
 			}
 		}
-		if err := t.add(ctx, c, line, firstLine); err != nil {
+		if err := t.add(ctx, c, line); err != nil {
 			return nil, err
 		}
 	}
@@ -256,11 +290,8 @@ func (t *tail) read(ctx context.Context, b bounds, firstLine int64) (*chunk, err
 
 // next reads the next chunk. The error says why there can be no more; there may be a chunk with it.
 func (t *tail) next(ctx context.Context) (*chunk, error) {
-	t.mu.Lock()
-	first := t.state.Lines
-	c := &chunk{bounds: bounds{Start: t.state.Offset}}
-	t.mu.Unlock()
-	c.End = c.Start
+	// Without a storage nobody knows what was sent before the receiver started.
+	c := &chunk{bounds: bounds{Start: t.cut, End: t.cut}, repeated: t.r.cfg.Storage == nil}
 	// done closes the chunk, if there is one.
 	done := func(end error) (*chunk, error) {
 		if c.Lines == 0 {
@@ -286,7 +317,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 			return done(err)
 		}
 		if ok {
-			if err := t.add(ctx, c, line, first); err != nil {
+			if err := t.add(ctx, c, line); err != nil {
 				return done(err)
 			}
 			if t.full(c) {
@@ -298,7 +329,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 		if end != nil {
 			if errors.Is(end, errDrained) {
 				if line, ok := t.lines.take(math.MaxInt64); ok {
-					if err := t.add(ctx, c, line, first); err != nil {
+					if err := t.add(ctx, c, line); err != nil {
 						return done(err)
 					}
 				}
@@ -315,7 +346,7 @@ func (t *tail) next(ctx context.Context) (*chunk, error) {
 		if pause <= 0 {
 			return done(nil)
 		}
-		if !wait(ctx, pause) {
+		if t.flush(ctx) != nil || !wait(ctx, pause) {
 			// What has been read of the chunk is read again after a restart.
 			t.r.budget.Release(c.weight)
 			return nil, ctx.Err()
@@ -330,7 +361,7 @@ func (t *tail) full(c *chunk) bool {
 	if t.asm.builder.Records() > limits.MaxRecords-eventsPerLine || c.End-c.Start >= int64(limits.MaxBytes) {
 		return true
 	}
-	if c.weight >= int64(len(c.raw)+budgetStep/2) {
+	if c.weight >= int64(c.raw.Len()+budgetStep/2) {
 		return false
 	}
 	// Other files hold the rest of the budget: what there is goes now.
@@ -356,7 +387,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 		t.grew = now
 	}
 	t.partial = partial
-	rotated, gone := t.rotated, t.gone
+	rotated, gone, busy := t.rotated, t.gone, t.flying > 0
 	t.mu.Unlock()
 	if info.Size() < read {
 		return 0, errTruncated
@@ -367,8 +398,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 	}
 	c.atEnd = now
 	silent := now.Sub(t.grew)
-	if silent >= t.r.cfg.DrainAfter {
-		t.raw = nil
+	if silent >= t.r.cfg.DrainAfter && !busy {
 		switch {
 		case gone, rotated && partial > 0:
 			return 0, errDrained
@@ -384,7 +414,7 @@ func (t *tail) atEnd(c *chunk) (pause time.Duration, end error) {
 }
 
 // add adds a line to the chunk.
-func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64) error {
+func (t *tail) add(ctx context.Context, c *chunk, line rawLine) error {
 	t.grew = t.r.now()
 	if c.weight == 0 {
 		if err := t.r.budget.Acquire(ctx, budgetStep); err != nil {
@@ -394,7 +424,8 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	}
 	if c.Lines == 0 {
 		c.receipt = t.r.now()
-		c.raw, t.raw = t.raw[:0], nil
+		c.raw = t.r.raws.Get().(*bytes.Buffer)
+		c.raw.Reset()
 		t.asm.begin(c.receipt)
 	}
 	t.learn()
@@ -404,13 +435,14 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine, firstLine int64)
 	if line.tooLong {
 		err = t.asm.tooLong()
 	} else {
-		c.raw = append(append(c.raw, line.text...), '\n')
+		c.raw.Write(line.text)
+		c.raw.WriteByte('\n')
 		err = t.asm.line(line.text)
 	}
 	if err != nil {
 		number := int64(-1)
-		if firstLine >= 0 {
-			number = firstLine + c.Lines
+		if t.cutLines >= 0 {
+			number = t.cutLines + c.Lines
 		}
 		t.mu.Lock()
 		path := t.state.Path
@@ -444,75 +476,6 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 			[]byte(fmt.Sprintf("%d-%d", c.Start, c.End)))
 		t.mu.Unlock()
 	}
-	c.logs = t.asm.builder.Logs(c.ID)
-}
-
-// ship stores the chunk's bounds, sends it and moves the offset. There is one chunk in flight; Pending is a list so
-// that there may be more, acknowledged in order.
-func (t *tail) ship(ctx context.Context, c *chunk) error {
-	t.mu.Lock()
-	if c.records > 0 {
-		t.state.Pending = append(t.state.Pending, c.bounds)
-	}
-	s := t.state
-	t.mu.Unlock()
-	if c.records > 0 {
-		if err := t.persist(ctx, s); err != nil {
-			t.r.budget.Release(c.weight)
-			return err
-		}
-	}
-	return t.finish(ctx, c)
-}
-
-// finish delivers a chunk whose bounds are stored, and moves the offset behind it.
-func (t *tail) finish(ctx context.Context, c *chunk) error {
-	defer t.r.budget.Release(c.weight)
-	if c.records > 0 {
-		again := func() plog.Logs { return c.again(t.r.newAssembler(c.options)) }
-		if err := t.r.deliver(ctx, c.logs, c.records, again); err != nil {
-			return err
-		}
-	}
-	t.mu.Lock()
-	s := &t.state
-	s.Offset = c.End
-	if s.Lines >= 0 {
-		s.Lines += c.Lines
-	}
-	if len(s.Pending) > 0 && s.Pending[0].ID == c.ID {
-		s.Pending = append([]bounds(nil), s.Pending[1:]...)
-	}
-	for _, through := range []time.Time{c.latest, c.atEnd} {
-		if through.After(t.through) {
-			t.through = through
-		}
-	}
-	copied := *s
-	t.mu.Unlock()
-	t.raw = c.raw
-	return t.persist(ctx, copied)
-}
-
-// persist stores s, and tries until it can: what is not stored must not be sent.
-func (t *tail) persist(ctx context.Context, s fileState) error {
-	for failed := false; ; {
-		err := t.r.checkpoint.save(ctx, t.key, s)
-		if err == nil {
-			if failed {
-				t.r.logger.Info("offsets can be stored again", t.field())
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !failed {
-			t.r.logger.Error("offset cannot be stored; the file waits until it can", t.field(), zap.Error(err))
-			failed = true
-		}
-		if !wait(ctx, time.Second) {
-			return ctx.Err()
-		}
-	}
+	c.logs = t.asm.builder.Logs(eventlog.Chunk{ID: c.ID, Repeated: c.repeated})
+	t.asm.builder = nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/sockeye-project/sockeye/source"
 )
@@ -112,7 +113,7 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 		}
 		t.steps = append(t.steps, step{
 			field: token.Field, words: token.Words, list: token.List, braces: token.Braces, raw: token.Raw,
-			err: &source.Error{Reason: source.OtherFormat, Field: token.Name},
+			err: &source.Error{Reason: source.OtherFormat, Field: short(token.Name)},
 		})
 		last = token
 	}
@@ -130,6 +131,15 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 		}
 	}
 	return t, nil
+}
+
+// short cuts a name for the error of a line: a header's name may be of any length.
+func short(name string) string {
+	const limit = 60
+	if len(name) <= limit {
+		return name
+	}
+	return strings.ToValidUTF8(name[:limit], "") + "…"
 }
 
 func place(at string) string {

@@ -46,28 +46,29 @@ func TestATemplateFindsValuesBetweenItsLiterals(t *testing.T) {
 		line   string
 		want   [3]string
 	}{
-		"up to the next literal":            {fields.Plain, []string{"$a", " ", "$b"}, "x y z", [3]string{"x", "y z"}},
-		"between brackets and quotes":       {fields.Plain, []string{"[", "$a", `] "`, "$b", `"`}, `[x y] "z"`, [3]string{"x y", "z"}},
-		"an unwanted variable":              {fields.Plain, []string{"$a", " ", "$x", " ", "$b"}, "1 2 3", [3]string{"1", "3"}},
-		"unwanted neighbours":               {fields.Plain, []string{"$a", " ", "$x", "$y", " ", "$b"}, "1 23 4", [3]string{"1", "4"}},
-		"literals that follow one another":  {fields.Plain, []string{"<", "<", "$a", ">", ">", "$b"}, "<<1>>2", [3]string{"1", "2"}},
-		"a dash, and nothing":               {fields.Plain, []string{"$a", " ", "$b", " ", "$c"}, "-  z", [3]string{"", "", "z"}},
-		"the last one of a repeated field":  {fields.Plain, []string{"$a", " ", "$a"}, "1 2", [3]string{"2"}},
-		"a literal that begins twice":       {fields.Plain, []string{"$a", "--x", "$b"}, "1--y--x2", [3]string{"1--y", "2"}},
-		"a quote in a plain value":          {fields.Plain, []string{`"`, "$a", `" "`, "$b", `"`}, `"x"y" "z"w"`, [3]string{`x"y`, `z"w`}},
-		"an escaped quote":                  {fields.Backslash, []string{`"`, "$a", `" "`, "$b", `"`}, `"x\" \"y" "z\\"`, [3]string{`x" "y`, `z\`}},
-		"escapes of JSON":                   {fields.Backslash, []string{"$a", " ", "$b"}, `\u00e9\t \ud83d\ude00`, [3]string{"é\t", "😀"}},
-		"escapes of nginx":                  {fields.Backslash, []string{`"`, "$a", `"`}, `"a\x22\xC3\xA9"`, [3]string{`a"é`}},
-		"what is no escape":                 {fields.Backslash, []string{"$a", " ", "$b"}, `\q\x41 \u12`, [3]string{`\qA`, `\u12`}},
-		"escapes of HAProxy":                {fields.Hash, []string{`"`, "$a", `" `, "$b"}, `"a#22#C3#A9" #zz#`, [3]string{`a"é`, "#zz#"}},
-		"a time and its zone":               {fields.Plain, []string{"$t", " ", "$a"}, "12:00 +0000 x", [3]string{"x", "", "12:00 +0000"}},
-		"a dash for a time and its zone":    {fields.Plain, []string{"$t", " ", "$a"}, "- x", [3]string{"x", "", ""}},
-		"a time in brackets":                {fields.Plain, []string{"[", "$t", "] ", "$a"}, "[12:00] x", [3]string{"x", "", "12:00"}},
-		"a list":                            {fields.Plain, []string{"$l", " ", "$a"}, "1, 2 : 3 4", [3]string{"4", "", "1, 2 : 3"}},
-		"a list before a comma":             {fields.Plain, []string{"$l", ",", "$a"}, "1, 2,4", [3]string{"4", "", "1, 2"}},
-		"a path behind a host":              {fields.Plain, []string{"$a", "$p", " ", "$b"}, "h/x/y z", [3]string{"h", "z", "/x/y"}},
-		"bytes that are no UTF-8":           {fields.Plain, []string{"$a", " ", "$b"}, "\xff x", [3]string{"\uFFFD", "x"}},
-		"a last literal that stands before": {fields.Plain, []string{"$a", "."}, "1.2.3.", [3]string{"1.2.3"}},
+		"up to the next literal":             {fields.Plain, []string{"$a", " ", "$b"}, "x y z", [3]string{"x", "y z"}},
+		"between brackets and quotes":        {fields.Plain, []string{"[", "$a", `] "`, "$b", `"`}, `[x y] "z"`, [3]string{"x y", "z"}},
+		"an unwanted variable":               {fields.Plain, []string{"$a", " ", "$x", " ", "$b"}, "1 2 3", [3]string{"1", "3"}},
+		"unwanted neighbours":                {fields.Plain, []string{"$a", " ", "$x", "$y", " ", "$b"}, "1 23 4", [3]string{"1", "4"}},
+		"literals that follow one another":   {fields.Plain, []string{"<", "<", "$a", ">", ">", "$b"}, "<<1>>2", [3]string{"1", "2"}},
+		"a dash, and nothing":                {fields.Plain, []string{"$a", " ", "$b", " ", "$c"}, "-  z", [3]string{"", "", "z"}},
+		"the last one of a repeated field":   {fields.Plain, []string{"$a", " ", "$a"}, "1 2", [3]string{"2"}},
+		"a literal that begins twice":        {fields.Plain, []string{"$a", "--x", "$b"}, "1--y--x2", [3]string{"1--y", "2"}},
+		"a quote in a plain value":           {fields.Plain, []string{`"`, "$a", `" "`, "$b", `"`}, `"x"y" "z"w"`, [3]string{`x"y`, `z"w`}},
+		"an escaped quote":                   {fields.Backslash, []string{`"`, "$a", `" "`, "$b", `"`}, `"x\" \"y" "z\\"`, [3]string{`x" "y`, `z\`}},
+		"escapes of JSON":                    {fields.Backslash, []string{"$a", " ", "$b"}, `\u00e9\t \ud83d\ude00`, [3]string{"é\t", "😀"}},
+		"escapes of nginx":                   {fields.Backslash, []string{`"`, "$a", `"`}, `"a\x22\xC3\xA9"`, [3]string{`a"é`}},
+		"what is no escape":                  {fields.Backslash, []string{"$a", " ", "$b"}, `\q\x41 \u12`, [3]string{`\qA`, `\u12`}},
+		"escapes of HAProxy":                 {fields.Hash, []string{`"`, "$a", `" `, "$b"}, `"a#22#C3#A9" #zz#`, [3]string{`a"é`, "#zz#"}},
+		"a time and its zone":                {fields.Plain, []string{"$t", " ", "$a"}, "12:00 +0000 x", [3]string{"x", "", "12:00 +0000"}},
+		"a dash for a time and its zone":     {fields.Plain, []string{"$t", " ", "$a"}, "- x", [3]string{"x", "", ""}},
+		"a time in brackets":                 {fields.Plain, []string{"[", "$t", "] ", "$a"}, "[12:00] x", [3]string{"x", "", "12:00"}},
+		"a list":                             {fields.Plain, []string{"$l", " ", "$a"}, "1, 2 : 3 4", [3]string{"4", "", "1, 2 : 3"}},
+		"a list before a comma":              {fields.Plain, []string{"$l", ",", "$a"}, "1, 2,4", [3]string{"4", "", "1, 2"}},
+		"a path behind a host":               {fields.Plain, []string{"$a", "$p", " ", "$b"}, "h/x/y z", [3]string{"h", "z", "/x/y"}},
+		"bytes that are no UTF-8":            {fields.Plain, []string{"$a", " ", "$b"}, "\xff x", [3]string{"\uFFFD", "x"}},
+		"bytes that are UTF-8 only together": {fields.Plain, []string{"$a", " ", "$b"}, "\xcd \x80", [3]string{"\uFFFD", "\uFFFD"}},
+		"a last literal that stands before":  {fields.Plain, []string{"$a", "."}, "1.2.3.", [3]string{"1.2.3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,6 +133,7 @@ func FuzzTemplate(f *testing.F) {
 	f.Add([]byte(`<1> "\"2" 3 4 5, 6`), uint8(1))
 	f.Add([]byte(`<-> "#222" - x`), uint8(2))
 	f.Add([]byte(`<\x> "\u1" 3 4 5`), uint8(0))
+	f.Add([]byte("<> \"0\xcd\"    \x80"), uint8(2))
 	f.Fuzz(func(t *testing.T, line []byte, style uint8) {
 		template, err := fields.NewTemplate(tokens("<", "$a", `> "`, "$b", `" `, "$t", " ", "$x", " ", "$l"), fields.Style(style%3))
 		require.NoError(t, err)

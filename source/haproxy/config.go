@@ -167,12 +167,16 @@ func (c *config) compile(format string) (fields.Scanner, error) {
 		return fields.NewJSON(byKey), nil
 	}
 	style := fields.Hash
-	for _, f := range list {
-		if f.json {
-			style = fields.Backslash
-		}
+	if escapesAsJSON(format) {
+		style = fields.Backslash
 	}
 	return fields.NewTemplate(tokens, style)
+}
+
+// escapesAsJSON reports whether a format has values that are escaped as JSON has it; the others are then read as they
+// stand.
+func escapesAsJSON(format string) bool {
+	return strings.Contains(format, "json(") || strings.Contains(format, "+E")
 }
 
 // tokens takes a format apart. object is true where HAProxy is told to make a JSON object of it.
@@ -273,6 +277,7 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 			}
 			f.quoted = f.quoted && texts[name]
 		}
+		raw = raw || escapesAsJSON(format) && !f.json
 		list = append(list, f)
 		if f.quoted {
 			text(`"`)

@@ -9,6 +9,7 @@ package haproxy
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -570,8 +571,16 @@ func recognise(h *access.Handshake, v string) {
 	}
 }
 
-// hostname reports whether v is a name with a domain. An address could be of any header.
+// hostname reports whether v is a name with a domain, or an address with a port, as only Host has it: an address alone
+// could be of any header.
 func hostname(v string) bool {
+	if v == "localhost" || strings.HasPrefix(v, "localhost:") {
+		return true
+	}
+	if strings.IndexByte(v, ':') > 0 && strings.Trim(v, "0123456789abcdefABCDEF.:[]") == "" {
+		address, err := netip.ParseAddrPort(v)
+		return err == nil && address.Port() > 0
+	}
 	name, _, _ := strings.Cut(v, ":")
 	i := strings.LastIndexByte(name, '.')
 	if i <= 0 || len(name)-i < 3 {
@@ -619,6 +628,15 @@ func (p *Parser) connectionID(m *access.Emitter) string {
 	return m.ID()
 }
 
+// expressionOf returns the header that an expression of a format has the value of; false if it has none.
+func expressionOf(name string) (string, bool) {
+	_, expression, found := strings.Cut(name, "[")
+	if !found {
+		return "", false
+	}
+	return argument(expression, "capture.req.hdr", "capture.res.hdr", "var", "req.hdr", "res.hdr")
+}
+
 // advise says what a format lacks.
 func (c *config) advise(paths bool) (advice []string) {
 	tokens, list, _, err := c.tokens(c.format)
@@ -661,6 +679,11 @@ func (c *config) advise(paths bool) (advice []string) {
 	add(any(termination), "add %ts, to see idle timeouts and resets")
 	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")
 	add(any(client, clientIP), "add %ci:%cp, to tell connections apart")
+	for i, t := range tokens {
+		if _, known := expressionOf(t.Name); known && i+1 < len(tokens) && strings.HasPrefix(tokens[i+1].Literal, " ") {
+			advice = append(advice, "put "+t.Name+" in quotes, as %{+Q} does: a client can put spaces into it")
+		}
+	}
 	return advice
 }
 

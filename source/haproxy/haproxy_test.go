@@ -104,6 +104,8 @@ func TestWhatALineProves(t *testing.T) {
 			[]string{"websocket.open websocket.subprotocol=", "websocket.close"}},
 		"an address that nobody has named is not the host": {"", served + `{198.51.100.1|websocket} {} ` + get,
 			[]string{"websocket.open server.address=", "websocket.close"}},
+		"one with a port is": {"", served + `{198.51.100.1|websocket|192.0.2.1:8443} {} ` + get,
+			[]string{"websocket.open server.address=192.0.2.1 server.port=8443", "websocket.close"}},
 		"captures named by the configuration": {cfg, served + `{198.51.100.1|chat.v1, chat.v0|192.0.2.1:8443|websocket} {nginx|chat.v1} ` + get,
 			[]string{"websocket.open server.address=192.0.2.1 server.port=8443 websocket.client.subprotocols=chat.v1,chat.v0 " +
 				"websocket.subprotocol=chat.v1", "websocket.close"}},
@@ -145,6 +147,9 @@ func TestWhatALineProves(t *testing.T) {
 		"one with backslashes, as the manual has it": {`log-format %ci:%cp\ [%t]\ %ST\ %Ta\ %hr\ %{+Q}r`,
 			`203.0.113.7:5 [22/Nov/2026:07:00:23.882] 101 1518 {websocket|a b} "GET / HTTP/1.1"`,
 			[]string{"websocket.open url.path=/", "websocket.close"}},
+		"JSON of which some values are escaped and some are not": {`{"u":"%HU","h":"%[capture.req.hdr(0),json(utf8s)]","s":%ST,"t":"%t","a":%Ta}`,
+			`{"u":"/a\","h":"websocket","s":403,"t":"22/Nov/2026:07:00:23.882","a":1}`,
+			[]string{`websocket.handshake.rejected url.path=/a\`}},
 		"variables set from headers": {"http-request set-var(txn.u) req.hdr(upgrade)\nhttp-request set-var(txn.h) req.hdr(host),lower\n" +
 			"log-format \"%Ts.%ms %ST %Ta %[var(txn.u)] %[var(txn.h)] %HPO\"",
 			`1795330823.882 403 12 WebSocket chat.example.test:8443 /a`,
@@ -269,6 +274,10 @@ func TestAdviceNamesWhatTheFormatLacks(t *testing.T) {
 		"add %ts, to see idle timeouts and resets",
 		"add %TR/%Tw/%Tc/%Tr, to see how long handshakes took",
 	}, p.Advice())
+
+	p, err = haproxy.New(source.Settings{}, "%ci:%cp %tr %[capture.req.hdr(0)] %ts %TR %Tw %Tc %Tr %Ta %ST", nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"put %[capture.req.hdr(0)] in quotes, as %{+Q} does: a client can put spaces into it"}, p.Advice())
 }
 
 func newParser() source.Parser { return parserOf("") }

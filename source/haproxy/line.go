@@ -132,8 +132,8 @@ var fetches = map[string]fields.ID{
 	"fc_err": frontError, "fc_err_str": errorText, "ssl_fc_err": tlsError, "ssl_fc_err_str": errorText,
 	"ssl_fc": tlsUsed, "ssl_fc_protocol": tlsVersion, "ssl_fc_sni": host,
 	"req.timer.hdr": timeRequest, "req.timer.queue": timeQueue, "bc.timer.connect": timeConnect,
-	"res.timer.hdr": timeResponse, "txn.timer.user": timeTotal, "fc.timer.handshake": timeTLS, "req.timer.idle": timeIdle,
-	"bytes_out": bytesRead, "res.bytes_out": bytesRead,
+	"res.timer.hdr": timeResponse, "txn.timer.total": timeActive, "fc.timer.total": timeTotal, "fc.timer.handshake": timeTLS,
+	"req.timer.idle": timeIdle,
 }
 
 // requestHeaders and responseHeaders are the headers that say something, in lower case.

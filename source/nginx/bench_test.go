@@ -41,8 +41,9 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-func TestALineCostsAtMostTwoAllocations(t *testing.T) {
+// Two lines in 42 have a list of subprotocols, which costs two more.
+func TestALineCostsTwoAllocations(t *testing.T) {
 	for _, c := range logs(t) {
-		sourcetest.AssertAllocations(t, parser(sourcetest.Settings(), c.options), c.lines, 2)
+		sourcetest.AssertAllocations(t, parser(sourcetest.Settings(), c.options), c.lines, 2+2*2./42)
 	}
 }

@@ -71,6 +71,9 @@ func openEngine(s Settings) (*engine, error) {
 	if err := checkWritable(path); err != nil {
 		return nil, err
 	}
+	if err := forgetUnstored(path); err != nil {
+		return nil, err
+	}
 	lib, err := load(library)
 	if err != nil {
 		return nil, err

@@ -18,10 +18,15 @@ const (
 	Rollup10s      = "rollup_10s"
 	Rollup1m       = "rollup_1m"
 	Rollup15m      = "rollup_15m"
-	ConnectionsTab = "connections"
+	Connections    = "connections" // a view of Events
+	Gauges10s      = "gauges_10s"
+	Clients1h      = "clients_1h"
+	ConnectionRate = "connection_rate_1m"
+	Usage1h        = "usage_1h"
 	Chunks         = "chunks"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
+	Tenants        = "tenants"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -80,6 +85,9 @@ const (
 	ProgressBacklog     = "backlog"
 	ProgressWall        = "wall"
 )
+
+// AdmittedAt is the column of tenants besides Service and Tenant.
+const AdmittedAt = "admitted_at"
 
 // Columns of chunks besides ChunkID.
 const (
@@ -215,10 +223,13 @@ const day = 24 * time.Hour
 func Expiries() []Expiry {
 	return []Expiry{
 		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
-		{ConnectionsTab, "day", 7 * day},
 		{Chunks, "toDateTime(" + ChunkLast + ")", 7 * day},
 		{Rollup10s, Bucket, 3 * day},
+		{Gauges10s, Bucket, 3 * day},
 		{Rollup1m, Bucket, 35 * day},
+		{Clients1h, Bucket, 35 * day},
+		{ConnectionRate, Bucket, 35 * day},
 		{Rollup15m, Bucket, 396 * day}, // 13 months
+		{Usage1h, Bucket, 396 * day},
 	}
 }

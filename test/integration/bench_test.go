@@ -54,10 +54,14 @@ func BenchmarkFileToRow(b *testing.B) {
 		})
 		collectorBefore, engineBefore, began := collector.cpu(), engine.cpu(), time.Now()
 		require.NoError(b, os.WriteFile(logPath, []byte(text.String()), 0o600))
-		peak := int64(0)
+		peak, n := int64(0), int64(0)
+		// The engine pays for the question too, so it is asked once a second.
+		var asked time.Time
 		eventually(b, 5*time.Minute, "every event stored", func() (bool, string) {
 			peak = max(peak, collector.residentBytes())
-			n := number(engine.addr, "SELECT sum(count) FROM rollup_15m")
+			if time.Since(asked) > time.Second {
+				asked, n = time.Now(), number(engine.addr, "SELECT sum(count) FROM rollup_15m")
+			}
 			return n == 2*lines, strconv.FormatInt(n, 10)
 		})
 		wall := time.Since(began)
@@ -68,5 +72,42 @@ func BenchmarkFileToRow(b *testing.B) {
 		b.ReportMetric(float64(peak>>20), "collector-MiB")
 		collector.stop()
 		engine.stop()
+	}
+}
+
+// BenchmarkBatchBetweenAgentAndGateway measures what it costs that a batch processor cuts chunks anew: the exporter then
+// stores each piece under the hash of its content, as an INSERT of its own. By default batch only joins chunks.
+func BenchmarkBatchBetweenAgentAndGateway(b *testing.B) {
+	const lines = 100_000
+	for name, batch := range map[string]string{
+		"none": "", "default": "{}", "of1000": "{send_batch_size: 1000, send_batch_max_size: 1000}",
+	} {
+		b.Run(name, func(b *testing.B) {
+			processors := "pii, batch"
+			if batch == "" {
+				processors = "pii"
+			}
+			for b.Loop() {
+				engine := startClickHouse(b)
+				addr := freeAddress(b)
+				gateway := start(b, nil, binary(b), "--config", configFile(b, fmt.Sprintf(gatewayConfig, addr, engine.dsn())))
+				gateway.listening(addr)
+				text := fmt.Sprintf(agentConfig, b.TempDir(), written(b, lines), otlpExporter("a", addr), processors, "otlp_grpc/a")
+				text = strings.Replace(text, "{send_batch_size: 700, send_batch_max_size: 900, timeout: 200ms}", batch, 1)
+				agent := start(b, nil, binary(b), "--config", configFile(b, text))
+				eventually(b, 5*time.Minute, "every event stored", func() (bool, string) {
+					n := number(engine.addr, "SELECT sum(count) FROM rollup_15m")
+					return n == 2*lines, strconv.FormatInt(n, 10)
+				})
+				perEvent := func(p *program) float64 { return float64(p.cpu().Microseconds()) / (2 * lines) }
+				b.ReportMetric(perEvent(agent), "agent-cpu-µs/event")
+				b.ReportMetric(perEvent(gateway), "gateway-cpu-µs/event")
+				b.ReportMetric(perEvent(engine.program), "engine-cpu-µs/event")
+				b.ReportMetric(float64(number(engine.addr, "SELECT count() FROM chunks")), "inserts")
+				for _, p := range []*program{agent, gateway, engine.program} {
+					p.stop()
+				}
+			}
+		})
 	}
 }

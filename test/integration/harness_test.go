@@ -57,6 +57,8 @@ type program struct {
 	out  *lockedBuffer
 	done chan struct{}
 	err  error
+	// ended says that the test ended it.
+	ended bool
 }
 
 type lockedBuffer struct {
@@ -87,8 +89,8 @@ func start(t testing.TB, env []string, path string, args ...string) *program {
 	require.NoError(t, p.cmd.Start())
 	go func() { p.err = p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
-		p.stop()
-		if t.Failed() {
+		p.terminate()
+		if t.Failed() && !p.ended {
 			text := p.out.String()
 			t.Logf("%s printed (last part):\n%s", p.name, text[max(0, len(text)-6000):])
 		}
@@ -96,8 +98,15 @@ func start(t testing.TB, env []string, path string, args ...string) *program {
 	return p
 }
 
-// stop ends the program with SIGTERM, and with SIGKILL if it has not ended after 20 seconds, which fails the test.
+// stop is terminate by the test itself; what the program printed is then not of interest.
 func (p *program) stop() {
+	p.t.Helper()
+	p.terminate()
+	p.ended = true
+}
+
+// terminate ends the program with SIGTERM, and with SIGKILL if it has not ended after 20 seconds, which fails the test.
+func (p *program) terminate() {
 	p.t.Helper()
 	select {
 	case <-p.done:
@@ -193,6 +202,16 @@ func (c *clickhouse) restart(t testing.TB) {
 	t.Helper()
 	c.program = start(t, nil, binary(t), "clickhouse", "--data", c.data, "--listen", c.addr)
 	c.listening(c.addr)
+}
+
+// answering waits until the engine runs statements, which is later than its first connection.
+func (c *clickhouse) answering() {
+	c.t.Helper()
+	c.listening(c.addr)
+	resp, err := http.Get("http://" + c.addr + "/ping")
+	require.NoError(c.t, err)
+	resp.Body.Close()
+	require.Equal(c.t, http.StatusOK, resp.StatusCode)
 }
 
 func (c *clickhouse) dsn() string { return "http://" + c.addr + "/sockeye" }

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +137,32 @@ type cutter struct {
 	mu       sync.Mutex
 	cutting  bool
 	cuts     int
+	// insertAnswered, if any, takes the place of the next reply to an INSERT.
+	insertAnswered func()
+}
+
+// insertMark stands in the URL of every INSERT of the store.
+const insertMark = "insert_deduplication_token="
+
+// noting passes on what it is given and notes whether an INSERT was in it.
+type noting struct {
+	to     io.Writer
+	insert atomic.Bool
+}
+
+func (n *noting) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(insertMark)) {
+		n.insert.Store(true)
+	}
+	return n.to.Write(p)
+}
+
+// cutNextInsert lets the engine answer one more INSERT, calls answered instead of passing the answer on, and closes the
+// connection.
+func (c *cutter) cutNextInsert(answered func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.insertAnswered = answered
 }
 
 func startCutter(t testing.TB, target string) *cutter {
@@ -163,8 +191,9 @@ func (c *cutter) relay(client net.Conn) {
 		return
 	}
 	defer server.Close()
+	requests := &noting{to: server}
 	go func() {
-		io.Copy(server, client)            //nolint:errcheck // ends with either side
+		io.Copy(requests, client)          //nolint:errcheck // ends with either side
 		server.(*net.TCPConn).CloseWrite() //nolint:errcheck // as above
 	}()
 	buf := make([]byte, 64<<10)
@@ -178,7 +207,16 @@ func (c *cutter) relay(client net.Conn) {
 		if cut {
 			c.cuts++
 		}
+		var answered func()
+		if c.insertAnswered != nil && requests.insert.Load() {
+			answered, c.insertAnswered = c.insertAnswered, nil
+		}
+		requests.insert.Store(false)
 		c.mu.Unlock()
+		if answered != nil {
+			answered()
+			return
+		}
 		if cut {
 			return // the server has worked, the client will never know
 		}

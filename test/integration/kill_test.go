@@ -18,6 +18,7 @@ import (
 func (p *program) kill() {
 	p.cmd.Process.Signal(syscall.SIGKILL) //nolint:errcheck // it may just have ended
 	<-p.done
+	p.ended = true
 }
 
 // TestKillsAtRandomLoseAndDoubleNothing kills the collector, the engine or both, at random moments, while lines keep

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 )
 
@@ -59,8 +60,10 @@ type Engine struct {
 	actions    [RuleCount]Action
 	parameters map[string]bool
 	tables     [tableCount]map[string]Treatment
-	overrides  map[string]Treatment
-	scanners   sync.Pool
+	// known is tables[Record] for the keys of the event model.
+	known     []Treatment
+	overrides map[string]Treatment
+	scanners  sync.Pool
 }
 
 // New compiles settings.
@@ -103,6 +106,10 @@ func New(settings Settings) *Engine {
 			table[k] = t
 		}
 	}
+	e.known = make([]Treatment, len(event.Keys())+1)
+	for _, k := range event.Keys() {
+		e.known[k] = e.tables[Record][k.String()]
+	}
 	return e
 }
 
@@ -141,6 +148,7 @@ func (s *Scanner) Release() {
 	if cap(s.out) > maxScratch || cap(s.finds) > maxScratch/32 {
 		return
 	}
+	s.forget()
 	clear(s.out[:cap(s.out)])
 	clear(s.text[:cap(s.text)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
@@ -180,7 +188,18 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		s.count(Oversize, Drop)
 		return "", Dropped
 	}
+	var remembered *keptValue
+	if t.kind.repeats() && v != "" {
+		remembered = s.keptSlot(v)
+		if remembered.kind == t.kind && remembered.value == v {
+			return v, Kept
+		}
+	}
+	before := s.counted
 	out, verdict = s.apply(t, v)
+	if remembered != nil && verdict == Kept && s.counted == before {
+		*remembered = keptValue{t.kind, v}
+	}
 	// A mask can be the neighbour that lets a detector see what it did not see before, so what was changed is looked
 	// at until nothing changes. That makes redacting again a no-op.
 	for range maxRounds {
@@ -338,6 +357,14 @@ func (s *Scanner) address(v string) (string, Verdict) {
 	if v == "" || isMask(v) {
 		return v, Kept
 	}
+	known := s.addressOf(v)
+	if known.known {
+		if known.network == v {
+			return v, Kept
+		}
+		s.count(IP, Truncate)
+		return known.network, Changed
+	}
 	a, err := parseAddr(v)
 	if err != nil {
 		var host string
@@ -358,10 +385,12 @@ func (s *Scanner) address(v string) (string, Verdict) {
 	network, _ := truncateAddr(a)
 	s.out = network.AppendTo(s.out[:0])
 	if string(s.out) == v {
+		known.network, known.known = v, true
 		return v, Kept
 	}
 	s.count(IP, Truncate)
-	return string(s.out), Changed
+	known.network, known.known = string(s.out), true
+	return known.network, Changed
 }
 
 // ClientHash returns the pseudonym of the whole address in v, or "" where there is no key, no address, or nothing left
@@ -375,6 +404,11 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	}()
 	if s.e.root == nil {
 		return ""
+	}
+	known := s.addressOf(v)
+	if known.hashed && known.epoch == s.epoch {
+		s.count(IP, Hash)
+		return known.hash
 	}
 	a, err := parseAddr(v)
 	if err != nil {
@@ -392,7 +426,8 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
 	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
 	s.count(IP, Hash)
-	return string(s.out)
+	known.hash, known.epoch, known.hashed = string(s.out), s.epoch, true
+	return known.hash
 }
 
 func (s *Scanner) pseudonymise(r Rule, v string) (string, Verdict) {

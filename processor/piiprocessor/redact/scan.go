@@ -41,11 +41,20 @@ type Scanner struct {
 	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What
 	// stands inside does not go to the end again, so that no text takes time quadratic in its length.
 	keyedEnd, queryEnd, runEnd int
+	// kept and addresses are what repeats in one piece of data; see memo.go.
+	kept      [keptSlots]keptValue
+	addresses [addressSlots]addressResult
+	used      bool
+	// counted is the sum of Counts, by which a treatment is seen to count nothing.
+	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
 	Counts [RuleCount][ActionCount]uint32
 }
 
-func (s *Scanner) count(r Rule, a Action) { s.Counts[r][a]++ }
+func (s *Scanner) count(r Rule, a Action) {
+	s.Counts[r][a]++
+	s.counted++
+}
 
 // CountDrop notes that a caller dropped a field for rule.
 func (s *Scanner) CountDrop(r Rule) { s.count(r, Drop) }

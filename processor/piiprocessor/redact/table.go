@@ -124,12 +124,13 @@ func resourceTable() map[string]Treatment {
 	return table
 }
 
-// A chunk's id and count (internal/eventlog) must survive as they are, or the chunk is no longer exact. An id that
+// What names a chunk (internal/eventlog) must survive as it is, or the chunk is no longer exact. An id that
 // is no identifier is treated like any text; the exporter notices.
 func scopeTable() map[string]Treatment {
 	return map[string]Treatment{
-		"sockeye.chunk.id":      {kind: kindIdent},
-		"sockeye.chunk.records": {kind: kindNumber},
+		"sockeye.chunk.id":       {kind: kindIdent},
+		"sockeye.chunk.records":  {kind: kindNumber},
+		"sockeye.chunk.repeated": {kind: kindNumber},
 	}
 }
 
@@ -156,6 +157,11 @@ const maxJudged = 1024
 
 // Key returns the treatment of an attribute. Not ok means that the key must go because of its own text.
 func (s *Scanner) Key(table Table, key string) (t Treatment, ok bool) {
+	if table == Record {
+		if k, ok := event.KeyOf(key); ok {
+			return s.e.known[k], true
+		}
+	}
 	if t, ok := s.e.tables[table][key]; ok {
 		return t, true
 	}

@@ -1,8 +1,12 @@
--- Events, their rollup tiers, connections and the progress of sources.
+-- Events, their rollup tiers and side tables, connections and the progress of sources.
 --
 -- Exactly once: every table that takes inserts, and every table that a view fills, remembers the last 100,000 insert
 -- tokens (non_replicated_deduplication_window; its default of 0 would double every tier on a retry). A view is never
--- dropped and created again: the tokens of its target are derived from the view's identity.
+-- dropped and created again: the tokens of its target are derived from the view's identity. A Replicated engine needs
+-- replicated_deduplication_window instead, and a replicated_deduplication_window_seconds that outlasts every queue.
+--
+-- A part that one chunk makes is compact (min_rows_for_wide_part is more than a chunk's 50,000 rows): a wide part of
+-- events is 150 files, and making them cost a fifth of the engine's processor time. What merges make is wide.
 
 CREATE TABLE IF NOT EXISTS events
 (
@@ -61,10 +65,10 @@ CREATE TABLE IF NOT EXISTS events
 )
 ENGINE = MergeTree
 PARTITION BY toDate(counted_at)
-PRIMARY KEY (service, event, counted_at)
-ORDER BY (service, event, counted_at, connection_id)
+ORDER BY (service, event, counted_at)
 TTL toDateTime(counted_at) + INTERVAL 7 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
 
 -- The rollup, independent of any SLO: sums by the dimensions, with a cumulative duration histogram. An insert may leave
 -- several rows of one key until they are merged, so a reader always sums and groups.
@@ -111,7 +115,8 @@ PRIMARY KEY (bucket, service)
 ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy, instance)
 TTL bucket + INTERVAL 3 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
 
 CREATE TABLE IF NOT EXISTS rollup_1m
 (
@@ -155,7 +160,8 @@ PRIMARY KEY (bucket, service)
 ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 35 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
 
 CREATE TABLE IF NOT EXISTS rollup_15m
 (
@@ -199,7 +205,8 @@ PRIMARY KEY (bucket, service)
 ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 396 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1;
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
 
 -- Each tier is filled from events, not from the next finer tier: it costs the same, one tier can be rebuilt without
 -- touching another, and what is written into a tier directly stays there.
@@ -321,76 +328,204 @@ FROM events AS e
 GROUP BY bucket, service, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy;
 
--- One row a connection, from open to close. The view passes on what each event knows and the table merges it, which
--- costs a third of grouping in the view. Rows of one connection may stand in several parts and days, so a reader always
--- groups by service, connection_id and vantage. Messages and pings are left out: the close event brings their totals.
-CREATE TABLE IF NOT EXISTS connections
-(
-    day Date CODEC(Delta, ZSTD(1)),
-    service LowCardinality(String),
-    connection_id String CODEC(ZSTD(1)),
-    vantage LowCardinality(String),
-    environment SimpleAggregateFunction(max, LowCardinality(String)),
-    instance SimpleAggregateFunction(max, LowCardinality(String)),
-    source_type SimpleAggregateFunction(max, LowCardinality(String)),
-    tenant SimpleAggregateFunction(max, LowCardinality(String)),
-    server_address SimpleAggregateFunction(max, LowCardinality(String)),
-    url_path SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    subprotocol SimpleAggregateFunction(max, LowCardinality(String)),
-    client_address SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    client_hash SimpleAggregateFunction(max, String) CODEC(ZSTD(1)),
-    -- Unknown is NULL, never 0: a log line may be the only thing ever seen of a connection.
-    opened SimpleAggregateFunction(min, Nullable(DateTime64(9, 'UTC'))) CODEC(ZSTD(1)),
-    closed SimpleAggregateFunction(max, Nullable(DateTime64(9, 'UTC'))) CODEC(ZSTD(1)),
-    first_seen SimpleAggregateFunction(min, DateTime64(9, 'UTC')) CODEC(ZSTD(1)),
-    last_seen SimpleAggregateFunction(max, DateTime64(9, 'UTC')) CODEC(ZSTD(1)),
-    close_code SimpleAggregateFunction(max, Nullable(UInt16)) CODEC(ZSTD(1)),
-    close_initiator SimpleAggregateFunction(max, LowCardinality(String)),
-    close_clean SimpleAggregateFunction(max, Nullable(UInt8)) CODEC(ZSTD(1)),
-    close_error SimpleAggregateFunction(max, LowCardinality(String)),
-    duration SimpleAggregateFunction(max, Nullable(Float64)) CODEC(ZSTD(1)),
-    io_received SimpleAggregateFunction(max, Nullable(Int64)) CODEC(ZSTD(1)),
-    io_sent SimpleAggregateFunction(max, Nullable(Int64)) CODEC(ZSTD(1)),
-    errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
-)
-ENGINE = AggregatingMergeTree
-PARTITION BY day
-PRIMARY KEY (service, connection_id)
-ORDER BY (service, connection_id, vantage, day)
-TTL day + INTERVAL 7 DAY
-SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS connections_view TO connections AS
+-- One row a connection, from open to close. It is a plain view: nothing is paid at the insert, and it is exact because the
+-- events are. Filter by connection_id, which events finds by its index; any other filter reads all events. Messages and
+-- pings are left out: the close event brings their totals.
+CREATE VIEW IF NOT EXISTS connections AS
 SELECT
-    toDate(e.counted_at) AS day,
     e.service AS service,
     e.connection_id AS connection_id,
     e.vantage AS vantage,
-    e.environment AS environment,
-    e.instance AS instance,
-    e.source_type AS source_type,
-    e.tenant AS tenant,
-    e.server_address AS server_address,
-    e.url_path AS url_path,
-    e.subprotocol AS subprotocol,
-    e.client_address AS client_address,
-    e.client_hash AS client_hash,
-    if(e.event = 'websocket.open', e.time, NULL) AS opened,
-    if(e.event = 'websocket.close', e.time, NULL) AS closed,
-    e.time AS first_seen,
-    e.time AS last_seen,
-    e.close_code AS close_code,
-    e.close_initiator AS close_initiator,
-    toUInt8(e.close_clean) AS close_clean,
-    if(e.event = 'websocket.close', e.error_type, '') AS close_error,
-    e.connection_duration AS duration,
-    e.io_received AS io_received,
-    e.io_sent AS io_sent,
-    if(e.event = 'websocket.error', e.count, 0) AS errors
+    max(e.environment) AS environment,
+    max(e.instance) AS instance,
+    max(e.source_type) AS source_type,
+    max(e.tenant) AS tenant,
+    max(e.server_address) AS server_address,
+    max(e.url_path) AS url_path,
+    max(e.subprotocol) AS subprotocol,
+    max(e.client_address) AS client_address,
+    max(e.client_hash) AS client_hash,
+    -- Unknown is NULL, never 0: a log line may be the only thing ever seen of a connection.
+    minOrNullIf(e.time, e.event = 'websocket.open') AS opened,
+    maxOrNullIf(e.time, e.event = 'websocket.close') AS closed,
+    min(e.time) AS first_seen,
+    max(e.time) AS last_seen,
+    max(e.close_code) AS close_code,
+    max(e.close_initiator) AS close_initiator,
+    max(e.close_clean) AS close_clean,
+    maxIf(e.error_type, e.event = 'websocket.close') AS close_error,
+    max(e.connection_duration) AS duration,
+    max(e.io_received) AS io_received,
+    max(e.io_sent) AS io_sent,
+    sumIf(e.count, e.event = 'websocket.error') AS errors
 FROM events AS e
 WHERE e.connection_id != '' AND e.event NOT IN (
     'websocket.handshake.start', 'websocket.handshake.rejected',
-    'websocket.message', 'websocket.frame', 'websocket.ping');
+    'websocket.message', 'websocket.frame', 'websocket.ping')
+GROUP BY service, connection_id, vantage;
+
+-- Side tables: what the rollup cannot hold, because it is no sum or concerns few events. A reader groups them as it does
+-- a rollup. NULL is unknown, and so is a key without a row.
+
+-- What each instance said of itself: the highest value of each bucket, which a repeated report does not change.
+CREATE TABLE IF NOT EXISTS gauges_10s
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    environment LowCardinality(String),
+    region LowCardinality(String),
+    vantage LowCardinality(String),
+    instance LowCardinality(String),
+    active SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)),
+    idle SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)),
+    capacity SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)),
+    memory_bytes SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)),
+    file_descriptors SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)),
+    file_descriptor_limit SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(bucket)
+ORDER BY (bucket, service, environment, region, vantage, instance)
+TTL bucket + INTERVAL 3 DAY
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS gauges_10s_view TO gauges_10s AS
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 10 SECOND, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.environment AS environment,
+    e.region AS region,
+    e.vantage AS vantage,
+    e.instance AS instance,
+    max(toUInt64OrNull(e.attributes['websocket.connections.active'])) AS active,
+    max(toUInt64OrNull(e.attributes['websocket.connections.idle'])) AS idle,
+    max(toUInt64OrNull(e.attributes['websocket.connections.capacity'])) AS capacity,
+    max(toUInt64OrNull(e.attributes['process.memory.usage'])) AS memory_bytes,
+    max(toUInt64OrNull(e.attributes['process.open_file_descriptor.count'])) AS file_descriptors,
+    max(toUInt64OrNull(e.attributes['process.open_file_descriptor.limit'])) AS file_descriptor_limit
+FROM events AS e
+WHERE e.event = 'websocket.connections'
+GROUP BY bucket, service, environment, region, vantage, instance;
+
+-- Distinct clients among those that opened a connection, of sources that name a client.
+CREATE TABLE IF NOT EXISTS clients_1h
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    environment LowCardinality(String),
+    region LowCardinality(String),
+    vantage LowCardinality(String),
+    clients AggregateFunction(uniq, String) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(bucket)
+ORDER BY (bucket, service, environment, region, vantage)
+TTL bucket + INTERVAL 35 DAY
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS clients_1h_view TO clients_1h AS
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 HOUR, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.environment AS environment,
+    e.region AS region,
+    e.vantage AS vantage,
+    uniqState(e.client_hash) AS clients
+FROM events AS e
+WHERE e.event = 'websocket.open' AND e.client_hash != ''
+GROUP BY bucket, service, environment, region, vantage;
+
+-- Bytes a second of the connections that closed in a minute, each direction by itself, since a source may know only one.
+-- DDSketch and not t-digest: merging in another order gives the same quantiles, to 1 %.
+CREATE TABLE IF NOT EXISTS connection_rate_1m
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    environment LowCardinality(String),
+    region LowCardinality(String),
+    vantage LowCardinality(String),
+    -- How many connections each sketch holds.
+    received_count SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    sent_count SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
+    received_rate AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64) CODEC(ZSTD(1)),
+    sent_rate AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), Float64) CODEC(ZSTD(1)),
+    received_rate_max SimpleAggregateFunction(max, Nullable(Float64)) CODEC(ZSTD(1)),
+    sent_rate_max SimpleAggregateFunction(max, Nullable(Float64)) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(bucket)
+ORDER BY (bucket, service, environment, region, vantage)
+TTL bucket + INTERVAL 35 DAY
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS connection_rate_1m_view TO connection_rate_1m AS
+WITH
+    e.io_received / e.connection_duration AS received,
+    e.io_sent / e.connection_duration AS sent
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 MINUTE, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.environment AS environment,
+    e.region AS region,
+    e.vantage AS vantage,
+    count(received) AS received_count,
+    count(sent) AS sent_count,
+    quantilesDDStateIf(0.01, 0.5, 0.95, 0.99)(ifNull(received, 0), received IS NOT NULL) AS received_rate,
+    quantilesDDStateIf(0.01, 0.5, 0.95, 0.99)(ifNull(sent, 0), sent IS NOT NULL) AS sent_rate,
+    max(received) AS received_rate_max,
+    max(sent) AS sent_rate_max
+FROM events AS e
+WHERE e.event = 'websocket.close' AND e.connection_duration > 0
+    AND (e.io_received IS NOT NULL OR e.io_sent IS NOT NULL)
+GROUP BY bucket, service, environment, region, vantage;
+
+-- Usage by tenant. What a close reports lands in the hour of the close. Milliseconds, because a sum of integers is the
+-- same in any order; a connection counts for 30 years at most.
+CREATE TABLE IF NOT EXISTS usage_1h
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    environment LowCardinality(String),
+    region LowCardinality(String),
+    vantage LowCardinality(String),
+    tenant LowCardinality(String),
+    opened SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    closed SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    connection_milliseconds SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(ZSTD(1)),
+    bytes_received SimpleAggregateFunction(sum, Nullable(Int64)) CODEC(ZSTD(1)),
+    bytes_sent SimpleAggregateFunction(sum, Nullable(Int64)) CODEC(ZSTD(1)),
+    messages SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(ZSTD(1)),
+    message_bytes SimpleAggregateFunction(sum, Nullable(UInt64)) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(bucket)
+ORDER BY (bucket, service, environment, region, vantage, tenant)
+TTL bucket + INTERVAL 396 DAY
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage_1h_view TO usage_1h AS
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 HOUR, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.environment AS environment,
+    e.region AS region,
+    e.vantage AS vantage,
+    e.tenant AS tenant,
+    countIf(e.event = 'websocket.open') AS opened,
+    countIf(e.event = 'websocket.close') AS closed,
+    sumOrNullIf(toUInt64(round(least(assumeNotNull(e.connection_duration), 1e9) * 1000)),
+        e.event = 'websocket.close' AND e.connection_duration >= 0) AS connection_milliseconds,
+    sumIf(e.io_received, e.event = 'websocket.close') AS bytes_received,
+    sumIf(e.io_sent, e.event = 'websocket.close') AS bytes_sent,
+    sumOrNullIf(e.count, e.event = 'websocket.message') AS messages,
+    sumOrNullIf(e.bytes, e.event = 'websocket.message') AS message_bytes
+FROM events AS e
+WHERE e.event IN ('websocket.open', 'websocket.close', 'websocket.message')
+GROUP BY bucket, service, environment, region, vantage, tenant;
 
 -- How far each source has been read and stored; the watermark is the least read_through of the sources alive.
 CREATE TABLE IF NOT EXISTS source_progress

@@ -3,10 +3,12 @@
 package metadata
 
 import (
+	"context"
 	"errors"
 	"sync"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/embedded"
 	"go.opentelemetry.io/otel/trace"
 
 	"go.opentelemetry.io/collector/component"
@@ -30,6 +32,8 @@ type TelemetryBuilder struct {
 	ExporterWebsocketclickhouseDroppedRecords metric.Int64Counter
 	ExporterWebsocketclickhouseInexactChunks  metric.Int64Counter
 	ExporterWebsocketclickhouseInsertDuration metric.Float64Histogram
+	ExporterWebsocketclickhouseQueueAge       metric.Float64ObservableGauge
+	ExporterWebsocketclickhouseRepeatedChunks metric.Int64Counter
 	ExporterWebsocketclickhouseRows           metric.Int64Counter
 }
 
@@ -42,6 +46,31 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterExporterWebsocketclickhouseQueueAgeCallback sets callback for observable ExporterWebsocketclickhouseQueueAge metric.
+func (builder *TelemetryBuilder) RegisterExporterWebsocketclickhouseQueueAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ExporterWebsocketclickhouseQueueAge, obs: o})
+		return nil
+	}, builder.ExporterWebsocketclickhouseQueueAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -85,6 +114,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time from sending a chunk to its acknowledgement or failure. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterWebsocketclickhouseQueueAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_exporter_websocketclickhouse_queue_age",
+		metric.WithDescription("How long the oldest request has been in the sending queue. Present only with a queue. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterWebsocketclickhouseRepeatedChunks, err = builder.meter.Int64Counter(
+		"otelcol_exporter_websocketclickhouse_repeated_chunks",
+		metric.WithDescription("Chunks that were not sent again because they are stored and ClickHouse may have forgotten their tokens. [Alpha]"),
+		metric.WithUnit("{chunk}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterWebsocketclickhouseRows, err = builder.meter.Int64Counter(

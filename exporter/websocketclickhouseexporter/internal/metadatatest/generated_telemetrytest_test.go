@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
@@ -19,10 +20,15 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterExporterWebsocketclickhouseQueueAgeCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ExporterWebsocketclickhouseChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseDroppedRecords.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseInexactChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseInsertDuration.Record(context.Background(), 1)
+	tb.ExporterWebsocketclickhouseRepeatedChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseRows.Add(context.Background(), 1)
 	AssertEqualExporterWebsocketclickhouseChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -35,6 +41,12 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterWebsocketclickhouseInsertDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterWebsocketclickhouseQueueAge(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterWebsocketclickhouseRepeatedChunks(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterWebsocketclickhouseRows(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
