@@ -76,6 +76,10 @@ func (l *Line) Keep() {
 	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		if s.start == s.end {
+			s.start, s.end = 0, 0
+			continue
+		}
 		v := l.data[s.start:s.end]
 		start := len(l.kept)
 		// The values of a list are decoded one by one.

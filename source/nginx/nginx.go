@@ -40,6 +40,7 @@ type Parser struct {
 	line      *fields.Line
 	paths     access.Paths
 	errors    *ErrorLog
+	zone      *time.Location
 	advice    []string
 	emitter   *access.Emitter
 	handshake access.Handshake
@@ -50,7 +51,7 @@ var _ source.Parser = (*Parser)(nil)
 // New returns a parser. The error says what is wrong with the template, and where.
 func New(s source.Settings, o Options) (*Parser, error) {
 	p := &Parser{
-		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog,
+		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog, zone: s.TimeZone(),
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
 	if o.Template == "" {
@@ -156,7 +157,7 @@ func (p *Parser) fill(h *access.Handshake) (err error) {
 			h.Handshake = d
 		}
 		if p.errors != nil {
-			p.errors.annotate(l, h)
+			p.errors.annotate(l, h, p.zone)
 		}
 	} else {
 		h.Handshake = took
