@@ -100,14 +100,6 @@ func clock(s source.Settings) func() time.Time {
 	return time.Now
 }
 
-// Advice implements [source.Adviser].
-func (p *App) Advice() []string {
-	return []string{
-		"log time (ISO 8601 or Unix milliseconds): a line without one happens when it is read, which is wrong after an outage",
-		"log transport, which tells WebSockets from long-polling",
-	}
-}
-
 // Parse implements [source.Parser].
 func (p *App) Parse(data []byte, emit func(*event.Event)) error {
 	l, h := p.line, &p.handshake

@@ -47,14 +47,6 @@ func New(s source.Settings, paths []string) *Parser {
 	}
 }
 
-// Advice implements [source.Adviser].
-func (p *Parser) Advice() []string {
-	return []string{
-		"set LogAscii::use_json=T if your columns are not Zeek's default: a tab-separated log names them at its beginning " +
-			"only, so after a restart lines are read by the default",
-	}
-}
-
 // Parse implements [source.Parser].
 func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	l, h := p.line, &p.handshake
