@@ -15,12 +15,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/follow"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/mapping"
 	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
@@ -58,6 +60,7 @@ Formats:
 		"the format as its `TEXT` stands in the writer's configuration, for formats that have such")
 	f.StringArrayVar(&o.options.Paths, "path", nil,
 		"`PATTERN` of URL paths that are WebSockets, for formats whose lines cannot prove it; may be repeated")
+	f.StringVar(&o.mapping, "mapping", "", "YAML `FILE` that describes a JSON log, for --format mapping, which it implies")
 	f.StringVar(&o.nginxConf, "nginx-conf", "",
 		"nginx.conf `FILE` to take the template from: its access_log for that log, or --log-format")
 	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
@@ -74,7 +77,7 @@ Formats:
 func formatList() string {
 	var b strings.Builder
 	for _, f := range format.All() {
-		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Brief)
+		fmt.Fprintf(&b, "  %-14s %s\n", f.Name, f.Brief)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -82,6 +85,7 @@ func formatList() string {
 type parseOptions struct {
 	format, vantage, service, keyFile string
 	nginxConf, logFormat, errorLog    string
+	mapping                           string
 	strict                            bool
 	options                           format.Options
 	conf                              *nginx.Conf
@@ -125,8 +129,12 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 	settings := source.Settings{Vantage: o.vantage, Zone: time.Local}
 	var f format.Format
 	var err error
-	if o.format == "" && o.nginxConf != "" {
+	switch {
+	case o.format != "":
+	case o.nginxConf != "":
 		o.format = format.Nginx
+	case o.mapping != "":
+		o.format = format.MappingFormat
 	}
 	if o.format == "" {
 		faults = append(faults, fmt.Errorf("--format: name the format of the lines, one of %s", format.Names()))
@@ -195,6 +203,12 @@ func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults 
 			}
 		}, maxCauses)
 	}
+	if o.mapping != "" {
+		var err error
+		if o.options.Mapping, err = readMapping(o.mapping); err != nil {
+			return append(faults, fmt.Errorf("--mapping: %w", err))
+		}
+	}
 	switch {
 	case o.nginxConf == "" && o.logFormat != "":
 		faults = append(faults, errors.New("--log-format: names a log_format of --nginx-conf; give that too"))
@@ -221,6 +235,32 @@ func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults 
 		faults = append(faults, fmt.Errorf("--%s: %w", flag, fault.Err))
 	}
 	return faults
+}
+
+// readMapping reads the description of a JSON log, in which an unknown key is a fault.
+func readMapping(name string) (*mapping.Config, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d := yaml.NewDecoder(f)
+	d.KnownFields(true)
+	cfg := &mapping.Config{}
+	err = d.Decode(cfg)
+	var wrong *yaml.TypeError
+	switch {
+	case errors.As(err, &wrong):
+		var faults []error
+		for _, text := range wrong.Errors {
+			text, _, _ = strings.Cut(text, " in type ") // which is Go's
+			faults = append(faults, fmt.Errorf("%s: %s", name, text))
+		}
+		return nil, errors.Join(faults...)
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return cfg, nil
 }
 
 // optionsOf returns the options of one file.

@@ -27,7 +27,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sockeye": func(ts *testscript.TestScript, neg bool, args []string) {
 				for i, arg := range args {
-					if strings.HasPrefix(arg, "$WORK") || strings.HasSuffix(arg, ".log") || strings.HasSuffix(arg, ".conf") {
+					if strings.HasPrefix(arg, "$WORK") || strings.HasSuffix(arg, ".log") || strings.HasSuffix(arg, ".conf") ||
+						strings.HasSuffix(arg, ".yaml") {
 						args[i] = ts.MkAbs(arg)
 					}
 				}

@@ -136,3 +136,26 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestBrokenBytesOfTwoValuesAreNotTakenForOneCharacter(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	require.NoError(t, fields.NewJSON(map[string]fields.ID{"a": 0, "b": 1, "c": 2}).Scan([]byte("{\"a\":\"x\xc3\",\"b\":\"\xa9y\"}"), l))
+	l.Keep()
+	require.Equal(t, "x\uFFFD", l.Value(0))
+	require.Equal(t, "\uFFFDy", l.Value(1))
+	require.Empty(t, l.Value(2))
+	require.False(t, l.Has(2))
+}
+
+func TestAnObjectCanBeAField(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	scanner := fields.NewJSON(map[string]fields.ID{"r.h{}": 0, "r.s": 1, "r": 2})
+	require.NoError(t, scanner.Scan([]byte(`{"r":{"s":7,"h":{"Host":"}\"{","x":[1,{}]}}}`), l))
+	raw, ok := l.Raw(0)
+	require.True(t, ok)
+	require.Equal(t, `{"Host":"}\"{","x":[1,{}]}`, string(raw))
+	require.True(t, l.Has(1))
+	require.False(t, l.Has(2), "an object is no value unless asked for as one")
+}
