@@ -206,7 +206,7 @@ func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
 			dsn := embeddedtest.Database(t)
 			e, s := start(t, dsn), open(t, dsn)
 			require.NoError(t, e.ConsumeLogs(t.Context(), repeated(0, 10)))
-			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "connections", "chunks"} {
+			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "chunks"} {
 				require.NoError(t, s.Conn().Exec(t.Context(),
 					"ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10"))
 			}
