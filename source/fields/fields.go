@@ -217,8 +217,21 @@ func (l *Line) Duration(f ID, unit time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// ParseDuration reads a decimal number of units, such as "1.518", exactly; digits beyond the nanosecond are dropped.
+// ParseDuration reads a decimal number of units, such as "1.518", exactly; digits beyond the nanosecond are dropped. A
+// small one may have an exponent, such as "4.2e-05": programs that pass JSON on write it so.
 func ParseDuration(s string, unit time.Duration) (time.Duration, bool) {
+	if d, ok := decimal(s, unit); ok || !strings.ContainsAny(s, "eE") {
+		return d, ok
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	f *= float64(unit)
+	if err != nil || s[0] < '0' || s[0] > '9' || strings.ContainsAny(s, "xX") || f >= math.MaxInt64 {
+		return 0, false
+	}
+	return time.Duration(f), true
+}
+
+func decimal(s string, unit time.Duration) (time.Duration, bool) {
 	whole, fraction, point := strings.Cut(s, ".")
 	if whole == "" || len(whole) > 19 || (point && fraction == "") {
 		return 0, false
