@@ -9,6 +9,7 @@ package haproxy
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -74,8 +75,10 @@ func New(s source.Settings, template string, paths []string) (*Parser, error) {
 	}
 	if template == "" {
 		p.json = fields.NewJSON(keys)
-	} else {
-		p.advice = c.advise(len(paths) > 0)
+		return p, nil
+	}
+	if p.advice, err = c.advise(len(paths) > 0); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -578,6 +581,9 @@ func hostname(v string) bool {
 		return true
 	}
 	if strings.IndexByte(v, ':') > 0 && strings.Trim(v, "0123456789abcdefABCDEF.:[]") == "" {
+		if v[0] == '[' && v[len(v)-1] == ']' {
+			v += ":443" // brackets are Host's (RFC 9110 §7.2), with or without a port
+		}
 		address, err := netip.ParseAddrPort(v)
 		return err == nil && address.Port() > 0
 	}
@@ -637,11 +643,11 @@ func expressionOf(name string) (string, bool) {
 	return argument(expression, "capture.req.hdr", "capture.res.hdr", "var", "req.hdr", "res.hdr")
 }
 
-// advise says what a format lacks.
-func (c *config) advise(paths bool) (advice []string) {
+// advise says what a format lacks; the error, without what no line can be used.
+func (c *config) advise(paths bool) (advice []string, err error) {
 	tokens, list, _, err := c.tokens(c.format)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	has := map[fields.ID]bool{}
 	for _, t := range tokens {
@@ -663,9 +669,12 @@ func (c *config) advise(paths bool) (advice []string) {
 			advice = append(advice, text)
 		}
 	}
-	add(any(status), "add %ST: without the status no line says anything")
-	add(any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned),
-		"add [%tr]: without a time no line can be used")
+	if !any(status) {
+		err = errors.New("add %ST: without it no line says what became of a handshake")
+	}
+	if !any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned) {
+		err = errors.Join(err, errors.New("add [%tr]: without a time no line can be used"))
+	}
 	asks := paths || any(upgrade, capture0, capture1, capture2, capture3)
 	if has[requestCaptures] {
 		for _, f := range c.request {
@@ -684,7 +693,7 @@ func (c *config) advise(paths bool) (advice []string) {
 			advice = append(advice, "put "+t.Name+" in quotes, as %{+Q} does: a client can put spaces into it")
 		}
 	}
-	return advice
+	return advice, err
 }
 
 // Fits returns what says whether a line is of a format that needs no template.
