@@ -175,9 +175,12 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 	}, nil
 }
 
-// advise prints what a format lacks, each sentence once.
+// advise prints what a format lacks, each sentence once, with the names that options have as flags.
 func (o *parseOptions) advise(advice []string, stderr io.Writer) {
 	for _, sentence := range advice {
+		for option, flag := range flagOf {
+			sentence = strings.ReplaceAll(sentence, string(option), "--"+flag)
+		}
 		if !o.advised[sentence] {
 			fmt.Fprintln(stderr, "note:", sentence)
 		}
@@ -275,13 +278,19 @@ func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writ
 			return options, fmt.Errorf("%s: %w, with --log-format", name, err)
 		}
 	}
+	told := false
 	options.Auto = &format.AutoOptions{
 		Head: head,
 		Recognised: func(r format.Recognition) {
 			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
 			o.advise(r.Advice, stderr)
 		},
-		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
+		Unrecognised: func(err error) {
+			if !told {
+				fmt.Fprintf(stderr, "%s: %v\n", name, err)
+			}
+			told = true
+		},
 	}
 	return options, nil
 }
