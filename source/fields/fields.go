@@ -56,6 +56,26 @@ func NewLine(names []string) *Line {
 	return &Line{names: names, spans: make([]span, len(names)), unescape: plain}
 }
 
+// NewLineOf is [NewLine] for fields that have several names each; errors have the first.
+func NewLineOf(names [][]string) *Line {
+	first := make([]string, len(names))
+	for f, list := range names {
+		first[f] = list[0]
+	}
+	return NewLine(first)
+}
+
+// ByName returns the fields by their names, of which each field's first ones are skipped.
+func ByName(names [][]string, skipped int) map[string]ID {
+	m := map[string]ID{}
+	for f, list := range names {
+		for _, name := range list[skipped:] {
+			m[name] = ID(f)
+		}
+	}
+	return m
+}
+
 // plain is for values that are as they stand.
 func plain(out, v []byte) []byte { return append(out, v...) }
 

@@ -79,15 +79,8 @@ var _ source.Parser = (*App)(nil)
 
 // NewApp returns a parser.
 func NewApp(s source.Settings) *App {
-	byName, names := map[string]fields.ID{}, make([]string, fieldCount)
-	for f, list := range keys {
-		names[f] = list[0]
-		for _, name := range list {
-			byName[name] = fields.ID(f)
-		}
-	}
 	return &App{
-		scanner: fields.NewJSON(byName), line: fields.NewLine(names), now: clock(s),
+		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s),
 		emitter:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		sessions: recent.New[session](maxSessions, sessionLife),
 	}
