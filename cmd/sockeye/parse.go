@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,8 +35,8 @@ func newParseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parse --format FORMAT [FILE|-]...",
 		Short: "Show the events that Sockeye reads from a log",
-		Long: `Reads logs as the websocketlog receiver does and prints the events that their lines prove, as NDJSON, before
-personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
+		Long: `Reads logs as the websocketlog receiver does, also logs that gzip has compressed, and prints the events that
+their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
 
 Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could
 be read, and with --strict 1 if a line could not.
@@ -318,6 +319,13 @@ func (o *parseOptions) file(
 		_, _ = out.Write(buf)
 	}
 	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
+	if magic, _ := lines.r.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952 §2.3.1: a log that was rotated
+		z, err := gzip.NewReader(lines.r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		lines.r = bufio.NewReaderSize(z, format.AutoBytes)
+	}
 	// head is the beginning as it was there at first, seen what has been read of it.
 	var head, seen []byte
 	if o.format == format.Auto {
