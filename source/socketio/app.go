@@ -72,6 +72,8 @@ type App struct {
 	emitter   *access.Emitter
 	handshake access.Handshake
 	now       func() time.Time
+	// whenRead is true where now is when a line was read: apart from that of another line it proves no duration.
+	whenRead bool
 	sessions  *recent.Map[session]
 }
 
@@ -80,7 +82,7 @@ var _ source.Parser = (*App)(nil)
 // NewApp returns a parser.
 func NewApp(s source.Settings) *App {
 	return &App{
-		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s),
+		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s), whenRead: s.Now == nil,
 		emitter:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		sessions: recent.New[session](maxSessions, sessionLife),
 	}
@@ -224,7 +226,8 @@ func (p *App) disconnect(emit func(*event.Event)) error {
 	}
 	e := p.emitter.Event(h, event.Close, h.Written)
 	closing.set(e)
-	if d := h.Written.Sub(s.opened); known && d >= 0 {
+	timed := l.Value(timeField) != "" || !p.whenRead
+	if d := h.Written.Sub(s.opened); known && timed && d >= 0 {
 		e.SetDouble(event.ConnectionDuration, d.Seconds())
 	}
 	emit(e)
