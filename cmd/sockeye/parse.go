@@ -36,7 +36,8 @@ func newParseCommand() *cobra.Command {
 		Use:   "parse --format FORMAT [FILE|-]...",
 		Short: "Show the events that Sockeye reads from a log",
 		Long: `Reads logs as the websocketlog receiver does, also logs that gzip has compressed, and prints the events that
-their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
+their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would
+be stored.
 
 Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could
 be read, and with --strict 1 if a line could not.

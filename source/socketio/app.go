@@ -74,7 +74,7 @@ type App struct {
 	now       func() time.Time
 	// whenRead is true where now is when a line was read: apart from that of another line it proves no duration.
 	whenRead bool
-	sessions  *recent.Map[session]
+	sessions *recent.Map[session]
 }
 
 var _ source.Parser = (*App)(nil)
@@ -82,7 +82,8 @@ var _ source.Parser = (*App)(nil)
 // NewApp returns a parser.
 func NewApp(s source.Settings) *App {
 	return &App{
-		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s), whenRead: s.Now == nil,
+		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s),
+		whenRead: s.Now == nil,
 		emitter:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		sessions: recent.New[session](maxSessions, sessionLife),
 	}
