@@ -15,6 +15,7 @@ import (
 
 const (
 	jsonLine     = `{"time":"2026-11-22T07:00:11+00:00","msec":1795330811.356,"request_uri":"/","status":403,"http_upgrade":"websocket"}`
+	ingressLine  = combinedLine + ` 300 13.002 [default-chat-8080] [] 192.0.2.1:80, 192.0.2.2:80 0, 60 0.001, 13.001 502, 101 e5248829b318443a`
 	combinedLine = `203.0.113.7 - - [22/Nov/2026:07:00:11 +0000] "GET / HTTP/1.1" 101 60 "-" "-"`
 )
 
@@ -54,6 +55,8 @@ func TestRecognitionGoesByTheMajorityOfTheFirstLines(t *testing.T) {
 		want   string
 	}{
 		"all lines":                                {lines(3, combinedLine), "", "nginx combined (3 of 3 lines)"},
+		"those of nginx's packages":                {lines(2, combinedLine+` "198.51.100.1, -"`), "", "nginx main (2 of 2 lines)"},
+		"those of ingress-nginx":                   {lines(2, ingressLine), "", "nginx upstreaminfo (2 of 2 lines)"},
 		"most lines":                               {lines(1, "x", 3, combinedLine), "", "nginx combined (3 of 4 lines)"},
 		"at most a hundred":                        {lines(100, combinedLine, 900, jsonLine), "", "nginx combined (100 of 100 lines)"},
 		"a line that is not complete":              {append(lines(2, jsonLine), "x"...), "", "nginx (2 of 2 lines)"},

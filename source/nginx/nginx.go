@@ -25,7 +25,7 @@ const SourceType = "nginx"
 
 // Options are what the parser of an access log may have to be told beyond [source.Settings].
 type Options struct {
-	// Template is "" for JSON, [Combined], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
+	// Template is "" for JSON, [Combined], [Main] or [Upstreaminfo], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
 	// enclose there.
 	Template string
 	// Paths are the URL paths that are WebSockets, as patterns of [path.Match]: without $http_upgrade, only they tell a
