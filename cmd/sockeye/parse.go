@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,8 +35,9 @@ func newParseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parse --format FORMAT [FILE|-]...",
 		Short: "Show the events that Sockeye reads from a log",
-		Long: `Reads logs as the websocketlog receiver does and prints the events that their lines prove, as NDJSON, before
-personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
+		Long: `Reads logs as the websocketlog receiver does, also logs that gzip has compressed, and prints the events that
+their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would
+be stored.
 
 Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could
 be read, and with --strict 1 if a line could not.
@@ -175,9 +177,12 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 	}, nil
 }
 
-// advise prints what a format lacks, each sentence once.
+// advise prints what a format lacks, each sentence once, with the names that options have as flags.
 func (o *parseOptions) advise(advice []string, stderr io.Writer) {
 	for _, sentence := range advice {
+		for option, flag := range flagOf {
+			sentence = strings.ReplaceAll(sentence, string(option), "--"+flag)
+		}
 		if !o.advised[sentence] {
 			fmt.Fprintln(stderr, "note:", sentence)
 		}
@@ -275,13 +280,19 @@ func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writ
 			return options, fmt.Errorf("%s: %w, with --log-format", name, err)
 		}
 	}
+	told := false
 	options.Auto = &format.AutoOptions{
 		Head: head,
 		Recognised: func(r format.Recognition) {
 			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
 			o.advise(r.Advice, stderr)
 		},
-		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
+		Unrecognised: func(err error) {
+			if !told {
+				fmt.Fprintf(stderr, "%s: %v\n", name, err)
+			}
+			told = true
+		},
 	}
 	return options, nil
 }
@@ -309,6 +320,13 @@ func (o *parseOptions) file(
 		_, _ = out.Write(buf)
 	}
 	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
+	if magic, _ := lines.r.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952 §2.3.1: a log that was rotated
+		z, err := gzip.NewReader(lines.r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		lines.r = bufio.NewReaderSize(z, format.AutoBytes)
+	}
 	// head is the beginning as it was there at first, seen what has been read of it.
 	var head, seen []byte
 	if o.format == format.Auto {

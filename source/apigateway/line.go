@@ -56,10 +56,4 @@ var fieldsByName = func() map[string]fields.ID {
 	return m
 }()
 
-func newLine() *fields.Line {
-	names := make([]string, fieldCount)
-	for f := range names {
-		names[f] = variables[f][0]
-	}
-	return fields.NewLine(names)
-}
+func newLine() *fields.Line { return fields.NewLineOf(variables[:]) }

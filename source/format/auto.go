@@ -118,7 +118,9 @@ func recognise(head []byte, prefer string) (best Recognition, winner candidate, 
 	var tried []string
 	for _, c := range candidates() {
 		n := c.count(lines)
-		tried = append(tried, fmt.Sprintf("%s %d", c.choice(), n))
+		if n > 0 {
+			tried = append(tried, fmt.Sprintf("%s %d", c.choice(), n))
+		}
 		r := Recognition{Choice: c.choice(), Fitting: n, Lines: len(lines)}
 		if r.Choice == prefer && 2*n > len(lines) {
 			return r, c, nil
@@ -128,8 +130,12 @@ func recognise(head []byte, prefer string) (best Recognition, winner candidate, 
 		}
 	}
 	if 2*best.Fitting <= len(lines) {
-		return Recognition{}, candidate{}, fmt.Errorf("no format fits more than half of the first %d lines (%s); name the "+
-			"format, and its template if it is not the default", len(lines), strings.Join(tried, ", "))
+		found := ""
+		if len(tried) > 0 {
+			found = " (" + strings.Join(tried, ", ") + ")"
+		}
+		return Recognition{}, candidate{}, fmt.Errorf("no format fits more than half of the first %d lines%s; name the "+
+			"format, and its template if it is not the default, or describe a JSON log by a mapping", len(lines), found)
 	}
 	return best, winner, nil
 }

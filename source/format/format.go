@@ -111,7 +111,12 @@ var formats = []Format{
 		func(s source.Settings, o Options) (source.Parser, error) {
 			return nginx.New(s, nginx.Options{Template: o.Template, Paths: o.Paths, ErrorLog: o.ErrorLog})
 		},
-		[]variant{{fits: nginx.JSONFits}, {template: nginx.Combined, name: nginx.Combined}}},
+		[]variant{
+			{fits: nginx.JSONFits},
+			{template: nginx.Combined, name: nginx.Combined},
+			{template: nginx.Main, name: nginx.Main},
+			{template: nginx.Upstreaminfo, name: nginx.Upstreaminfo},
+		}},
 	{NginxError, "nginx error log: TLS handshakes that failed", nil,
 		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil },
 		[]variant{{}}},

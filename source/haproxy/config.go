@@ -14,9 +14,16 @@ const (
 	httpLog = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r`
 	tlsLog  = httpLog + ` %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] ` +
 		`%[ssl_fc_sni]/%sslv/%sslc`
+	clfLog = `%{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc ` +
+		`%sq %bq %CC %CS %hrl %hsl`
 	// failure is the line of a connection that ended before there was a request, unless error-log-format says otherwise.
 	failure = `%ci:%cp [%t] %ft/%bi: %[fc_err_str]`
 )
+
+// environment are the variables by which a log-format extends one of those (HAProxy configuration manual, "Custom log
+// format").
+var environment = strings.NewReplacer("${HAPROXY_HTTP_LOG_FMT}", httpLog, "${HAPROXY_HTTPS_LOG_FMT}", tlsLog,
+	"${HAPROXY_HTTP_CLF_LOG_FMT}", clfLog)
 
 // config is what a configuration says about lines.
 type config struct {
@@ -52,6 +59,9 @@ func readConfig(text string) (config, error) {
 		case len(words) > 1 && words[0] == "option" && words[1] == "httplog":
 			if !own {
 				c.format = httpLog
+			}
+			if !own && len(words) > 2 && words[2] == "clf" {
+				c.format = clfLog
 			}
 		case len(words) > 1 && words[0] == "option" && words[1] == "httpslog":
 			if !own {
@@ -181,6 +191,7 @@ func escapesAsJSON(format string) bool {
 
 // tokens takes a format apart. object is true where HAProxy is told to make a JSON object of it.
 func (c *config) tokens(format string) (tokens []fields.Token, list []field, object bool, err error) {
+	format = environment.Replace(format)
 	quoted, escaped := false, false
 	text := func(s string) {
 		if n := len(tokens); n > 0 && tokens[n-1].Literal != "" {
@@ -295,10 +306,10 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 	return join(tokens), list, object, nil
 }
 
-// texts are the variables that +Q puts into quotes.
+// texts are the variables that +Q puts into quotes; of %hrl and %hsl it is every header that they list.
 var texts = func() map[string]bool {
 	m := map[string]bool{}
-	for _, name := range strings.Fields("b bi ci CC CS f fi ft H hr hrl hs hsl HM HP HPO HQ HU HV ID r s si sslc sslv") {
+	for _, name := range strings.Fields("b bi ci CC CS f fi ft H hr hs HM HP HPO HQ HU HV ID r s si sslc sslv") {
 		m[name] = true
 	}
 	return m
@@ -313,7 +324,8 @@ func words(f fields.ID) int {
 }
 
 // join makes one variable of the client's address and port, since an address may have the colon that stands between
-// them, and one of the seconds and milliseconds of a time.
+// them, one of the seconds and milliseconds of a time, and one of the two lists of captured headers in the style of CLF,
+// which have no mark where one ends and no space where both are empty.
 func join(tokens []fields.Token) (out []fields.Token) {
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
@@ -326,6 +338,8 @@ func join(tokens []fields.Token) (out []fields.Token) {
 			t.Field, t.Name = client, names[client][0]
 			i += 2
 		case t.Field == acceptUnix && follows(".", acceptMillis):
+			i += 2
+		case t.Name == "%hrl" && follows(" ", fields.None) && tokens[i+2].Name == "%hsl":
 			i += 2
 		}
 		out = append(out, t)

@@ -46,15 +46,7 @@ var keys = [fieldCount][]string{
 	interception:    {"audit_data.action.message"},
 }
 
-var fieldsByName = func() map[string]fields.ID {
-	m := map[string]fields.ID{}
-	for f, names := range keys {
-		for _, name := range names {
-			m[name] = fields.ID(f)
-		}
-	}
-	return m
-}()
+var fieldsByName = fields.ByName(keys[:], 0)
 
 func newLine() *fields.Line {
 	names := make([]string, fieldCount)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,6 +218,7 @@ func zone(l *fields.Line, at time.Time, other *time.Location) int {
 
 // offset returns the seconds of the zone that ends a time: "Z", "+02:00" or "+0200".
 func offset(text string) (int, bool) {
+	text = strings.TrimSuffix(text, "]")
 	if len(text) > 0 && text[len(text)-1] == 'Z' {
 		return 0, true
 	}

@@ -72,22 +72,18 @@ type App struct {
 	emitter   *access.Emitter
 	handshake access.Handshake
 	now       func() time.Time
-	sessions  *recent.Map[session]
+	// whenRead is true where now is when a line was read: apart from that of another line it proves no duration.
+	whenRead bool
+	sessions *recent.Map[session]
 }
 
 var _ source.Parser = (*App)(nil)
 
 // NewApp returns a parser.
 func NewApp(s source.Settings) *App {
-	byName, names := map[string]fields.ID{}, make([]string, fieldCount)
-	for f, list := range keys {
-		names[f] = list[0]
-		for _, name := range list {
-			byName[name] = fields.ID(f)
-		}
-	}
 	return &App{
-		scanner: fields.NewJSON(byName), line: fields.NewLine(names), now: clock(s),
+		scanner: fields.NewJSON(fields.ByName(keys[:], 0)), line: fields.NewLineOf(keys[:]), now: clock(s),
+		whenRead: s.Now == nil,
 		emitter:  access.NewEmitter(s, SourceType, event.VisibilityAtOpen),
 		sessions: recent.New[session](maxSessions, sessionLife),
 	}
@@ -231,7 +227,8 @@ func (p *App) disconnect(emit func(*event.Event)) error {
 	}
 	e := p.emitter.Event(h, event.Close, h.Written)
 	closing.set(e)
-	if d := h.Written.Sub(s.opened); known && d >= 0 {
+	timed := l.Value(timeField) != "" || !p.whenRead
+	if d := h.Written.Sub(s.opened); known && timed && d >= 0 {
 		e.SetDouble(event.ConnectionDuration, d.Seconds())
 	}
 	emit(e)

@@ -155,6 +155,19 @@ func TestWhatALineOfAnApplicationProves(t *testing.T) {
 	}
 }
 
+func TestTheTimesOfReadingProveNoDuration(t *testing.T) {
+	t.Parallel()
+	lines := []string{`{"msg":"connection","id":"A"}`, `{"msg":"disconnect","id":"A","reason":"transport close"}`}
+	sourcetest.AssertEvents(t, []string{"websocket.open", "websocket.close websocket.connection.duration="},
+		read(t, socketio.NewApp(sourcetest.Settings()), lines...))
+	// Those of the records that brought the lines do.
+	s := sourcetest.Settings()
+	at := time.Date(2026, 11, 22, 7, 0, 0, 0, time.UTC)
+	s.Now = func() time.Time { at = at.Add(time.Second); return at }
+	sourcetest.AssertEvents(t, []string{"websocket.open", "websocket.close websocket.connection.duration=1"},
+		read(t, socketio.NewApp(s), lines...))
+}
+
 func TestLinesThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
