@@ -167,6 +167,7 @@ func TestAgainstTheEngine(t *testing.T) {
 		"progress waits for what an earlier run left":      testProgressWaitsForWhatAnEarlierRunLeft,
 		"an old queue refuses":                             testAnOldQueueRefuses,
 		"a full queue refuses at once":                     testAFullQueueRefusesAtOnce,
+		"a full disk under the queue loses nothing":        testAFullQueueDiskLosesNothing,
 	} {
 		t.Run(name, test)
 	}

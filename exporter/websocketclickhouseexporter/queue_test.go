@@ -313,6 +313,62 @@ func (c photographedClient) Batch(ctx context.Context, ops ...*storage.Operation
 	return errors.Join(c.Client.Batch(ctx, ops...), c.take())
 }
 
+// A queue that cannot note that it took a request must not lose it: it is stored all the same.
+func testAFullQueueDiskLosesNothing(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	s := open(t, dsn)
+	h := storageHost(t, t.TempDir()).(host)
+	id := component.MustNewID("file_storage")
+	disk := &fullDisk{}
+	h[id] = onDisk{h[id].(storage.Extension), disk}
+	e := startOn(t, h, dsn, withQueue)
+	e.open(t)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 10)))
+	requireEventually(t, s, 10)
+	holdEvents(t, s, true)
+	for i := range 5 {
+		require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10+10*i, 10)))
+	}
+	disk.full.Store(true)
+	require.Error(t, e.ConsumeLogs(t.Context(), chunk(1000, 10)), "what cannot be kept is not acknowledged")
+	holdEvents(t, s, false)
+	requireEventually(t, s, 60)
+	require.Eventually(t, func() bool {
+		e.gate().mu.Lock()
+		defer e.gate().mu.Unlock()
+		return e.gate().waiting.Len() == 0
+	}, 10*time.Second, 10*time.Millisecond, "progress waits for nothing")
+}
+
+// fullDisk lets a storage write nothing while it is full.
+type fullDisk struct{ full atomic.Bool }
+
+type onDisk struct {
+	storage.Extension
+	*fullDisk
+}
+
+func (d onDisk) GetClient(
+	ctx context.Context, kind component.Kind, id component.ID, name string,
+) (storage.Client, error) {
+	client, err := d.Extension.GetClient(ctx, kind, id, name)
+	return fullDiskClient{client, d.fullDisk}, err
+}
+
+type fullDiskClient struct {
+	storage.Client
+	*fullDisk
+}
+
+func (c fullDiskClient) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	for _, op := range ops {
+		if op.Type != storage.Get && c.full.Load() {
+			return errors.New("no space left on device")
+		}
+	}
+	return c.Client.Batch(ctx, ops...)
+}
+
 func testAnOldQueueRefuses(t *testing.T) {
 	dsn := embeddedtest.Database(t)
 	s := open(t, dsn)
