@@ -59,6 +59,20 @@ func TestOnlyStoredProgressIsReported(t *testing.T) {
 	}
 }
 
+func TestSourcesThatHaveGoneMakeRoom(t *testing.T) {
+	t.Parallel()
+	at := now
+	g := &queueGate{now: func() time.Time { return at }, sources: map[string]*sourceState{}}
+	for i := range maxSources {
+		require.NotNil(t, g.source(fmt.Sprint("gone ", i)))
+	}
+	require.Nil(t, g.source("one too many"))
+	at = at.Add(store.AliveFor)
+	g.source("gone 0").heard = at
+	require.NotNil(t, g.source("new"))
+	require.Len(t, g.sources, 2, "and the one that was heard")
+}
+
 func TestATagSurvivesTheQueue(t *testing.T) {
 	t.Parallel()
 	ld := chunk(0, 2)
