@@ -555,13 +555,14 @@ func (s *scanner) look(now time.Time) {
 	view := progressView{at: now, files: len(s.tails), through: now}
 	for _, t := range s.tails {
 		t.mu.Lock()
+		// Less than nothing is behind where the file was truncated, or read on since the scan.
 		behind := t.size - t.state.Offset - t.partial
-		if behind <= 0 {
+		if behind == 0 && len(t.state.Pending) == 0 {
 			if now.After(t.through) {
 				t.through = now
 			}
 		} else {
-			view.backlog += behind
+			view.backlog += max(behind, t.state.end()-t.state.Offset)
 			if t.through.Before(view.through) {
 				view.through = t.through
 			}
