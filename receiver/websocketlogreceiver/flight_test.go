@@ -286,6 +286,29 @@ func TestProgressWaitsForTheChunksOfATruncatedFile(t *testing.T) {
 	}, soon, often)
 }
 
+func TestProgressWaitsForAFileThatWasTruncatedWhileTheCollectorWasDown(t *testing.T) {
+	t.Parallel()
+	g, p := newFlightRig(t, 3, nil)
+	p.open()
+	g.start()
+	g.sink.eventually(t, ids(1, 3*perChunk))
+	g.stop()
+	require.NoError(t, os.Truncate(g.path("access.log"), 0))
+	g.number("access.log", 101, 100+perChunk)
+	p = g.gate()
+	g.start()
+	require.Eventually(t, func() bool { return len(p.holding()) == 1 }, soon, often)
+	require.Eventually(t, g.scanned(), soon, often)
+	through, backlog := g.r.progress()
+	require.True(t, through.IsZero(), through)
+	require.Positive(t, backlog)
+	p.open()
+	require.Eventually(t, func() bool {
+		through, backlog := g.r.progress()
+		return !through.IsZero() && backlog == 0
+	}, soon, often)
+}
+
 func TestRotationWithChunksOnTheirWayReadsEveryLineOnce(t *testing.T) {
 	t.Parallel()
 	for rotation, rotate := range map[string]func(*rig){
