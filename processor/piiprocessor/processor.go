@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -19,7 +21,7 @@ type piiProcessor struct {
 	cfg       *Config
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
-	options   [redact.RuleCount][redact.ActionCount][]metric.AddOption
+	labels    [redact.RuleCount][redact.ActionCount][]metric.AddOption
 	redactor  *Redactor
 }
 
@@ -31,7 +33,7 @@ func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
 	p := &piiProcessor{cfg: cfg, logger: set.Logger, telemetry: telemetry}
 	for r := range redact.RuleCount {
 		for a := range redact.ActionCount {
-			p.options[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
+			p.labels[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
 				attribute.String("rule", r.String()), attribute.String("action", a.String())))}
 		}
 	}
@@ -75,13 +77,26 @@ func (p *piiProcessor) shutdown(context.Context) error {
 }
 
 func (p *piiProcessor) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
-	counts := p.redactor.Logs(ld)
+	p.count(ctx, p.redactor.Logs(ld))
+	return ld, nil
+}
+
+func (p *piiProcessor) processTraces(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
+	p.count(ctx, p.redactor.Traces(td))
+	return td, nil
+}
+
+func (p *piiProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
+	p.count(ctx, p.redactor.Metrics(md))
+	return md, nil
+}
+
+func (p *piiProcessor) count(ctx context.Context, counts Counts) {
 	for r := range counts {
 		for a, n := range counts[r] {
 			if n > 0 {
-				p.telemetry.ProcessorPiiActions.Add(ctx, int64(n), p.options[r][a]...)
+				p.telemetry.ProcessorPiiActions.Add(ctx, int64(n), p.labels[r][a]...)
 			}
 		}
 	}
-	return ld, nil
 }

@@ -59,6 +59,9 @@ func (s *Scanner) count(r Rule, a Action) {
 // CountDrop notes that a caller dropped a field for rule.
 func (s *Scanner) CountDrop(r Rule) { s.count(r, Drop) }
 
+// CountMask notes that a caller replaced a field for rule.
+func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
+
 // redact returns v without its finds, or v itself where there are none.
 func (s *Scanner) redact(v string, f flavour) string {
 	s.finds = s.finds[:0]

@@ -201,6 +201,9 @@ func (e *Engine) Unknown(rule Rule) Treatment {
 // Library returns the treatment of an instrumentation scope's name and version.
 func (e *Engine) Library() Treatment { return Treatment{kind: kindLabel} }
 
+// Path returns the treatment of url.path, which names of spans get too.
+func (e *Engine) Path() Treatment { return Treatment{kind: kindPath} }
+
 // SchemaURL returns the treatment of a schema URL that is not OpenTelemetry's.
 func (e *Engine) SchemaURL() Treatment {
 	if !e.settings.ScanUnknown {
