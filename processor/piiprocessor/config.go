@@ -37,6 +37,8 @@ type Config struct {
 	Detectors Detectors `mapstructure:"detectors"`
 	// Pseudonyms says how long one subject keeps one pseudonym.
 	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
+	// InsecureObserve counts what would be done and passes everything on as it came.
+	InsecureObserve bool `mapstructure:"insecure_observe"`
 }
 
 // QueryParameters is an allowlist: values of other parameters become REDACTED.

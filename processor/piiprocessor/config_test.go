@@ -46,6 +46,7 @@ func TestConfig(t *testing.T) {
 	}
 	want.Detectors.Email, want.Detectors.IP, want.Detectors.Phone = "hash", "mask", "off"
 	want.Pseudonyms = Pseudonyms{Epoch: 168 * time.Hour, Tenant: "acme"}
+	want.InsecureObserve = true
 	require.Equal(t, want, cfg)
 }
 

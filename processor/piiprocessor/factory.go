@@ -51,7 +51,7 @@ func createTraces(
 
 func (p *piiProcessor) options() []processorhelper.Option {
 	return []processorhelper.Option{
-		processorhelper.WithCapabilities(consumer.Capabilities{MutatesData: true}),
+		processorhelper.WithCapabilities(consumer.Capabilities{MutatesData: !p.cfg.InsecureObserve}),
 		processorhelper.WithStart(p.start), processorhelper.WithShutdown(p.shutdown),
 	}
 }

@@ -58,6 +58,9 @@ func (p *piiProcessor) start(context.Context, component.Host) error {
 		}
 	}
 	p.redactor = NewRedactor(p.cfg, key)
+	if p.cfg.InsecureObserve {
+		p.logger.Warn("insecure_observe: personal data and secrets pass unchanged; what would be done is only counted")
+	}
 	if off := p.redactor.engine.Off(); len(off) > 0 {
 		names := make([]string, len(off))
 		for i, r := range off {
@@ -77,25 +80,44 @@ func (p *piiProcessor) shutdown(context.Context) error {
 }
 
 func (p *piiProcessor) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
-	p.count(ctx, p.redactor.Logs(ld))
+	seen := ld
+	if p.cfg.InsecureObserve {
+		seen = plog.NewLogs()
+		ld.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Logs(seen))
 	return ld, nil
 }
 
 func (p *piiProcessor) processTraces(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
-	p.count(ctx, p.redactor.Traces(td))
+	seen := td
+	if p.cfg.InsecureObserve {
+		seen = ptrace.NewTraces()
+		td.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Traces(seen))
 	return td, nil
 }
 
 func (p *piiProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
-	p.count(ctx, p.redactor.Metrics(md))
+	seen := md
+	if p.cfg.InsecureObserve {
+		seen = pmetric.NewMetrics()
+		md.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Metrics(seen))
 	return md, nil
 }
 
 func (p *piiProcessor) count(ctx context.Context, counts Counts) {
+	counter := p.telemetry.ProcessorPiiActions
+	if p.cfg.InsecureObserve {
+		counter = p.telemetry.ProcessorPiiObservedActions
+	}
 	for r := range counts {
 		for a, n := range counts[r] {
 			if n > 0 {
-				p.telemetry.ProcessorPiiActions.Add(ctx, int64(n), p.labels[r][a]...)
+				counter.Add(ctx, int64(n), p.labels[r][a]...)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package piiprocessor
 import (
 	"context"
 	"encoding/base64"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor/processortest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -445,4 +447,59 @@ func TestProcessorOfTracesAndMetrics(t *testing.T) {
 	for _, entry := range logs.All() {
 		require.NotContains(t, entry.Message, "canary")
 	}
+}
+
+func TestAnObserverCountsAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	tel := componenttest.NewTelemetry()
+	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
+	core, logs := observer.New(zap.WarnLevel)
+	set := processortest.NewNopSettings(metadata.Type)
+	set.TelemetrySettings = tel.NewTelemetrySettings()
+	set.Logger = zap.New(core)
+	cfg := createDefaultConfig().(*Config)
+	cfg.KeyFile = filepath.Join(t.TempDir(), "key")
+	cfg.InsecureObserve = true
+	sink := &consumertest.LogsSink{}
+	lp, err := NewFactory().CreateLogs(t.Context(), set, cfg, sink)
+	require.NoError(t, err)
+	require.False(t, lp.Capabilities().MutatesData)
+	require.NoError(t, lp.Start(t.Context(), componenttest.NewNopHost()))
+	p, err := newProcessor(set, cfg)
+	require.NoError(t, err)
+	require.NoError(t, p.start(t.Context(), nil))
+
+	ld, td, md := plog.NewLogs(), cleanTraces(), cleanMetrics()
+	ld.ResourceLogs().AppendEmpty().Resource().Attributes().PutStr("note", "ann@example.com")
+	td.ResourceSpans().At(0).Resource().Attributes().PutStr("note", "ann@example.com")
+	md.ResourceMetrics().At(0).Resource().Attributes().PutStr("note", "ann@example.com")
+	beforeLogs, beforeTraces, beforeMetrics := plog.NewLogs(), ptrace.NewTraces(), pmetric.NewMetrics()
+	ld.CopyTo(beforeLogs)
+	td.CopyTo(beforeTraces)
+	md.CopyTo(beforeMetrics)
+	ld.MarkReadOnly() // as the collector does for a processor that says it changes nothing
+	td.MarkReadOnly()
+	md.MarkReadOnly()
+	require.NoError(t, lp.ConsumeLogs(t.Context(), ld))
+	_, err = p.processTraces(t.Context(), td)
+	require.NoError(t, err)
+	_, err = p.processMetrics(t.Context(), md)
+	require.NoError(t, err)
+	require.Equal(t, beforeLogs.ResourceLogs().At(0).Resource().Attributes().AsRaw(),
+		sink.AllLogs()[0].ResourceLogs().At(0).Resource().Attributes().AsRaw())
+	for before, after := range map[pcommon.Map]pcommon.Map{
+		beforeTraces.ResourceSpans().At(0).Resource().Attributes():    td.ResourceSpans().At(0).Resource().Attributes(),
+		beforeMetrics.ResourceMetrics().At(0).Resource().Attributes(): md.ResourceMetrics().At(0).Resource().Attributes(),
+	} {
+		require.Equal(t, before.AsRaw(), after.AsRaw())
+	}
+	require.NoError(t, lp.Shutdown(t.Context()))
+	require.NoError(t, p.shutdown(t.Context()))
+
+	m, err := tel.GetMetric("otelcol_processor_pii_observed_actions")
+	require.NoError(t, err)
+	require.EqualValues(t, 3, m.Data.(metricdata.Sum[int64]).DataPoints[0].Value)
+	_, err = tel.GetMetric("otelcol_processor_pii_actions")
+	require.Error(t, err)
+	require.NotEmpty(t, logs.FilterMessageSnippet("insecure_observe").All())
 }
