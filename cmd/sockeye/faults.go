@@ -108,6 +108,7 @@ func examine(ctx context.Context, settings otelcol.CollectorSettings, uris []str
 	found = append(found, examineService(conf, factories)...)
 	found = append(found, examineReferences(conf)...)
 	found = append(found, examinePrivacy(conf)...)
+	found = append(found, examineCredentials(conf)...)
 	if len(found) == 0 {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -21,10 +22,40 @@ type privacyConverter struct{}
 func newPrivacyConverter(confmap.ConverterSettings) confmap.Converter { return privacyConverter{} }
 
 func (privacyConverter) Convert(_ context.Context, conf *confmap.Conf) error {
-	if found := examinePrivacy(conf); len(found) > 0 {
+	if found := append(examinePrivacy(conf), examineCredentials(conf)...); len(found) > 0 {
 		return found
 	}
 	return nil
+}
+
+// examineCredentials returns the URLs with a password that exporters would write into their errors, and so into the log.
+// Ours does not.
+func examineCredentials(conf *confmap.Conf) (found faults) {
+	var walk func(key string, value any)
+	walk = func(key string, value any) {
+		switch value := value.(type) {
+		case map[string]any:
+			for name, member := range value {
+				walk(key+"."+name, member)
+			}
+		case []any:
+			for _, item := range value {
+				walk(key, item)
+			}
+		case string:
+			if u, err := url.Parse(value); err == nil && u.Host != "" && u.User != nil {
+				found = append(found, fault{key: key, text: "must not hold a user or a password, which this exporter " +
+					"writes into the log when it fails; use its headers or an authenticator"})
+			}
+		}
+	}
+	exporters, _ := conf.Get("exporters").(map[string]any)
+	for name, settings := range exporters {
+		if typ, _, _ := strings.Cut(name, "/"); typ != eventExporter {
+			walk("exporters."+name, settings)
+		}
+	}
+	return found
 }
 
 // The components that the rules are about.

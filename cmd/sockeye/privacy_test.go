@@ -142,6 +142,23 @@ func TestAConnectorHandsOnWhatIsNotRedacted(t *testing.T) {
 		text: `"debug" ` + strings.Replace(noPII, "%q", `"sli"`, 1)}}, examinePrivacy(conf("memory_limiter")))
 }
 
+func TestAnExporterGetsNoPasswordThatItWouldLog(t *testing.T) {
+	path := writeConfig(t, `
+receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
+processors: {pii: }
+exporters:
+  websocketclickhouse: {endpoint: "http://sockeye:secret@127.0.0.1:1/sockeye"}
+  otlp_http: {endpoint: "http://127.0.0.1:1", headers: {authorization: "Bearer secret"}}
+  otlp_http/bad:
+    endpoint: http://sockeye:secret@127.0.0.1:1
+service: {pipelines: {logs: {receivers: [otlp], processors: [pii], exporters: [websocketclickhouse, otlp_http, otlp_http/bad]}}}
+`)
+	_, errs, status := sockeye(t, "validate", "--config", path)
+	require.NotZero(t, status)
+	require.Equal(t, "sockeye: "+path+":8: exporters.otlp_http/bad.endpoint: must not hold a user or a password, which this exporter "+
+		"writes into the log when it fails; use its headers or an authenticator\n", errs)
+}
+
 func TestEveryProcessorOfThisBinaryIsJudged(t *testing.T) {
 	factories, err := components()
 	require.NoError(t, err)

@@ -272,6 +272,21 @@ func TestAResourceKeepsNoReferencesToEntities(t *testing.T) {
 	require.EqualValues(t, 3, resource.DroppedAttributesCount())
 }
 
+func TestKeysOfTheModelMeanTheSameOnAResource(t *testing.T) {
+	t.Parallel()
+	ld := plog.NewLogs()
+	resource := ld.ResourceLogs().AppendEmpty().Resource().Attributes()
+	resource.PutStr("websocket.subprotocol", "bearer, wordofletters")
+	resource.PutStr("url.query", "a=wordofletters")
+	resource.PutStr("client.address", "203.0.113.77")
+	resource.PutStr("user.id", "ann")
+	resource.PutInt("server.port", 4111111111111111)
+	redactor(scanUnknown).Logs(ld)
+	require.Equal(t, map[string]any{
+		"websocket.subprotocol": "bearer, REDACTED", "url.query": "a=REDACTED", "client.address": "203.0.113.0",
+	}, resource.AsRaw())
+}
+
 // cleanTraces and cleanMetrics have nothing to remove.
 func cleanTraces() ptrace.Traces {
 	td := ptrace.NewTraces()
