@@ -25,7 +25,7 @@ type Counts [redact.RuleCount][redact.ActionCount]uint32
 // NewRedactor returns a Redactor for cfg, which must be valid. A nil key means that what should be pseudonymised is
 // dropped.
 func NewRedactor(cfg *Config, key []byte) *Redactor {
-	return &Redactor{engine: redact.New(cfg.settings(key))}
+	return &Redactor{engine: redact.New(cfg.settings(keys{current: key}))}
 }
 
 func (r *Redactor) take() *walker {

@@ -38,6 +38,8 @@ type Scanner struct {
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
+	// ring has the keys of epochs, if each has its own.
+	ring *ring
 	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What
 	// stands inside does not go to the end again, so that no text takes time quadratic in its length.
 	keyedEnd, queryEnd, runEnd int
