@@ -80,3 +80,20 @@ func processorTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
+
+// BenchmarkTraces and BenchmarkMetrics are what one core does with clean data.
+func BenchmarkTraces(b *testing.B) {
+	r, td := redactor(), cleanTraces()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Traces(td)
+	}
+}
+
+func BenchmarkMetrics(b *testing.B) {
+	r, md := redactor(), cleanMetrics()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Metrics(md)
+	}
+}
