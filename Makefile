@@ -65,6 +65,9 @@ fuzz: ## each fuzz target for FUZZTIME=30s
 bench: build libchdb ## events per CPU-second and allocations of every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 
+pii-report: ## how well pii finds what must go, beside contrib's redaction processor, on the labelled corpus
+	@cd test/piireport && $(GO) run . -corpus $${SOCKEYE_CORPUS:-$(CURDIR)/../shared/corpus}/pii
+
 vuln: bin/govulncheck ## known vulnerabilities in what we call
 	@.ci/vuln bin/govulncheck ./...
 
@@ -91,4 +94,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration golden fuzz bench vuln demo check setup libchdb
+.PHONY: help build components generate check-generate fmt lint unit test test-integration golden fuzz bench pii-report vuln demo check setup libchdb

@@ -83,7 +83,7 @@ const (
 
 // cares has the processors of this binary. Another one may do anything.
 var cares = map[string]care{
-	"memory_limiter": careless, "attributes": notAtDebug, "filter": onlySilent, "transform": onlySilent, "batch": notBefore,
+	"memory_limiter": careless, "websocketevent": careless, "attributes": notAtDebug, "filter": onlySilent, "transform": onlySilent, "batch": notBefore,
 }
 
 // examinePrivacy returns what lets events out before pii has redacted them. Pipelines that carry no events pass, whatever

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
-
-	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // privacyBase defines the components that the pipelines below are made of.
@@ -171,16 +168,6 @@ func TestEveryProcessorOfThisBinaryIsJudged(t *testing.T) {
 	require.Contains(t, names(factories.Exporters), eventExporter)
 	require.Contains(t, names(factories.Exporters), nothing)
 	require.Contains(t, names(factories.Processors), redactor)
-}
-
-func TestTheExamplesAreValid(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(testenv.Root(), "examples", "*.yaml"))
-	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		_, errs, status := sockeye(t, "validate", "--config", file)
-		require.Zero(t, status, errs)
-	}
 }
 
 func names[K interface {

@@ -26,16 +26,25 @@ import (
 func newRedactCommand() *cobra.Command {
 	var o redactOptions
 	cmd := &cobra.Command{
-		Use:   "redact [--policy FILE] [--unknown-keys drop|scan] [--text] [FILE|-]...",
+		Use:   "redact [--policy FILE] [--unknown-keys drop|scan] [--text] [--explain|--audit] [FILE|-]...",
 		Short: "Show what the pii processor leaves of events or text",
 		Long: `Reads NDJSON events and prints what the pii processor would pass on, one line for every line, in the same
 order. A line that is no event of the model but a JSON object is treated as attributes. A line that is neither becomes
 {} and is reported on stderr by its number, never by its content; the exit status is then 1.
 
-With --text, lines are plain text, to try the detectors.`,
+With --text, lines are plain text, to try the detectors.
+
+With --explain, it prints what was done instead of what is left: file and line, field, bytes of the value, rule and
+action, separated by tabs. No value is printed, and no key that looks like one.
+
+With --audit, lines are labelled data and it prints how much of what must go is gone and how much of what must stay is
+there: {"text":…,"spans":[{"type":…,"start":…,"end":…}],"neg_for":…} in bytes, or {"attrs":{…},"body":…,
+"labels":[{"type":…,"value":…}],"safe":[…]}. Files may be compressed with gzip.`,
 		Example: `  sockeye parse --format nginx access.json.log | sockeye redact
   sockeye redact --policy collector.yaml --unknown-keys scan events.ndjson
-  echo 'user ann@example.com rejected' | sockeye redact --text`,
+  echo 'user ann@example.com rejected' | sockeye redact --text
+  sockeye redact --explain --unknown-keys scan events.ndjson
+  sockeye redact --audit --unknown-keys scan labelled.jsonl.gz`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			if len(args) == 0 {
@@ -51,18 +60,25 @@ With --text, lines are plain text, to try the detectors.`,
 		"what to do with attributes outside the event model, `drop or scan`; overrides the policy")
 	f.StringVar(&o.keyFile, "key-file", "", "installation key `FILE` for pseudonyms; without one they are dropped")
 	f.BoolVar(&o.text, "text", false, "treat lines as plain text")
+	f.BoolVar(&o.explain, "explain", false, "print what was done and why instead of what is left")
+	f.BoolVar(&o.audit, "audit", false, "measure recall and what is kept on labelled data")
+	f.StringVarP(&o.output, "output", "o", "table", "`table or json`, for --audit")
+	cmd.MarkFlagsMutuallyExclusive("audit", "explain")
+	cmd.MarkFlagsMutuallyExclusive("audit", "text")
 	return cmd
 }
 
 type redactOptions struct {
-	policy, unknownKeys, keyFile string
-	text                         bool
+	policy, unknownKeys, keyFile, output string
+	text, explain, audit                 bool
 }
 
 // redactRun is one run of the command.
 type redactRun struct {
 	redactor *piiprocessor.Redactor
 	text     bool
+	explain  bool
+	remarks  []piiprocessor.Remark
 	decoder  event.Decoder
 	stderr   io.Writer
 	counts   map[string]int
@@ -71,12 +87,18 @@ type redactRun struct {
 }
 
 func (o *redactOptions) run(ctx context.Context, files []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	if o.output != "table" && o.output != "json" {
+		return fmt.Errorf("--output: must be table or json, got %q", o.output)
+	}
 	redactor, err := o.redactor(ctx, stderr)
 	if err != nil {
 		return err
 	}
+	if o.audit {
+		return o.runAudit(ctx, redactor, files, stdin, stdout)
+	}
 	r := &redactRun{
-		redactor: redactor, text: o.text, decoder: event.Decoder{AllowUnknown: true}, stderr: stderr,
+		redactor: redactor, text: o.text, explain: o.explain, decoder: event.Decoder{AllowUnknown: true}, stderr: stderr,
 		counts: map[string]int{},
 	}
 	out := bufio.NewWriterSize(stdout, 1<<16)
@@ -209,15 +231,43 @@ func (r *redactRun) file(ctx context.Context, name string, stdin io.Reader, out 
 				result = nil
 			}
 		}
+		if r.explain {
+			for _, remark := range r.remarks {
+				fmt.Fprintf(out, "%s:%d\t%s\t%s\t%s\t%s\n",
+					name, n, remark.Field, place(remark), remark.Rule, remark.Action)
+			}
+			r.remarks = nil
+			continue
+		}
 		// A write error stays with the writer, and Flush returns it.
 		_, _ = out.Write(append(result, '\n'))
 	}
 	return ctx.Err()
 }
 
+// place is the part of the value that a remark means.
+func place(remark piiprocessor.Remark) string {
+	if remark.Start < 0 {
+		return "all"
+	}
+	return fmt.Sprintf("%d-%d", remark.Start, remark.End)
+}
+
+// logs redacts ld and keeps the remarks where they are asked for.
+func (r *redactRun) logs(ld plog.Logs) {
+	if !r.explain {
+		r.add(r.redactor.Logs(ld))
+		return
+	}
+	remarks, counts := r.redactor.Explain(ld)
+	r.remarks = remarks
+	r.add(counts)
+}
+
 func (r *redactRun) line(line []byte) ([]byte, error) {
 	if r.text {
-		out, counts := r.redactor.Text(string(line))
+		out, remarks, counts := r.redactor.ExplainText(string(line))
+		r.remarks = remarks
 		r.add(counts)
 		if out == "" && len(line) > 0 {
 			return nil, errors.New("too long for max_value_bytes")
@@ -232,7 +282,7 @@ func (r *redactRun) line(line []byte) ([]byte, error) {
 		return r.object(line)
 	}
 	ld := eventlog.Encode([]event.Event{e}, eventlog.Chunk{})
-	r.add(r.redactor.Logs(ld))
+	r.logs(ld)
 	rl := ld.ResourceLogs().At(0)
 	lr, resource := rl.ScopeLogs().At(0).LogRecords().At(0), eventlog.DecodeResource(rl.Resource())
 	if err := eventlog.DecodeRecord(lr, resource, &e); err != nil {
@@ -250,7 +300,7 @@ func (r *redactRun) object(line []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.add(r.redactor.Logs(ld))
+	r.logs(ld)
 	return o.append(nil, lr, rl.Resource()), nil
 }
 

@@ -112,3 +112,54 @@ func TestRedactWithAPolicy(t *testing.T) {
 	require.Equal(t, 1, status)
 	require.Contains(t, stderr, "--policy: ")
 }
+
+func TestRedactExplains(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "in.ndjson")
+	require.NoError(t, os.WriteFile(path, []byte(`{"event.name":"x"}`+"\n"+
+		`{"body":"mail ann@example.com from 203.0.113.77","url.query":"room=a&token=canary","url.full":`+
+		`"wss://u:p@h.example.com/a?b=c","user":{"password":"x"},"bob@example.com":1}`+"\n"), 0o600))
+	stdout, stderr, status := sockeye(t, "redact", "--explain", "--unknown-keys", "scan", path)
+	require.Zero(t, status, stderr)
+	require.Equal(t, strings.ReplaceAll(`IN:2	attributes.body	5-20	email	mask
+IN:2	attributes.body	26-38	ip	truncate
+IN:2	attributes.url.query	13-19	query_parameter	mask
+IN:2	attributes.url.full	6-10	credential	drop
+IN:2	attributes.url.full	28-29	query_parameter	mask
+IN:2	attributes.user.password	all	secret	mask
+IN:2	attributes.(a key that is not shown)	all	key_text	drop
+`, "IN", path), stdout)
+
+	require.NoError(t, os.WriteFile(path, []byte("mail ann@example.com\n"), 0o600))
+	stdout, _, status = sockeye(t, "redact", "--explain", "--text", path)
+	require.Zero(t, status)
+	require.Equal(t, path+":1\ttext\t5-20\temail\tmask\n", stdout)
+}
+
+func TestRedactAudits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "labelled.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(
+		`{"text":"mail ann@example.com now","spans":[{"type":"EMAIL","start":5,"end":20}]}`+"\n"+
+			`{"text":"4111111111111112","neg_for":"CARD"}`+"\n"), 0o600))
+	stdout, stderr, status := sockeye(t, "redact", "--audit", "--unknown-keys", "scan", path)
+	require.Zero(t, status, stderr)
+	require.Regexp(t, `(?m)^ *EMAIL +1 +100.00 `, stdout)
+	require.Regexp(t, `(?m)^ *CARD +- +- +1 +100.00 `, stdout)
+	require.Contains(t, stdout, "words outside labels kept: 2 of 2 (100.00 %)")
+
+	// The default drops a body whatever it holds: nothing is left of either.
+	stdout, _, status = sockeye(t, "redact", "--audit", "--output", "json", path)
+	require.Zero(t, status)
+	require.Contains(t, stdout, `"words_kept": {
+    "count": 0,
+    "total": 2
+  }`)
+
+	require.NoError(t, os.WriteFile(path, []byte("canary\n"), 0o600))
+	_, stderr, status = sockeye(t, "redact", "--audit", path)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, "labelled.jsonl: line 1: not a labelled row")
+	require.NotContains(t, stderr, "canary")
+	_, stderr, status = sockeye(t, "redact", "--audit", "--explain", path)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, "audit")
+}

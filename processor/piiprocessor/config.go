@@ -35,6 +35,9 @@ type Config struct {
 	Attributes Attributes `mapstructure:"attributes"`
 	// Detectors says what is done about what is found in text.
 	Detectors Detectors `mapstructure:"detectors"`
+	// NationalIDs names schemes whose numbers are found wherever they stand, not only after a word that says what they
+	// are.
+	NationalIDs []string `mapstructure:"national_ids"`
 	// Pseudonyms says how long one subject keeps one pseudonym.
 	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
 	// InsecureObserve counts what would be done and passes everything on as it came.
@@ -194,6 +197,12 @@ func (c *Config) Validate() error {
 			fault("detectors.%s: must be %s, got %q", d.Rule, oneOf(d.Allowed), name)
 		}
 	}
+	known := redact.Schemes()
+	for _, name := range c.NationalIDs {
+		if !slices.ContainsFunc(known, func(s redact.Scheme) bool { return s.Name == name }) {
+			fault("national_ids: there is no scheme %q; docs/pii.md has the list", name)
+		}
+	}
 	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
 		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
 	}
@@ -263,6 +272,7 @@ func (c *Config) settings(k keys) redact.Settings {
 		Actions:       map[redact.Rule]redact.Action{},
 		MaxValueBytes: c.MaxValueBytes,
 		MaxDepth:      c.MaxDepth,
+		NationalIDs:   c.NationalIDs,
 	}
 	for _, d := range redact.Detectors() {
 		if a, ok := redact.ActionOf(*c.Detectors.field(d.Rule)); ok {

@@ -56,18 +56,26 @@ func (r *Redactor) Text(line string) (string, Counts) {
 // Logs redacts ld in place. The number of its records stays as it is.
 func (r *Redactor) Logs(ld plog.Logs) Counts {
 	w := r.take()
+	w.logs(ld)
+	return r.release(w)
+}
+
+func (w *walker) logs(ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
 		rl.SetSchemaUrl(w.schemaURL(rl.SchemaUrl()))
+		w.note("schema_url")
+		w.field = "resource"
 		w.resource(rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
 			sl.SetSchemaUrl(w.schemaURL(sl.SchemaUrl()))
+			w.note("schema_url")
+			w.field = "scope"
 			w.instrumentation(sl.Scope())
 			for _, lr := range sl.LogRecords().All() {
 				w.record(lr)
 			}
 		}
 	}
-	return r.release(w)
 }
 
 // resource treats the attributes of r and drops its references to entities, which name keys and schemas of the sender's
@@ -103,17 +111,22 @@ func (w *walker) record(lr plog.LogRecord) {
 	w.scanner.SetTime(recordTime(lr))
 	if name := lr.EventName(); name != "" && !event.Name(name).Known() {
 		lr.SetEventName(w.foreign(name))
+		w.note("event_name")
 	}
 	if text := lr.SeverityText(); text != "" && !knownSeverity(text) {
 		lr.SetSeverityText(w.foreign(text))
+		w.note("severity_text")
 	}
 	if body := lr.Body(); body.Type() != pcommon.ValueTypeEmpty {
 		// An event has no body: what stands there came from elsewhere.
 		t := w.engine.Unknown(redact.Body)
+		w.field = "body"
 		if w.scanner.Drops(t) || w.value(body, t, 0) == redact.Dropped {
 			pcommon.NewValueEmpty().MoveTo(body)
 		}
+		w.note(w.field)
 	}
+	w.field = "attributes"
 	w.walk(lr.Attributes(), redact.Record)
 }
 
@@ -167,6 +180,7 @@ func (w *walker) instrumentation(scope pcommon.InstrumentationScope) {
 		}
 		scope.SetVersion(out)
 	}
+	w.note(w.field)
 	w.guard(scope.Attributes(), redact.Scope)
 }
 

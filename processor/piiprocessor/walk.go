@@ -25,6 +25,10 @@ type walker struct {
 	digits     []byte
 	// spare is an empty resource.
 	spare pcommon.Resource
+	// explaining keeps remarks; field is the place that is being walked.
+	explaining bool
+	field      string
+	remarks    []Remark
 }
 
 func newWalker(e *redact.Engine) *walker {
@@ -36,7 +40,11 @@ func newWalker(e *redact.Engine) *walker {
 // walk treats every attribute of m.
 func (w *walker) walk(m pcommon.Map, table redact.Table) {
 	w.table, w.clientHash = table, ""
-	m.RemoveIf(w.attribute)
+	if w.explaining {
+		m.RemoveIf(w.removeAndNote)
+	} else {
+		m.RemoveIf(w.attribute)
+	}
 	if w.clientHash != "" {
 		m.PutStr(clientHashKey, w.clientHash)
 	}
@@ -81,13 +89,13 @@ func (w *walker) value(v pcommon.Value, t redact.Treatment, depth int) redact.Ve
 			return redact.Kept
 		}
 		w.digits = strconv.AppendInt(w.digits[:0], v.Int(), 10)
-		return w.scanner.Number(t, string(w.digits))
+		return w.scanner.Number(t, w.digits)
 	case pcommon.ValueTypeDouble:
 		if t.Numeric() {
 			return redact.Kept
 		}
 		w.digits = strconv.AppendFloat(w.digits[:0], v.Double(), 'f', -1, 64)
-		return w.scanner.Number(t, string(w.digits))
+		return w.scanner.Number(t, w.digits)
 	case pcommon.ValueTypeBool, pcommon.ValueTypeEmpty:
 		return redact.Kept
 	case pcommon.ValueTypeBytes:
@@ -149,8 +157,11 @@ func (w *walker) members(m pcommon.Map, t redact.Treatment, depth int) redact.Ve
 		return redact.Dropped
 	}
 	m.RemoveIf(func(key string, v pcommon.Value) bool {
+		outer := w.enter(key)
 		nested, ok := w.scanner.Nested(t, key)
-		return !ok || w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+		gone := !ok || w.scanner.Drops(nested) || w.value(v, nested, depth) == redact.Dropped
+		w.leave(outer)
+		return gone
 	})
 	return redact.Kept
 }

@@ -120,11 +120,18 @@ func (s *Scanner) colons(t string, i int, f flavour) int {
 	}
 	candidate := t[start:end]
 	if colons == 5 && isMAC(candidate, ':') {
-		s.add(start, end, MAC)
+		if different(candidate) > 2 {
+			// All zeros and all ones are nobody's.
+			s.add(start, end, MAC)
+		}
 		return stop
 	}
 	if f == infrastructure {
 		return stop
+	}
+	if !strings.Contains(candidate, "::") && colons != 7 && (colons != 6 || strings.IndexByte(candidate, '.') < 0) {
+		// A time of day, most often.
+		return i + 1
 	}
 	addr, err := netip.ParseAddr(candidate)
 	if err != nil {
@@ -196,6 +203,11 @@ func (s *Scanner) ipv4(t string, i int, f flavour) int {
 
 // versionSuffix reports whether rest, which follows four numbers, marks them as a version.
 func versionSuffix(rest string) bool {
+	for _, file := range [...]string{".jar", ".tar", ".tgz", ".zip", ".deb", ".rpm", ".whl", ".gem", ".dll", ".so", ".exe"} {
+		if strings.HasPrefix(rest, file) {
+			return true
+		}
+	}
 	if len(rest) < 2 || rest[0] != '-' && rest[0] != '+' || !isAlpha(rest[1]) {
 		return false
 	}
@@ -220,7 +232,7 @@ func versionBefore(t string, i int) bool {
 		}
 		return products[t[j:end]] && (j == 0 || t[j-1] != '/')
 	}
-	return keyMeans(t, i, meansVersion)
+	return keyMeans(t, i, meansVersion) || before(t, i)&saysVersion != 0
 }
 
 // keyMeans reports whether the word before the value at t[i] means m.

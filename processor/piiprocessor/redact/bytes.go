@@ -18,6 +18,8 @@ const (
 	tHigh
 	tLetter
 	tDot
+	tGreater
+	tComma
 )
 
 var trigger = func() (t [256]uint8) {
@@ -28,8 +30,13 @@ var trigger = func() (t [256]uint8) {
 	t['+'], t['?'], t['%'], t['\\'], t['&'], t['.'] = tPlus, tQuestion, tPercent, tBackslash, tAmpersand, tDot
 	// First byte of full-width forms (U+FF00 to U+FFEF) in UTF-8.
 	t[0xEF] = tHigh
-	// "eyJ" (JWT), "Bearer", "Basic", "AKIA", "ASIA", "AIza", "SK" (Twilio): capitals are rare, b and e are not.
-	t['e'], t['B'], t['b'], t['A'] = tLetter, tLetter, tLetter, tLetter
+	// "eyJ" (JWT), "Bearer", "Basic", and the capitals that vendors' keys without a separator begin with: capitals are
+	// rare, b and e are not.
+	t['e'], t['b'] = tLetter, tLetter
+	for _, c := range "ABELSYZ" {
+		t[c] = tLetter
+	}
+	t['>'], t[','] = tGreater, tComma
 	return t
 }()
 
@@ -147,6 +154,44 @@ func tokenLike(v string) bool {
 		return digits == 0 && longest >= 24 && changes*4 >= longest
 	}
 	return longest >= 16 && changes >= 3 || len(v) >= 20 && changes >= 5
+}
+
+// secretLike reports whether v, which stands under a key, is random enough for a secret: 16 characters or more, letters
+// and digits, many of them different. A UUID and a path are not.
+func secretLike(v string) bool {
+	if len(v) < 16 || len(v) > maxValueScan || isUUID(v) || IsPseudonym(v) {
+		return false
+	}
+	letters, digits, other := 0, 0, 0
+	for i := range len(v) {
+		switch {
+		case isDigit(v[i]):
+			digits++
+		case isAlpha(v[i]):
+			letters++
+		case class[v[i]]&cBase64 != 0, v[i] == '+', v[i] == '=', v[i] == '.', v[i] == '~', v[i] == ':':
+			other++
+		case v[i] == '/':
+			if other += 2; i == 0 {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return digits >= 2 && letters >= 2 && other*6 <= len(v) && different(v) >= 8
+}
+
+// different counts the bytes that v has at least once.
+func different(v string) (n int) {
+	var seen [256]bool
+	for i := range len(v) {
+		if !seen[v[i]] {
+			seen[v[i]] = true
+			n++
+		}
+	}
+	return n
 }
 
 func isUUID(v string) bool {

@@ -31,6 +31,8 @@ type Settings struct {
 	Keep, Drop, Hash, Mask, Scan []string
 	// Actions overrides what is done about a detector's finds.
 	Actions map[Rule]Action
+	// NationalIDs are the names of schemes (see [Schemes]) whose numbers are found without a word that says what they are.
+	NationalIDs []string
 	// MaxValueBytes is the longest string that is looked at; a longer one is dropped.
 	MaxValueBytes int
 	// MaxDepth is how deep maps and lists may nest; what is deeper is dropped.
@@ -68,6 +70,7 @@ type Engine struct {
 	// known is tables[Record] for the keys of the event model.
 	known     []Treatment
 	overrides map[string]Treatment
+	schemes   schemeBits
 	scanners  sync.Pool
 }
 
@@ -77,6 +80,7 @@ func New(settings Settings) *Engine {
 		settings:   settings,
 		parameters: make(map[string]bool, len(settings.Parameters)),
 		overrides:  map[string]Treatment{},
+		schemes:    schemeSet(settings.NationalIDs),
 	}
 	e.current, e.previous = rootOf(settings.Key), rootOf(settings.PreviousKey)
 	if length := int64(settings.Epoch / time.Second); e.previous.key != nil && length > 0 {
@@ -153,13 +157,15 @@ const maxScratch = 1 << 20
 
 // Release gives s back. What it remembers of values is overwritten by its next use and never read before.
 func (s *Scanner) Release() {
-	if cap(s.out) > maxScratch || cap(s.finds) > maxScratch/32 {
+	if cap(s.out) > maxScratch || cap(s.pairs) > maxScratch || cap(s.finds) > maxScratch/32 {
 		return
 	}
 	s.forget()
 	clear(s.out[:cap(s.out)])
 	clear(s.text[:cap(s.text)])
+	clear(s.pairs[:cap(s.pairs)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
+	s.explain, s.remarks = false, nil
 	s.e.scanners.Put(s)
 }
 
@@ -204,7 +210,9 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		}
 	}
 	before := s.counted
+	s.base = 0
 	out, verdict = s.apply(t, v)
+	s.base = -1
 	if remembered != nil && verdict == Kept && s.counted == before {
 		*remembered = keptValue{t.kind, v}
 	}
@@ -284,6 +292,11 @@ func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 		return "", Dropped
 	case kindHash:
 		return s.pseudonymise(t.rule, v)
+	case kindMinted:
+		if s.e.actions[t.rule] != Off && secretLike(v) {
+			return s.apply(Treatment{kind: kindMask, rule: t.rule}, v)
+		}
+		out = s.redact(v, plain)
 	case kindMask:
 		if v == "" || isMask(v) {
 			return v, Kept
@@ -334,8 +347,8 @@ func (s *Scanner) SubprotocolItem(v string, after bool) (out string, announces b
 
 // Number treats a number that stands under a key that the model does not know, as its decimal text: a card may be
 // an int and a coordinate a double.
-func (s *Scanner) Number(t Treatment, text string) Verdict {
-	if _, verdict := s.String(t, text); verdict == Kept {
+func (s *Scanner) Number(t Treatment, text []byte) Verdict {
+	if _, verdict := s.String(t, s.results.bytes(text)); verdict == Kept {
 		return Kept
 	}
 	if t.kind != kindDrop && t.kind != kindMask {
@@ -397,7 +410,7 @@ func (s *Scanner) address(v string) (string, Verdict) {
 		return v, Kept
 	}
 	s.count(IP, Truncate)
-	known.network, known.known = string(s.out), true
+	known.network, known.known = s.results.bytes(s.out), true
 	return known.network, Changed
 }
 
@@ -434,7 +447,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
 	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
 	s.count(IP, Hash)
-	known.hash, known.epoch, known.hashed = string(s.out), s.epoch, true
+	known.hash, known.epoch, known.hashed = s.results.bytes(s.out), s.epoch, true
 	return known.hash
 }
 
@@ -450,7 +463,7 @@ func (s *Scanner) pseudonymise(r Rule, v string) (string, Verdict) {
 		return "", Dropped
 	}
 	s.count(r, Hash)
-	return string(out), Changed
+	return s.results.bytes(out), Changed
 }
 
 // plainIdent reports whether v is an opaque identifier: letters, digits and "._:-" only, no longer than a hash, and not

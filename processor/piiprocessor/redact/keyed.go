@@ -14,7 +14,17 @@ func (s *Scanner) keyed(t string, i int) {
 		return
 	}
 	end := i
-	for end > 0 && i-end < 2 && t[end-1] == ' ' {
+	if t[i] == ':' && i+1 < len(t) && (t[i+1] == '=' || t[i+1] == ':') {
+		// ":=" and "::=": the "=" decides.
+		return
+	}
+	if t[i] == '=' {
+		// The operators of make, of PHP and of shells: "::=", "?=", ".=", "+=".
+		for end > 0 && i-end < 3 && strings.IndexByte(":?.+", t[end-1]) >= 0 {
+			end--
+		}
+	}
+	for n := 0; n < 2 && end > 0 && t[end-1] == ' '; n++ {
 		end--
 	}
 	quoted := false
@@ -30,7 +40,17 @@ func (s *Scanner) keyed(t string, i int) {
 	if end-start < 2 {
 		return
 	}
+	if !quoted && t[i] == '=' && start > 1 && t[start-1] == ' ' && typeWords[t[start:end]] {
+		// var apiToken string = "…": the name stands before its type.
+		end = start - 1
+		for start = end; start > 0 && end-start < maxKeyBytes && class[t[start-1]]&cKeyChar != 0; {
+			start--
+		}
+	}
 	m := meaningOf(t[start:end])
+	if m == meansNothing && t[start:end] == "value" {
+		m = namedValue(t, start)
+	}
 	r := ruleOf(m)
 	if r == ruleNone || s.e.actions[r] == Off {
 		return
@@ -41,7 +61,10 @@ func (s *Scanner) keyed(t string, i int) {
 // value adds the value after the separator at t[i], whose key means m.
 func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 	j := i + 1
-	for j < len(t) && j-i < 8 && isSpace(t[j]) {
+	if t[i] == '=' && j < len(t) && (t[j] == '>' || t[j] == '=') {
+		j++
+	}
+	for j < len(t) && j-i < 12 && isSpace(t[j]) {
 		j++
 	}
 	spaced := j > i+1
@@ -54,9 +77,13 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 		return
 	}
 	switch c := t[j]; {
-	case c == '"' || c == '\'':
+	case c == '"' || c == '\'' || c == '`':
 		start := j + 1
-		s.addValue(t, start, closing(t, start, c, level), r)
+		end := closing(t, start, c, level)
+		if m == meansKey && !secretLike(t[start:end]) {
+			return
+		}
+		s.addValue(t, start, end, r)
 	case level > 0:
 		return
 	case c == '{' || c == '[':
@@ -64,7 +91,7 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 			return
 		}
 		// Below a secret's key everything is secret. A person's or a place's members are judged by their own keys.
-		if r == Secret && (quotedKey || t[i] == '=') || m == meansLocation && c == '[' {
+		if r == Secret && m != meansKey && (quotedKey || t[i] == '=') || m == meansLocation && c == '[' {
 			end := balanced(t, j)
 			s.keyedEnd = end
 			s.add(j, end, r)
@@ -84,11 +111,167 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 			// authorization=Bearer x: the scheme is found by its own name.
 			end = lineEndOf(t, j, end)
 		}
+		if m == meansKey && !secretLike(t[j:end]) {
+			return
+		}
+		if r == Phone {
+			// A number may have spaces in it.
+			if n, _, stop := phoneShape(t, j); n >= 4 && n <= 15 {
+				end = max(end, stop)
+			}
+		}
 		if (r == Phone || r == Location) && !hasDigit(t[j:end]) {
 			return
 		}
 		s.addValue(t, j, end, r)
 	}
+}
+
+// typeWords stand between a variable and its value.
+var typeWords = map[string]bool{"string": true, "String": true, "str": true, "text": true, "char": true, "byte": true}
+
+// namedValue returns what the member before a "value" at t[i] says about it, as in Kubernetes' lists of variables:
+// {"name": "API_TOKEN", "value": "…"}.
+func namedValue(t string, i int) meaning {
+	const reach = maxKeyBytes + 32
+	before := t[max(0, i-reach):i]
+	at := strings.LastIndex(before, "name")
+	if at < 0 {
+		return meansNothing
+	}
+	rest := strings.TrimLeft(before[at+len("name"):], `"'\ :`)
+	n := 0
+	for n < len(rest) && class[rest[n]]&cKeyChar != 0 {
+		n++
+	}
+	if strings.Trim(rest[n:], "\"'\\, \t\r\n") != "" {
+		return meansNothing
+	}
+	return meaningOf(rest[:n])
+}
+
+// element treats the text of an XML element whose start tag ends at t[i], where its name is telling.
+func (s *Scanner) element(t string, i int) {
+	start := i
+	for start > 0 && i-start < maxKeyBytes && class[t[start-1]]&cKeyChar != 0 {
+		start--
+	}
+	if i-start < 2 || start == 0 || t[start-1] != '<' && t[start-1] != ':' || i < s.keyedEnd {
+		return
+	}
+	m := meaningOf(t[start:i])
+	r := ruleOf(m)
+	if r == ruleNone || s.e.actions[r] == Off {
+		return
+	}
+	j := i + 1
+	for j < len(t) && isSpace(t[j]) {
+		j++
+	}
+	end := j
+	for end < len(t) && end-j < maxValueScan && t[end] != '<' {
+		end++
+	}
+	s.keyedEnd = end
+	for end > j && isSpace(t[end-1]) {
+		end--
+	}
+	if m == meansKey && !secretLike(t[j:end]) || end == len(t) && !hasDigit(t[j:end]) {
+		return
+	}
+	s.addValue(t, j, end, r)
+}
+
+// argument treats the second of two strings in a call, where the first is a telling name: set("API_TOKEN", "…"). The
+// comma stands at t[i].
+func (s *Scanner) argument(t string, i int) {
+	if i < 4 || i+2 >= len(t) || i < s.keyedEnd {
+		return
+	}
+	quote := t[i-1]
+	if quote != '"' && quote != '\'' {
+		return
+	}
+	end := i - 1
+	start := end
+	for start > 0 && end-start < maxKeyBytes && class[t[start-1]]&cKeyChar != 0 {
+		start--
+	}
+	if end-start < 2 || start < 2 || t[start-1] != quote || t[start-2] != '(' {
+		return
+	}
+	if m := meaningOf(t[start:end]); ruleOf(m) == Secret && s.e.actions[Secret] != Off {
+		s.value(t, i, m, Secret, true)
+	}
+}
+
+// option treats the argument of a command's option whose first dash stands at t[i]: --password x, curl -u name:x.
+func (s *Scanner) option(t string, i int) {
+	if i+4 >= len(t) || i > 0 && isAlnum(t[i-1]) || i < s.keyedEnd {
+		return
+	}
+	end := i + 1
+	long := t[end] == '-'
+	if long {
+		end++
+	}
+	start := end
+	for end < len(t) && end-start < maxKeyBytes && (isAlnum(t[end]) || t[end] == '-' || t[end] == '_') {
+		end++
+	}
+	if end == start || end+1 >= len(t) || t[end] != ' ' {
+		return
+	}
+	name := t[start:end]
+	if name == "user" && long || name == "u" && !long && strings.Contains(t[max(0, i-256):i], "curl") {
+		s.userAndPassword(t, end)
+		return
+	}
+	if !long {
+		return
+	}
+	switch m := meaningOf(name); {
+	case ruleOf(m) != Secret || s.e.actions[Secret] == Off:
+	case m == meansToken && prose(t[end+1:wordEnd(t, end+1)]), t[end+1] == '-':
+	default:
+		s.value(t, end, m, Secret, true)
+	}
+}
+
+// userAndPassword treats "name:password" after the space at t[i].
+func (s *Scanner) userAndPassword(t string, i int) {
+	j := i + 1
+	for j < len(t) && t[j] == ' ' {
+		j++
+	}
+	if j == len(t) {
+		return
+	}
+	end := 0
+	if c := t[j]; c == '"' || c == '\'' {
+		j++
+		end = closing(t, j, c, 0)
+	} else {
+		end = wordEnd(t, j)
+	}
+	name, password, ok := strings.Cut(t[j:end], ":")
+	if !ok || name == "" && password == "" || strings.HasPrefix(password, "//") || isMask(t[j:end]) {
+		return
+	}
+	for _, variable := range [...]string{"${", "$(", "{{"} {
+		if strings.HasPrefix(password, variable) {
+			return
+		}
+	}
+	s.keyedEnd = max(s.keyedEnd, end)
+	s.add(j, end, Credential)
+}
+
+func wordEnd(t string, i int) int {
+	for i < len(t) && t[i] > ' ' {
+		i++
+	}
+	return i
 }
 
 func (s *Scanner) addValue(t string, start, end int, r Rule) {

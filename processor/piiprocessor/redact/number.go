@@ -15,6 +15,11 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 					return e
 				}
 			}
+			if f == plain {
+				if e := s.lettered(t, i); e > 0 {
+					return e
+				}
+			}
 			return end
 		case p == '.' && i > 1 && isDigit(t[i-2]), p == '_':
 			return end
@@ -28,12 +33,95 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if f == infrastructure {
 		return end
 	}
+	if end < len(t) && (t[end] == ':' || t[end] == '|') && end-i >= 5 && end-i <= 17 {
+		if e := s.botToken(t, i, end); e > 0 {
+			return e
+		}
+	}
 	if end-i == 3 && s.ssn(t, i) {
 		return i + 11
 	}
 	if e := s.card(t, i); e > 0 {
 		return e
 	}
+	if f != plain || end-i > maxNationalID {
+		return end
+	}
+	if head := letteredStart(t, i); head < i {
+		if e := s.nationalID(t, head, before(t, head)); e > 0 {
+			return e
+		}
+	}
+	start, ok := numberStart(t, i)
+	if !ok {
+		return end
+	}
+	c := before(t, start)
+	if e := s.nationalID(t, start, c); e > 0 {
+		return e
+	}
+	if e := s.nationalPhone(t, start, end, c); e > 0 {
+		return e
+	}
+	return end
+}
+
+// numberStart returns where a number whose first digits stand at t[i] begins, with a bracket before it. Not ok means
+// that it is part of something else.
+func numberStart(t string, i int) (start int, ok bool) {
+	if i > 0 && t[i-1] == '(' {
+		i--
+	}
+	if i > 0 {
+		if p := t[i-1]; p == '.' || p == '-' || p == '_' || p == '/' || p == '+' || isAlnum(p) {
+			return 0, false
+		}
+	}
+	return i, true
+}
+
+// letteredStart takes along the two or six letters before the number at t[i] that some national numbers begin with:
+// AB 12 34 56 C.
+func letteredStart(t string, i int) int {
+	if i < 3 || !isIDSeparator(t[i-1]) {
+		return i
+	}
+	start := i - 1
+	for start > 0 && i-start <= 8 && isAlpha(t[start-1]) {
+		start--
+	}
+	n := i - 1 - start
+	if n != 2 && n != 6 || start > 0 && t[start-1] != ' ' && t[start-1] != '"' && t[start-1] != ':' && t[start-1] != '=' {
+		return i
+	}
+	return start
+}
+
+// lettered looks for a national number that begins with letters, the last of which stands before t[i].
+func (s *Scanner) lettered(t string, i int) int {
+	start := i - 1
+	for start > 0 && i-start <= 6 && isAlpha(t[start-1]) {
+		start--
+	}
+	if start > 0 && (isAlnum(t[start-1]) || t[start-1] == '_' || t[start-1] == '-' || t[start-1] == '.' || t[start-1] == '/') {
+		return 0
+	}
+	return s.nationalID(t, start, before(t, start))
+}
+
+// botToken looks for a token that begins with the id of an application, which t[i:mark] is: Telegram's 123456:AA…,
+// Facebook's 123456789012345|….
+func (s *Scanner) botToken(t string, i, mark int) int {
+	end := mark + 1
+	for end < len(t) && end-mark <= 64 && class[t[end]]&cBase64 != 0 {
+		end++
+	}
+	secret := t[mark+1 : end]
+	if t[mark] == ':' && (len(secret) < 34 || len(secret) > 36 || secret[0] != 'A') ||
+		t[mark] == '|' && (mark-i < 15 || len(secret) < 27 || len(secret) > 40) || !mixed(secret) {
+		return 0
+	}
+	s.add(i, end, Credential)
 	return end
 }
 
@@ -58,7 +146,7 @@ func (s *Scanner) card(t string, i int) int {
 			break
 		}
 		ends := j == len(t) || !isAlpha(t[j]) && t[j] != '_' && !(t[j] == '.' && j+1 < len(t) && isDigit(t[j+1]))
-		if n >= 12 && ends && isCard(digits[:n], grouped, t, i) {
+		if n >= 12 && ends && isCard(digits[:n], grouped, t, i) && !(grouped && afterIBANHead(t, i)) {
 			found = j
 		}
 		if j == len(t) || j+1 >= len(t) || t[j] != ' ' && t[j] != '-' || !isDigit(t[j+1]) {
@@ -76,51 +164,57 @@ func (s *Scanner) card(t string, i int) int {
 	return found
 }
 
-// isCard checks length and issuer ranges (ISO/IEC 7812 as the networks publish them), then the Luhn digit. Lengths that
-// are rare among cards and common among order numbers and timestamps need a key that says card, or groups.
+// isCard checks length and issuer ranges (ISO/IEC 7812 as the networks publish them) and the Luhn digit. Lengths that
+// are rare among cards and common among order numbers and timestamps need groups or a word before them that says card;
+// with such a word, every range is taken.
 func isCard(d []byte, grouped bool, t string, start int) bool {
 	n := len(d)
 	p2 := int(d[0])*10 + int(d[1])
 	p3 := p2*10 + int(d[2])
 	p4 := p3*10 + int(d[3])
-	rare := false
+	// wrong: no network's number; rare: one's, but other numbers of that length are more frequent.
+	wrong, rare := false, false
 	switch {
 	case d[0] == 4:
 		rare = n == 13
-		if n != 13 && n != 16 && n != 19 {
-			return false
-		}
+		wrong = n != 13 && n != 16 && n != 19
 	case p2 == 34 || p2 == 37:
-		if n != 15 {
-			return false
-		}
+		wrong = n != 15
 	case p2 >= 51 && p2 <= 55 || p4 >= 2221 && p4 <= 2720:
-		if n != 16 {
-			return false
-		}
+		wrong = n != 16
 	case p4 >= 3528 && p4 <= 3589, p4 == 6011, p3 >= 644 && p3 <= 649, p2 == 65, p2 == 62, p2 == 81:
 		rare = n == 18
-		if n < 16 {
-			return false
-		}
+		wrong = n < 16
 	case p2 == 30, p2 == 36, p2 == 38, p2 == 39:
 		rare = n != 14
-		if n != 14 && n != 16 {
-			return false
-		}
+		wrong = n != 14 && n != 16
 	case p2 == 50, p2 >= 56 && p2 <= 58, p4 == 6304, p4 == 6759, p4 >= 6761 && p4 <= 6763, p4 >= 2200 && p4 <= 2204,
 		p2 == 60:
 		rare = n != 16 && n != 19
 	case p4 == 1800 || p4 == 2131:
-		if n != 15 {
-			return false
-		}
+		wrong = n != 15
 	default:
+		wrong = true
+	}
+	if !luhn(d) {
 		return false
 	}
-	if rare && !grouped && !keyMeans(t, start, meansCard) {
-		return false
+	if wrong || rare && !grouped {
+		return keyMeans(t, start, meansCard) || before(t, start)&saysCard != 0
 	}
+	return true
+}
+
+// afterIBANHead reports whether the groups at t[i] go on after a country and two check digits: "RS35 2600 …" is an
+// account, right or wrong, and no card.
+func afterIBANHead(t string, i int) bool {
+	return i >= 5 && (t[i-1] == ' ' || t[i-1] == '-') && isDigit(t[i-2]) && isDigit(t[i-3]) && isAlpha(t[i-4]) &&
+		isAlpha(t[i-5]) && (i == 5 || !isAlnum(t[i-6]))
+}
+
+// luhn checks the last digit (ISO/IEC 7812-1 annex B) and that the digits are not all the same.
+func luhn(d []byte) bool {
+	n := len(d)
 	sum, same := 0, true
 	for i := range d {
 		v := int(d[n-1-i])
@@ -240,7 +334,7 @@ func (s *Scanner) plus(t string, i int, f flavour) int {
 		}
 		wholeN, wholeEnd = n, end
 	}
-	if n < 7 || end < len(t) && isAlpha(t[end]) {
+	if n < 7 || end < len(t) && isAlpha(t[end]) && !extension(t, end) {
 		return i + 1
 	}
 	s.add(i, end, Phone)
@@ -256,6 +350,14 @@ func (s *Scanner) dash(t string, i int) int {
 	}
 	if e := s.armour(t, i); e > 0 {
 		return e
+	}
+	if i >= 32 && i+4 <= len(t) && t[i+1] == 'u' && t[i+2] == 's' && isDigit(t[i+3]) && hexes(t[i-32:i]) {
+		// Mailchimp's keys end with the data centre: 32 hexadecimal digits, "-us20".
+		end := i + 4
+		for end < len(t) && isDigit(t[end]) {
+			end++
+		}
+		s.add(i-32, end, Credential)
 	}
 	s.vendor(t, i)
 	return i + 1

@@ -32,9 +32,12 @@ type Scanner struct {
 	e     *Engine
 	finds []find
 	out   []byte
-	sum   []byte
-	text  []byte
-	macs  map[macKey]hash.Hash
+	// results holds what is returned; pairs is scratch for a query.
+	results arena
+	pairs   []byte
+	sum     []byte
+	text    []byte
+	macs    map[macKey]hash.Hash
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
@@ -47,15 +50,26 @@ type Scanner struct {
 	kept      [keptSlots]keptValue
 	addresses [addressSlots]addressResult
 	used      bool
+	// explain keeps remarks; base is where the text that is looked at begins in the value, or less than 0 where that
+	// cannot be said any more.
+	explain bool
+	base    int
+	remarks []Remark
 	// counted is the sum of Counts, by which a treatment is seen to count nothing.
 	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
 	Counts [RuleCount][ActionCount]uint32
 }
 
-func (s *Scanner) count(r Rule, a Action) {
+func (s *Scanner) count(r Rule, a Action) { s.countRange(r, a, 0, -1) }
+
+// countRange is count with the part of the value that is meant; an end before the start means all of it.
+func (s *Scanner) countRange(r Rule, a Action, start, end int) {
 	s.Counts[r][a]++
 	s.counted++
+	if s.explain {
+		s.remark(r, a, start, end)
+	}
 }
 
 // CountDrop notes that a caller dropped a field for rule.
@@ -133,7 +147,14 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 		case tEqual:
 			s.keyed(t, i)
 			i++
+		case tGreater:
+			s.element(t, i)
+			i++
+		case tComma:
+			s.argument(t, i)
+			i++
 		case tDash:
+			s.option(t, i)
 			i = s.dash(t, i)
 		case tUnderscore:
 			s.underscore(t, i)
@@ -177,6 +198,10 @@ const maxRepeated = 64
 func (s *Scanner) rewrite(v string) string {
 	s.repeat(v)
 	s.merge()
+	if f := s.finds[0]; f.start == 0 && f.end == len(v) && s.e.actions[f.rule] == Mask {
+		s.countRange(f.rule, Mask, f.start, f.end)
+		return masks[f.rule]
+	}
 	out := s.out[:0]
 	at := 0
 	for _, f := range s.finds {
@@ -187,7 +212,10 @@ func (s *Scanner) rewrite(v string) string {
 		action := s.e.actions[f.rule]
 		switch action {
 		case Truncate:
-			out = s.appendTruncated(out, value)
+			if out = s.appendTruncated(out, value); string(out[bare:]) == value {
+				// A network already.
+				continue
+			}
 		case Hash:
 			var ok bool
 			s.text = normalise(s.text[:0], f.rule, value)
@@ -204,11 +232,11 @@ func (s *Scanner) rewrite(v string) string {
 			copy(out[bare+1:], out[bare:len(out)-2])
 			out[bare], out[len(out)-1] = '"', '"'
 		}
-		s.count(f.rule, action)
+		s.countRange(f.rule, action, f.start, f.end)
 	}
 	out = append(out, v[at:]...)
 	s.out = out
-	return string(out)
+	return s.results.bytes(out)
 }
 
 // repeat adds the other places where a find's value stands in v.

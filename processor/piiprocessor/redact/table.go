@@ -50,6 +50,7 @@ const (
 	kindPseudonym // a pseudonym made by somebody who has the key, or nothing
 	kindHash
 	kindMask
+	kindMinted // masked where it looks minted, text elsewhere
 )
 
 // special are the keys of the event model whose value is more than a label or a number.
@@ -290,8 +291,11 @@ func (e *Engine) header(name string) Treatment {
 func (e *Engine) byMeaning(key string) Treatment {
 	m := meaningOf(key)
 	r := ruleOf(m)
-	if m == meansVersion {
+	switch m {
+	case meansVersion:
 		return Treatment{kind: kindInfra}
+	case meansKey:
+		return Treatment{kind: kindMinted, rule: r}
 	}
 	if r == ruleNone {
 		return Treatment{kind: kindText}

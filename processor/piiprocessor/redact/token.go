@@ -16,8 +16,10 @@ func (s *Scanner) letter(t string, i int) int {
 		if i == 0 || !isAlnum(t[i-1]) {
 			s.scheme(t, i)
 		}
-	case 'A':
-		s.cloudKey(t, i)
+	case 'A', 'L', 'E', 'S', 'Y':
+		s.vendorWord(t, i)
+	case 'Z':
+		return s.wrappedJWT(t, i)
 	}
 	return i + 1
 }
@@ -108,44 +110,115 @@ func plainWords(v string) bool {
 	return true
 }
 
-// cloudKey looks for AWS access key ids and Google API keys at t[i] == 'A'.
-func (s *Scanner) cloudKey(t string, i int) {
+// vendorWord looks for a key of vendorWords at t[i], a capital.
+func (s *Scanner) vendorWord(t string, i int) {
 	if i > 0 && isAlnum(t[i-1]) {
 		return
 	}
-	n := 0
-	switch rest := t[i:]; {
-	case strings.HasPrefix(rest, "AKIA"), strings.HasPrefix(rest, "ASIA"):
-		n = 20
-		for j := 4; j < n; j++ {
-			if j >= len(rest) || !isUpper(rest[j]) && !isDigit(rest[j]) {
-				return
-			}
+	for _, w := range vendorWords {
+		if t[i] != w.prefix[0] || !strings.HasPrefix(t[i:], w.prefix) {
+			continue
 		}
-	case strings.HasPrefix(rest, "AIza"):
-		n = 39
-		for j := 4; j < n; j++ {
-			if j >= len(rest) || class[rest[j]]&cBase64 == 0 {
-				return
-			}
+		end := i + len(w.prefix)
+		for end < len(t) && end-i < w.most && class[t[end]]&w.class != 0 {
+			end++
 		}
-	default:
+		if end-i < w.least || end < len(t) && isAlnum(t[end]) || w.least < 60 && !mixed(t[i+len(w.prefix):end]) {
+			continue
+		}
+		s.add(i, end, Credential)
 		return
 	}
-	s.add(i, i+n, Credential)
 }
 
-// vendorPrefixes are what stands before the first "_" or "-" of a token that its vendor made recognisable, with the
-// least length of the whole.
-var vendorPrefixes = map[string]int{
-	"ghp_": 36, "gho_": 36, "ghu_": 36, "ghs_": 36, "ghr_": 36, "github_": 40, "npm_": 36, "sk_": 16, "rk_": 16,
-	"pk_": 16, "whsec_": 24, "glpat-": 20, "gldt-": 20, "glrt-": 20, "glptt-": 20, "glsa_": 30, "glc_": 30, "xoxb-": 24,
-	"xoxp-": 24, "xoxa-": 24, "xoxr-": 24, "xoxs-": 24, "xoxe-": 24, "xapp-": 24, "sk-": 24, "shpat_": 32, "shpss_": 32,
-	"shpca_": 32, "shppa_": 32, "hf_": 30, "dop_": 40, "doo_": 40, "dor_": 40, "lin_": 30, "pypi-": 40, "sgp_": 36,
-	"dckr_": 30, "pul-": 40, "atlasv1-": 40, "hvs.": 30, "dapi-": 30, "tskey-": 24, "nfp_": 30, "rubygems_": 40,
-	"figd_": 30, "sntrys_": 40, "sntryu_": 40, "pplx-": 40, "gsk_": 40, "xai-": 40, "r8_": 30, "ya29.": 30, "SG.": 40,
-	"cio-": 30, "PMAK-": 40, "NRAK-": 27,
+// mixed reports whether v is random enough for a key: some digits or capitals, many characters that differ.
+func mixed(v string) bool {
+	digits, uppers := 0, 0
+	for j := range len(v) {
+		if isDigit(v[j]) {
+			digits++
+		} else if isUpper(v[j]) {
+			uppers++
+		}
+	}
+	return digits+uppers >= 3 && different(v) >= 6
 }
+
+// wrappedJWT looks for a JWT that was encoded as base64 once more, at t[i] == 'Z'.
+func (s *Scanner) wrappedJWT(t string, i int) int {
+	if !strings.HasPrefix(t[i:], "ZXlK") || i < s.runEnd {
+		return i + 1
+	}
+	end := i
+	for end < len(t) && (class[t[end]]&cBase64 != 0 || t[end] == '+' || t[end] == '/' || t[end] == '=') {
+		end++
+	}
+	s.runEnd = end
+	if end-i < 32 {
+		return i + 1
+	}
+	s.add(i, end, JWT)
+	return end
+}
+
+// vendorPrefixes are what stands before the first "_", "-", "." or "~" of a token that its vendor made recognisable,
+// with the least length of the whole.
+var vendorPrefixes = map[string]int{
+	// Code and packages.
+	"ghp_": 36, "gho_": 36, "ghu_": 36, "ghs_": 36, "ghr_": 36, "github_": 40, "glpat-": 20, "gldt-": 20, "glrt-": 20,
+	"glptt-": 20, "glcbt-": 20, "glffct-": 20, "glft-": 20, "glimt-": 20, "glagent-": 40, "gloas-": 40, "glsoat-": 20,
+	"glrtr-": 20, "npm_": 36, "pypi-": 40, "rubygems_": 40, "CLOJARS_": 40, "dckr_": 30, "sgp_": 40, "slk_": 60,
+	"sntrys_": 40, "sntryu_": 40, "sntrya_": 40, "CCIPAT_": 40, "bkua_": 36, "figd_": 30, "squ_": 40, "sqp_": 40,
+	"sqa_": 40, "sbp_": 40, "cio-": 30, "pnu_": 36, "pul-": 40, "dp.": 40, "jfrd_": 30,
+	// Payment and shops.
+	"sk_": 16, "rk_": 16, "pk_": 16, "whsec_": 24, "sq0atp-": 22, "sq0csp-": 40, "sq0idp-": 22, "shpat_": 32,
+	"shpss_": 32, "shpca_": 32, "shppa_": 32, "FLWPUBK_": 40, "FLWSECK_": 24, "live_": 36, "shippo_": 40, "duffel_": 40,
+	"access-": 40, "EZAK_": 40,
+	// Messages and mail.
+	"xoxb-": 24, "xoxp-": 24, "xoxa-": 24, "xoxr-": 24, "xoxs-": 24, "xoxe-": 24, "xoxe.": 40, "xoxc-": 24,
+	"xoxd-": 24, "xoxo-": 24, "xapp-": 24, "SG.": 40, "key-": 36, "pubkey-": 36, "xkeysib-": 60, "xsmtpsib-": 60,
+	// Clouds and infrastructure.
+	"hvs.": 30, "hvb.": 60, "hvr.": 30, "ya29.": 30, "GOCSPX-": 30, "dop_": 40, "doo_": 40, "dor_": 40,
+	"dapi-": 30, "tskey-": 24, "nfp_": 30, "HRKU-": 40, "dt0c01.": 60, "dt0s01.": 40, "dt0s16.": 40, "pscale_": 40,
+	"tk-": 40, "ico-": 36, "fo1_": 40, "fm1r_": 60, "fm1a_": 60, "fm2_": 60, "FlyV1-": 60, "rnd_": 28,
+	"NRAK-": 27, "NRII-": 32, "NRJS-": 24, "NRIQ-": 32, "NRRA-": 40, "glsa_": 30, "glc_": 30, "API-": 28, "A3-": 35,
+	"AGE-": 60, "t1.": 40,
+	// Work.
+	"lin_": 30, "atlasv1-": 40, "PMAK-": 40, "ntn_": 40, "secret_": 40, "rdme_": 60, "tfp_": 40, "waka_": 40,
+	"shrtlnk_": 40, "phc_": 40, "phx_": 40, "fio-": 40, "duo_": 40, "sm_": 20, "pat-": 30, "pat.": 40, "sat.": 40,
+	"ATBB_": 20,
+	// Models.
+	"sk-": 24, "hf_": 30, "api_": 38, "pplx-": 40, "gsk_": 40, "xai-": 40, "r8_": 30, "nvapi-": 40, "tgp_": 40,
+	"lsv2_": 40, "csk-": 40, "tvly-": 30, "apify_": 40, "e2b_": 36, "rpa_": 36, "bedrock-": 60,
+	"s-": 60,
+}
+
+// vendorWords are what a vendor's key without a separator starts with, the least and the greatest length of the whole,
+// and the class of its characters.
+var vendorWords = [...]struct {
+	prefix      string
+	least, most int
+	class       uint8
+}{
+	{"AKIA", 20, 20, cUpper | cDigit}, {"ASIA", 20, 20, cUpper | cDigit}, {"ABIA", 20, 20, cUpper | cDigit},
+	{"ACCA", 20, 20, cUpper | cDigit}, {"A3T", 20, 20, cUpper | cDigit}, {"ABSK", 100, 200, cUpper | cLower | cDigit},
+	{"AIza", 39, 39, cBase64}, {"AKCp", 60, 90, cUpper | cLower | cDigit}, {"AQVN", 38, 45, cBase64},
+	{"ATATT3", 100, 300, cBase64}, {"ATCTT3", 100, 300, cBase64}, {"ATBB", 30, 40, cUpper | cLower | cDigit},
+	{"AGPA", 20, 20, cUpper | cDigit}, {"AROA", 20, 20, cUpper | cDigit}, {"AIDA", 20, 20, cUpper | cDigit},
+	{"AC", 34, 34, cDigit | cHex}, {"SK", 34, 34, cDigit | cHex},
+	{"LTAI", 20, 30, cUpper | cLower | cDigit}, {"EAAM", 80, 400, cUpper | cLower | cDigit},
+	{"EAAC", 80, 400, cUpper | cLower | cDigit}, {"EAAA", 60, 400, cBase64}, {"EZAK", 58, 58, cUpper | cLower | cDigit},
+	{"EZTK", 58, 58, cUpper | cLower | cDigit}, {"YC", 40, 40, cBase64},
+}
+
+// vendorHeads says which first characters and lengths the prefixes have, without their mark. Most words with a dash in
+// them have none of these.
+var vendorHeads = func() (heads [256][maxVendorPrefix + 1]bool) {
+	for prefix := range vendorPrefixes {
+		heads[prefix[0]][len(prefix)-1] = true
+	}
+	return heads
+}()
 
 const (
 	maxVendorPrefix = 9
@@ -159,10 +232,46 @@ func (s *Scanner) dot(t string, i int) {
 		(i == 4 || !isAlnum(t[i-5]) && t[i-5] != '.') && (i+10 == len(t) || !isAlnum(t[i+10])) {
 		s.add(i-4, i+10, MAC)
 	}
-	// Only "SG." (SendGrid), "hvs." (Vault) and "ya29." (Google) have a dot there.
-	if i >= 2 && (t[i-1] == 'G' || t[i-1] == 's' || t[i-1] == '9') {
+	// A Discord bot's token: its id, the time and a MAC, all base64.
+	if i+8 < len(t) && t[i+7] == '.' && i >= 24 {
+		s.discord(t, i)
+	}
+	if i >= 1 && vendorDots[t[i-1]] {
 		s.vendor(t, i)
 	}
+}
+
+// vendorDots are the characters before the dot of a prefix that ends with one.
+var vendorDots = func() (last [256]bool) {
+	for prefix := range vendorPrefixes {
+		if n := len(prefix); prefix[n-1] == '.' {
+			last[prefix[n-2]] = true
+		}
+	}
+	return last
+}()
+
+func (s *Scanner) discord(t string, i int) {
+	start, end := i, i+8
+	for start > 0 && i-start <= 32 && class[t[start-1]]&cBase64 != 0 {
+		start--
+	}
+	for end < len(t) && end-i <= 64 && class[t[end]]&cBase64 != 0 {
+		end++
+	}
+	if n := i - start; n < 24 || n > 28 || end-i-8 < 27 || end-i-8 > 40 || !mixed(t[start:i]) || !base64Run(t[i+1:i+7]) {
+		return
+	}
+	s.add(start, end, Credential)
+}
+
+func base64Run(v string) bool {
+	for i := range len(v) {
+		if class[v[i]]&cBase64 == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // vendor looks for a vendor's token whose prefix ends with the mark at t[i].
@@ -171,7 +280,7 @@ func (s *Scanner) vendor(t string, i int) {
 	for start > 0 && i-start < maxVendorPrefix && isAlnum(t[start-1]) {
 		start--
 	}
-	if i-start < 2 || start > 0 && isAlnum(t[start-1]) {
+	if i-start < 1 || !vendorHeads[t[start]][i-start] || start > 0 && isAlnum(t[start-1]) {
 		return
 	}
 	least := vendorPrefixes[t[start:i+1]]
@@ -189,16 +298,7 @@ func (s *Scanner) vendor(t string, i int) {
 		return
 	}
 	// What follows mixes letters and digits, or both cases; words joined by dashes do not.
-	body := t[i+1 : end]
-	digits, uppers := 0, 0
-	for j := range len(body) {
-		if isDigit(body[j]) {
-			digits++
-		} else if isUpper(body[j]) {
-			uppers++
-		}
-	}
-	if digits+uppers < 3 {
+	if !mixed(t[i+1 : end]) {
 		return
 	}
 	s.add(start, end, Credential)

@@ -6,41 +6,57 @@ import "strings"
 func (s *Scanner) url(v string) string {
 	rest, fragment, hasFragment := strings.Cut(v, "#")
 	rest, query, hasQuery := strings.Cut(rest, "?")
-	authority := ""
+	scheme, authority, userinfo, host, kept := "", "", "", "", ""
+	changed := false
 	if i := strings.Index(rest, "://"); i >= 0 {
-		authority, rest = rest[:i+3], rest[i+3:]
-		host := rest
+		scheme, rest = rest[:i+3], rest[i+3:]
+		host = rest
+		start := len(scheme)
 		if j := strings.IndexByte(rest, '/'); j >= 0 {
 			host, rest = rest[:j], rest[j:]
 		} else {
 			rest = ""
 		}
+		authority = host
 		if at := strings.LastIndexByte(host, '@'); at >= 0 {
 			if s.e.actions[Credential] == Off {
-				authority += host[:at+1]
+				userinfo = host[:at+1]
 			} else {
-				s.count(Credential, Drop)
+				s.countRange(Credential, Drop, start, start+at+1)
+				changed = true
 			}
 			host = host[at+1:]
+			start += at + 1
 		}
-		authority += s.redact(host, plain)
+		before := s.shift(start)
+		kept = s.redact(host, plain)
+		s.base = before
 	}
-	out := authority + s.path(rest)
+	pathStart := len(scheme) + len(authority)
+	before := s.shift(pathStart)
+	path, keptQuery, keptFragment := s.path(rest), query, fragment
+	s.base = before
+	queryMark, fragmentMark := "", ""
 	if hasQuery {
-		out += "?" + s.query(query)
+		before := s.shift(pathStart + len(rest) + 1)
+		queryMark, keptQuery = "?", s.query(query)
+		s.base = before
 	}
 	if hasFragment {
+		fragmentMark = "#"
+		before := s.shift(len(v) - len(fragment))
 		// OAuth's implicit flow puts tokens there (RFC 6749 §4.2.2).
 		if strings.IndexByte(fragment, '=') >= 0 {
-			out += "#" + s.query(fragment)
+			keptFragment = s.query(fragment)
 		} else {
-			out += "#" + s.path(fragment)
+			keptFragment = s.path(fragment)
 		}
+		s.base = before
 	}
-	if out == v {
+	if !changed && kept == host && path == rest && keptQuery == query && keptFragment == fragment {
 		return v
 	}
-	return out
+	return s.results.join(scheme, userinfo, kept, path, queryMark, keptQuery, fragmentMark, keptFragment)
 }
 
 // path redacts segments that look minted and whatever a detector finds.
@@ -61,13 +77,19 @@ func (s *Scanner) path(v string) string {
 		return s.redact(v, plain)
 	}
 	segments := strings.Split(v, "/")
+	at := 0
 	for i, segment := range segments {
 		if s.minted(segment) {
-			s.count(PathSegment, Mask)
+			s.countRange(PathSegment, Mask, at, at+len(segment))
 			segments[i] = Redacted
 		}
+		at += len(segment) + 1
 	}
-	return s.redact(strings.Join(segments, "/"), plain)
+	before := s.base
+	s.base = -1
+	out := s.redact(strings.Join(segments, "/"), plain)
+	s.base = before
+	return out
 }
 
 func (s *Scanner) minted(segment string) bool {
@@ -92,29 +114,31 @@ func (s *Scanner) query(v string) string {
 	if v == "" {
 		return v
 	}
-	prefix := ""
+	whole, prefix := v, ""
 	if v[0] == '?' {
 		prefix, v = "?", v[1:]
 	}
-	// out stays nil until something changes.
-	var out []byte
+	out, changed := s.pairs[:0], false
 	for at := 0; at <= len(v); {
 		pair, _, _ := strings.Cut(v[at:], "&")
+		before := s.shift(len(prefix) + at)
 		kept := s.parameter(pair)
-		if out == nil && kept != pair {
-			out = append(make([]byte, 0, len(v)), v[:at]...)
-		} else if out != nil && at > 0 {
+		s.base = before
+		if !changed && kept != pair {
+			out, changed = append(append(out, prefix...), v[:at]...), true
+		} else if changed && at > 0 {
 			out = append(out, '&')
 		}
-		if out != nil {
+		if changed {
 			out = append(out, kept...)
 		}
 		at += len(pair) + 1
 	}
-	if out == nil {
-		return prefix + v
+	if !changed {
+		return whole
 	}
-	return prefix + string(out)
+	s.pairs = out
+	return s.results.bytes(out)
 }
 
 // parameter returns what may stay of one "name=value", pair itself where all may.
@@ -124,22 +148,25 @@ func (s *Scanner) parameter(pair string) string {
 		return pair
 	}
 	if s.allowed(name, value) {
-		if kept := s.redact(value, plain); kept != value {
-			return name + "=" + kept
+		before := s.shift(len(name) + 1)
+		kept := s.redact(value, plain)
+		s.base = before
+		if kept != value {
+			return s.results.join(name, "=", kept)
 		}
 		return pair
 	}
 	// A name that nobody allowed is the sender's text too: only what looks like an identifier stays. A value without a
 	// name ("?eyJhbGci…", "?4711") looks like one and is not.
 	if !hasValue || !identifier(name) || tokenLike(name) || s.contains(name, plain) {
-		s.count(QueryParameter, Mask)
+		s.countRange(QueryParameter, Mask, 0, len(pair))
 		return Redacted
 	}
 	if value == "" || value == Redacted {
 		return pair
 	}
-	s.count(QueryParameter, Mask)
-	return name + "=" + Redacted
+	s.countRange(QueryParameter, Mask, len(name)+1, len(pair))
+	return s.results.join(name, "=", Redacted)
 }
 
 // identifier reports whether v is a short name made of letters, digits and "._-[]", not only of digits.
@@ -160,6 +187,8 @@ func identifier(v string) bool {
 	return letters > 0
 }
 
+const maxBearerWord = 20
+
 // bearerWords announce a credential in a subprotocol: "bearer.<token>", "access_token, <token>".
 var bearerWords = map[string]bool{
 	"bearer": true, "token": true, "auth": true, "authorization": true, "jwt": true, "access_token": true,
@@ -168,26 +197,46 @@ var bearerWords = map[string]bool{
 	"x-api-key": true, "realtime-api-key": true, "insecure-api-key": true,
 }
 
+// bearerWord reports whether v, in whatever case, announces a credential.
+func bearerWord(v string) bool {
+	var buf [maxBearerWord]byte
+	if len(v) > maxBearerWord {
+		return false
+	}
+	for i := range len(v) {
+		buf[i] = lower(v[i])
+	}
+	return bearerWords[string(buf[:len(v)])]
+}
+
 // subprotocols redacts the comma-separated list of a Sec-WebSocket-Protocol header (RFC 6455 §11.3.4).
 func (s *Scanner) subprotocols(v string) string {
 	if strings.IndexByte(v, ',') < 0 {
 		out, _ := s.subprotocol(v, false)
 		return out
 	}
-	items := strings.Split(v, ",")
-	changed, after := false, false
-	for i, item := range items {
+	out, changed, after := s.pairs[:0], false, false
+	for rest, more := v, true; more; {
+		var item string
+		item, rest, more = strings.Cut(rest, ",")
 		name := strings.TrimSpace(item)
-		var out string
-		if out, after = s.subprotocol(name, after); out != name {
-			items[i] = strings.Replace(item, name, out, 1)
-			changed = true
+		var kept string
+		kept, after = s.subprotocol(name, after)
+		changed = changed || kept != name
+		lead := len(item) - len(strings.TrimLeft(item, " \t\r\n"))
+		out = append(append(out, item[:min(lead, len(item))]...), kept...)
+		if name != "" {
+			out = append(out, item[lead+len(name):]...)
+		}
+		if more {
+			out = append(out, ',')
 		}
 	}
+	s.pairs = out
 	if !changed {
 		return v
 	}
-	return strings.Join(items, ",")
+	return s.results.bytes(out)
 }
 
 // subprotocol redacts one. after says that the one before announced a credential; announces says that this one does.
@@ -196,7 +245,7 @@ func (s *Scanner) subprotocol(v string, after bool) (out string, announces bool)
 	if v == "" || v == Redacted {
 		return v, false
 	}
-	if bearerWords[strings.ToLower(v)] {
+	if bearerWord(v) {
 		return v, true
 	}
 	if after {
@@ -209,7 +258,7 @@ func (s *Scanner) subprotocol(v string, after bool) (out string, announces bool)
 		if n < 0 {
 			break
 		}
-		if bearerWords[strings.ToLower(v[at:at+n])] {
+		if bearerWord(v[at : at+n]) {
 			return s.afterBearer(v, at+n+1), false
 		}
 		at += n + 1
@@ -237,5 +286,5 @@ func (s *Scanner) afterBearer(v string, i int) string {
 		return v
 	}
 	s.count(Subprotocol, Mask)
-	return v[:i] + Redacted
+	return s.results.join(v[:i], Redacted)
 }

@@ -7,6 +7,7 @@ const (
 	meansNothing    meaning = iota
 	meansSecret             // whatever the value is
 	meansToken              // a secret, unless the value is a word of prose after "token: "
+	meansKey                // a secret where the value looks minted
 	meansHeader             // Authorization, Cookie: everything to the end of the line
 	meansPerson             // a name, a user name, a birthday, a street
 	meansPhone              //
@@ -70,6 +71,56 @@ var words = map[string]meaning{
 // anywhere holds words that mean a secret wherever in the key they stand: userPasswordOld, secret_access_key.
 var anywhere = map[string]bool{"password": true, "passwd": true, "pwd": true, "passphrase": true, "secret": true}
 
+// harmlessKeys are words before "key" that make it the name of something. Other keys are secrets where their value
+// looks minted.
+var harmlessKeys = map[string]bool{
+	"primary": true, "foreign": true, "partition": true, "sort": true, "cache": true, "routing": true, "public": true,
+	"idempotency": true, "websocket": true, "object": true, "row": true, "index": true, "hash": true, "map": true,
+	"group": true, "message": true, "record": true, "lookup": true, "shard": true, "bucket": true, "s3": true,
+	"i18n": true, "translation": true, "config": true, "registry": true, "unique": true, "natural": true, "event": true,
+}
+
+// vendorNames are services whose name in a key makes a value that looks minted a secret. Those that hold commits and
+// images, which have digests, are not among them.
+var vendorNames = map[string]bool{
+	"adafruit": true, "adobe": true, "airtable": true, "algolia": true, "alibaba": true, "anthropic": true,
+	"artifactory": true, "asana": true, "atlassian": true, "authress": true, "beamer": true, "bittrex": true,
+	"cloudant": true, "cloudflare": true, "codecov": true, "cohere": true, "coinbase": true, "confluent": true,
+	"contentful": true, "databricks": true, "datadog": true, "defined": true, "digitalocean": true, "discord": true,
+	"doppler": true, "droneci": true, "dropbox": true, "duffel": true, "dynatrace": true, "easypost": true, "etsy": true,
+	"facebook": true, "fastly": true, "finicity": true, "finnhub": true, "flickr": true, "flutterwave": true,
+	"frameio": true, "freemius": true, "freshbooks": true, "gitter": true, "gocardless": true, "grafana": true,
+	"heroku": true, "hubspot": true, "huggingface": true, "intercom": true, "jfrog": true, "kraken": true, "kucoin": true,
+	"launchdarkly": true, "linear": true, "linkedin": true, "lob": true, "looker": true, "mailchimp": true,
+	"mailgun": true, "mapbox": true, "mattermost": true, "maxmind": true, "messagebird": true, "netlify": true,
+	"notion": true, "nytimes": true, "okta": true, "openai": true, "perplexity": true, "plaid": true,
+	"planetscale": true, "postman": true, "prefect": true, "privateai": true, "pulumi": true, "rapidapi": true,
+	"readme": true, "scalingo": true, "sendbird": true, "sendgrid": true, "sendinblue": true, "sentry": true,
+	"shippo": true, "shopify": true, "sidekiq": true, "slack": true, "snyk": true, "softlayer": true, "sonar": true,
+	"sourcegraph": true, "squarespace": true, "stripe": true, "sumologic": true, "telegram": true, "travis": true,
+	"trello": true, "twilio": true, "twitch": true, "twitter": true, "typeform": true, "vault": true, "yandex": true,
+	"zendesk": true,
+}
+
+// glued are the ends of keys whose words nothing separates: ibmcloudapikey, PGPASSWORD.
+var glued = [...]string{"apikey", "apitoken", "authtoken", "accesstoken", "secretkey", "accesskey", "privatekey",
+	"password", "passwd", "clientsecret", "secrettoken"}
+
+func gluedMeaning(all []byte) meaning {
+	if len(all) < len("apikey") {
+		return meansNothing
+	}
+	switch all[len(all)-1] {
+	case 'y', 'n', 'd', 't':
+		for _, end := range glued {
+			if n := len(all) - len(end); n > 0 && string(all[n:]) == end {
+				return meansSecret
+			}
+		}
+	}
+	return meansNothing
+}
+
 // maxKeyBytes is the longest key that is looked at; keys are identifiers.
 const maxKeyBytes = 64
 
@@ -92,7 +143,8 @@ func meaningOf(key string) meaning {
 			wordStart = true
 			continue
 		}
-		if isUpper(c) && i > 0 && !isUpper(key[i-1]) {
+		// A hump: fooBar, and the last capital of XMLName.
+		if isUpper(c) && i > 0 && (!isUpper(key[i-1]) || i+1 < len(key) && isLower(key[i+1])) {
 			wordStart = true
 		}
 		if wordStart {
@@ -129,13 +181,28 @@ func meaningOf(key string) meaning {
 			return meansSecret
 		}
 	}
-	return meansNothing
+	if string(all[last:]) == "key" {
+		if count >= 2 && !harmlessKeys[string(all[starts[count-2]:last])] {
+			return meansKey
+		}
+		return meansNothing
+	}
+	for i := range count {
+		end := n
+		if i+1 < count {
+			end = int(starts[i+1])
+		}
+		if vendorNames[string(all[starts[i]:end])] {
+			return meansKey
+		}
+	}
+	return gluedMeaning(all)
 }
 
 // ruleOf is the rule that a meaning stands for.
 func ruleOf(m meaning) Rule {
 	switch m {
-	case meansSecret, meansToken, meansHeader:
+	case meansSecret, meansToken, meansKey, meansHeader:
 		return Secret
 	case meansPerson:
 		return Person
