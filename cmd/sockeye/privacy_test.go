@@ -1,11 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter"
+	"github.com/sockeye-project/sockeye/internal/testenv"
+	"github.com/sockeye-project/sockeye/processor/piiprocessor"
 )
 
 // privacyBase defines the components that the pipelines below are made of.
@@ -154,6 +162,24 @@ service: {pipelines: {logs: {receivers: [otlp], processors: [pii], exporters: [w
 	require.NotZero(t, status)
 	require.Equal(t, "sockeye: "+path+":8: exporters.otlp_http/bad.endpoint: must not hold a user or a password, which this exporter "+
 		"writes into the log when it fails; use its headers or an authenticator\n", errs)
+}
+
+// TestThePageForAPrivacyOfficerSaysHowLong compares docs/pii.md with the defaults.
+func TestThePageForAPrivacyOfficerSaysHowLong(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(testenv.Root(), "docs", "pii.md"))
+	require.NoError(t, err)
+	retention := websocketclickhouseexporter.NewFactory().CreateDefaultConfig().(*websocketclickhouseexporter.Config).Retention
+	keep := piiprocessor.NewFactory().CreateDefaultConfig().(*piiprocessor.Config).Pseudonyms.Keep
+	const day = 24 * time.Hour
+	for _, want := range []string{
+		fmt.Sprintf("The %d days are `retention.events`", retention.Events/day),
+		fmt.Sprintf("to count the different ones of an hour, %d days", retention.Rollup1m/day),
+		fmt.Sprintf("sums over all connections | up to %d days", retention.Rollup15m/day),
+		fmt.Sprintf("`pseudonyms.keep` (%d days)", keep/day),
+	} {
+		require.Contains(t, string(page), want)
+	}
+	require.NotRegexp(t, fmt.Sprintf("with the event, [^%d]", retention.Events/day), string(page))
 }
 
 func TestEveryProcessorOfThisBinaryIsJudged(t *testing.T) {

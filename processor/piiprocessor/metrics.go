@@ -12,6 +12,11 @@ import (
 // Metrics redacts md in place. The number of its metrics, data points and exemplars stays as it is.
 func (r *Redactor) Metrics(md pmetric.Metrics) Counts {
 	w := r.take()
+	w.metrics(md)
+	return r.release(w)
+}
+
+func (w *walker) metrics(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
 		rm.SetSchemaUrl(w.schemaURL(rm.SchemaUrl()))
 		w.resource(rm.Resource())
@@ -23,7 +28,6 @@ func (r *Redactor) Metrics(md pmetric.Metrics) Counts {
 			}
 		}
 	}
-	return r.release(w)
 }
 
 func (w *walker) metric(m pmetric.Metric) {
@@ -116,9 +120,9 @@ func (w *walker) unit(unit string) string {
 			return w.foreign(unit)
 		}
 	}
-	if len(unit) > maxUnit {
-		return w.foreign(unit)
-	}
 	out, _ := w.scanner.Text(unit)
+	if len(unit) > maxUnit || len(out) > maxUnit {
+		return w.foreign(out)
+	}
 	return out
 }

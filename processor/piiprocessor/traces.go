@@ -14,6 +14,11 @@ import (
 // Traces redacts td in place. The number of its spans, events and links stays as it is.
 func (r *Redactor) Traces(td ptrace.Traces) Counts {
 	w := r.take()
+	w.traces(td)
+	return r.release(w)
+}
+
+func (w *walker) traces(td ptrace.Traces) {
 	for _, rs := range td.ResourceSpans().All() {
 		rs.SetSchemaUrl(w.schemaURL(rs.SchemaUrl()))
 		w.resource(rs.Resource())
@@ -25,7 +30,6 @@ func (r *Redactor) Traces(td ptrace.Traces) Counts {
 			}
 		}
 	}
-	return r.release(w)
 }
 
 func (w *walker) span(span ptrace.Span) {
@@ -82,10 +86,13 @@ func (w *walker) spanName(name string) string {
 	if out == path {
 		return name
 	}
-	if method == "" || out == "" {
-		return out
+	if method != "" && out != "" {
+		out = method + " " + out
 	}
-	return method + " " + out
+	if len(out) > maxName {
+		return w.foreign(out) // or it would be once it comes to a gateway
+	}
+	return out
 }
 
 // maxName is the length of a name in a span or a metric that code may have given. OpenTelemetry allows an instrument's
@@ -98,12 +105,12 @@ var httpMethods = map[string]bool{
 	"TRACE": true, "PATCH": true, "HTTP": true, "WS": true,
 }
 
-// codeName reports whether name has only characters that routes, functions and remote procedures are named with.
+// codeName reports whether name has only characters that routes, functions and remote procedures are named with, and masks.
 func codeName(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte("_-./:{}*$<>", c) >= 0:
+		case strings.IndexByte("_-./:{}[]*$<>", c) >= 0:
 		default:
 			return false
 		}

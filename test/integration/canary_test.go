@@ -52,7 +52,7 @@ receivers:
 processors:
   memory_limiter: {check_interval: 1s, limit_mib: 2000}
   pii: {key_file: %[1]s/installation.key}
-  pii/scan: {key_file: %[1]s/installation.key, unknown_keys: scan}
+  pii/scan: {unknown_keys: scan, pseudonyms: {chain_file: %[1]s/chain}}
   batch: {timeout: 100ms}
 exporters:
   debug: {verbosity: detailed, sampling_initial: 100000}
@@ -514,6 +514,8 @@ func TestCanaries(t *testing.T) {
 	require.Contains(t, all, control)
 	lookInside("with ClickHouse")
 	collector.stop()
+	require.FileExists(t, filepath.Join(data, "chain"))
+	require.Regexp(t, `client\.hash: Str\(p1:[a-z2-7]+-\d+:`, collector.out.String())
 	look("after the end")
 	engine.stop()
 	look("after ClickHouse has ended")
