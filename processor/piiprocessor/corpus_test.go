@@ -70,6 +70,33 @@ func TestSyntheticCorpus(t *testing.T) {
 	}
 }
 
+// TestForeignCorpora holds what was measured on data that others made. docs/pii.md has the whole table.
+func TestForeignCorpora(t *testing.T) {
+	for file, types := range map[string]map[string]struct{ gone, kept float64 }{
+		"gitleaks":          {"SECRET": {gone: 95}, "JWT": {gone: 98}},
+		"presidio-research": {"CARD": {gone: 99}, "EMAIL": {gone: 99.9}, "IBAN": {gone: 99.5}, "PHONE": {gone: 90}},
+		"presidio-tests": {
+			"IBAN": {gone: 99.5, kept: 99}, "MAC": {gone: 99.5, kept: 99}, "IPV6": {gone: 98, kept: 99}, "PHONE": {kept: 99},
+		},
+		"libphonenumber": {"PHONE": {gone: 100}, "PHONE_NATIONAL": {gone: 90}},
+	} {
+		t.Run(file, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.UnknownKeys = unknownScan
+			report := measure(t, cfg, readCorpus(t, file+".jsonl.gz"))
+			for name, want := range types {
+				typ := report.Type(name)
+				require.Positive(t, typ.Gone.Total, name)
+				require.GreaterOrEqual(t, typ.Gone.Percent(), want.gone, "%s gone", name)
+				require.GreaterOrEqual(t, typ.LookAlikes.Percent(), want.kept, "%s look-alikes kept", name)
+			}
+			if report.WordsKept.Total > 0 {
+				require.GreaterOrEqual(t, report.WordsKept.Percent(), 99.0, "words kept")
+			}
+		})
+	}
+}
+
 // BenchmarkLogs is what one core does through pdata. Cloning the input is outside the clock.
 func BenchmarkLogs(b *testing.B) {
 	rows := readCorpus(b, "ws-synth.jsonl.gz")

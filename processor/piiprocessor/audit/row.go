@@ -115,7 +115,8 @@ func parse(line []byte) (*Row, error) {
 	}
 	for i, s := range row.Spans {
 		if s.Start < 0 || s.End <= s.Start || s.End > len(row.Text) {
-			return nil, fmt.Errorf("spans[%d]: want byte offsets 0 <= start < end <= %d, got %d and %d", i, len(row.Text), s.Start, s.End)
+			return nil, fmt.Errorf("spans[%d]: want byte offsets 0 <= start < end <= %d, got %d and %d",
+				i, len(row.Text), s.Start, s.End)
 		}
 	}
 	for i, l := range row.Labels {

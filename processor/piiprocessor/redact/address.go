@@ -203,7 +203,8 @@ func (s *Scanner) ipv4(t string, i int, f flavour) int {
 
 // versionSuffix reports whether rest, which follows four numbers, marks them as a version.
 func versionSuffix(rest string) bool {
-	for _, file := range [...]string{".jar", ".tar", ".tgz", ".zip", ".deb", ".rpm", ".whl", ".gem", ".dll", ".so", ".exe"} {
+	for _, file := range [...]string{".jar", ".tar", ".tgz", ".zip", ".deb", ".rpm", ".whl", ".gem", ".dll", ".so",
+		".exe"} {
 		if strings.HasPrefix(rest, file) {
 			return true
 		}

@@ -96,6 +96,8 @@ func (s *Scanner) value(t string, i int, m meaning, r Rule, quotedKey bool) {
 			s.keyedEnd = end
 			s.add(j, end, r)
 		}
+	case t[i] == '=' && t[i+1] == '=':
+		// A comparison with a name or a number.
 	default:
 		end := j
 		for end < len(t) && !endsBare(t[end]) {

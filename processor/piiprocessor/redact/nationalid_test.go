@@ -1,7 +1,9 @@
 package redact
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +72,18 @@ func TestSchemesTakeAnything(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestDocumentationListsSchemes(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../../docs/pii.md")
+	require.NoError(t, err)
+	_, list, ok := strings.Cut(string(doc), "goes with it:\n\n")
+	require.True(t, ok)
+	list, _, _ = strings.Cut(list, "\n\n")
+	var names []string
+	for _, scheme := range Schemes() {
+		names = append(names, "`"+scheme.Name+"`")
+	}
+	require.Equal(t, strings.Join(names, ", "), strings.Join(strings.Fields(list), " "))
 }

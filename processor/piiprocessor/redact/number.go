@@ -103,7 +103,7 @@ func (s *Scanner) lettered(t string, i int) int {
 	for start > 0 && i-start <= 6 && isAlpha(t[start-1]) {
 		start--
 	}
-	if start > 0 && (isAlnum(t[start-1]) || t[start-1] == '_' || t[start-1] == '-' || t[start-1] == '.' || t[start-1] == '/') {
+	if start > 0 && (class[t[start-1]]&cKeyChar != 0 || t[start-1] == '/') {
 		return 0
 	}
 	return s.nationalID(t, start, before(t, start))

@@ -51,7 +51,8 @@ func phoneShape(t string, i int) (digits, groups, end int) {
 		}
 		last = c
 	}
-	if end < len(t) && (isAlpha(t[end]) && !extension(t, end) || t[end] == '_' || t[end] == ':' && end+1 < len(t) && isDigit(t[end+1])) {
+	if end < len(t) && (isAlpha(t[end]) && !extension(t, end) || t[end] == '_' ||
+		t[end] == ':' && end+1 < len(t) && isDigit(t[end+1])) {
 		return 0, 0, i
 	}
 	return digits, groups, end

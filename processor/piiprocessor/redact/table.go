@@ -163,8 +163,11 @@ func (s *Scanner) Key(table Table, key string) (t Treatment, ok bool) {
 			return s.e.known[k], true
 		}
 	}
-	if t, ok := s.e.tables[table][key]; ok {
-		return t, true
+	// Besides the model's keys, the table of records has only what a policy names.
+	if table != Record || len(s.e.overrides) > 0 {
+		if t, ok := s.e.tables[table][key]; ok {
+			return t, true
+		}
 	}
 	if !s.e.settings.ScanUnknown {
 		return Treatment{kind: kindDrop, rule: UnknownKey}, true

@@ -82,6 +82,10 @@ func (s *Scanner) scheme(t string, i int) {
 	if j == len(t) || strings.IndexByte(separators, t[j]) < 0 {
 		return
 	}
+	if t[j] == '_' && i > 0 && t[i-1] == '_' {
+		// A constant's name: REGION_BASIC_INFO_64.
+		return
+	}
 	prose := t[j] == ' '
 	for j < len(t) && strings.IndexByte(separators, t[j]) >= 0 {
 		j++
@@ -110,9 +114,17 @@ func plainWords(v string) bool {
 	return true
 }
 
+// vendorPairs says which two characters a key of vendorWords begins with.
+var vendorPairs = func() (pairs [128][128]bool) {
+	for _, w := range vendorWords {
+		pairs[w.prefix[0]][w.prefix[1]] = true
+	}
+	return pairs
+}()
+
 // vendorWord looks for a key of vendorWords at t[i], a capital.
 func (s *Scanner) vendorWord(t string, i int) {
-	if i > 0 && isAlnum(t[i-1]) {
+	if i+1 >= len(t) || !vendorPairs[t[i]&0x7F][t[i+1]&0x7F] || i > 0 && isAlnum(t[i-1]) {
 		return
 	}
 	for _, w := range vendorWords {
