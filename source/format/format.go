@@ -282,7 +282,7 @@ func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 		}
 		return nil, err
 	}
-	return p, nil
+	return headed{p}, nil
 }
 
 // OptionErrors returns the faults that an error of [Format.New] joins.
