@@ -3,6 +3,7 @@ package haproxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,9 @@ type config struct {
 	set map[string]fields.ID
 }
 
+// sections are what begins one.
+var sections = []string{"global", "defaults", "frontend", "backend", "listen"}
+
 // readConfig reads a template: a log-format as it stands, or lines of haproxy.cfg that have one, with the captures that
 // say what the values in braces are.
 func readConfig(text string) (config, error) {
@@ -42,10 +46,13 @@ func readConfig(text string) (config, error) {
 		return c, nil
 	}
 	directives, own := 0, false
+	// section counts the sections, from 1; capturing is the one that has captures, whose places count in it alone.
+	section, capturing := 1, 0
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
 		found := true
+		before := len(c.request) + len(c.response)
 		switch {
 		case len(words) == 0 || strings.HasPrefix(line, "#"):
 		case words[0] == "log-format" && len(words) > 1:
@@ -79,8 +86,17 @@ func readConfig(text string) (config, error) {
 			}
 		case strings.HasPrefix(line, "http-request ") || strings.HasPrefix(line, "http-response "):
 			c.rule(words)
+		case slices.Contains(sections, words[0]):
+			section++
+			found = false
 		default:
 			found = false
+		}
+		if len(c.request)+len(c.response) > before {
+			if capturing != 0 && capturing != section {
+				return c, errors.New("several frontends have captures; give the lines of one frontend only")
+			}
+			capturing = section
 		}
 		if found && len(words) > 0 {
 			directives++

@@ -264,12 +264,13 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 func TestFormatsThatCannotBeCompiled(t *testing.T) {
 	t.Parallel()
 	for template, want := range map[string]string{
-		"%ci":                              "add %ST: without it no line says what became of a handshake\nadd [%tr]: without a time no line can be used",
-		"%ci%cp":                           "column 4: nothing stands between %ci and %cp, so their values cannot be told apart; put a space or a quote there",
-		"%ci %":                            "column 5: no variable follows the %",
-		"%ci %[src":                        "column 6: a bracket is not closed",
-		"%ci %{+Q":                         "column 6: a brace is not closed",
-		"hello":                            "it has no variable, so every line would be the same",
+		"%ci":       "add %ST: without it no line says what became of a handshake\nadd [%tr]: without a time no line can be used",
+		"%ci%cp":    "column 4: nothing stands between %ci and %cp, so their values cannot be told apart; put a space or a quote there",
+		"%ci %":     "column 5: no variable follows the %",
+		"%ci %[src": "column 6: a bracket is not closed",
+		"%ci %{+Q":  "column 6: a brace is not closed",
+		"hello":     "it has no variable, so every line would be the same",
+		"frontend a\ncapture request header Host len 9\nfrontend b\noption httplog\n http-request capture req.hdr(upgrade) len 9": "several frontends have captures; give the lines of one frontend only",
 		"log-format a%ci\nlog-format b%ci": "there are several log-formats; give the lines of one frontend only",
 	} {
 		_, err := haproxy.New(source.Settings{}, template, nil)
