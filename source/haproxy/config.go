@@ -56,7 +56,17 @@ func readConfig(text string) (config, error) {
 		switch {
 		case len(words) == 0 || strings.HasPrefix(line, "#"):
 		case words[0] == "log-format" && len(words) > 1:
-			format := word(strings.TrimSpace(strings.TrimPrefix(line, "log-format")))
+			format := strings.TrimSpace(strings.TrimPrefix(line, "log-format"))
+			if format[0] == '"' || format[0] == '\'' {
+				end := quoteEnd(format)
+				if end < 0 {
+					return c, errors.New("log-format: the quote does not end on its line, as HAProxy has it; join the lines")
+				}
+				if rest := strings.TrimSpace(format[end:]); strings.HasPrefix(rest, "#") {
+					format = format[:end]
+				}
+			}
+			format = word(format)
 			if own && format != c.format {
 				return c, errors.New("there are several log-formats; give the lines of one frontend only")
 			}
@@ -140,6 +150,19 @@ func argument(s string, of ...string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// quoteEnd returns where the quote that s begins with has ended, or -1.
+func quoteEnd(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == s[0]:
+			return i + 1
+		case s[i] == '\\' && s[0] == '"':
+			i++
+		}
+	}
+	return -1
 }
 
 // word decodes one word of haproxy.cfg: quotes and backslashes. A text that is no such word, since whoever copied it
