@@ -159,6 +159,7 @@ func compile(template string, zone *time.Location) (*format, error) {
 				continue // %U%q is one target; the query begins with its question mark
 			}
 			token.Field = id
+			token.Unbroken = id == host || id == clientAddress || id == canonicalName || id == serverName
 			f.has[id] = true
 		}
 		tokens = append(tokens, token)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
+	"github.com/sockeye-project/sockeye/source/access"
 )
 
 // Auto recognises the format of a log by its first lines.
@@ -81,7 +82,8 @@ func candidates() (list []candidate) {
 // test returns what says whether a line is of c.
 func (c candidate) test() func(line []byte) bool {
 	if c.fits != nil {
-		return c.fits()
+		fits := c.fits()
+		return func(line []byte) bool { return fits(line) || fits(access.Message(line)) }
 	}
 	p, err := c.format.New(source.Settings{}, Options{Template: c.template})
 	if err != nil {
@@ -186,7 +188,11 @@ func newAuto(s source.Settings, o Options) (source.Parser, error) {
 func (p *autoParser) choose(c candidate) (source.Parser, error) {
 	o := c.format.known(p.options)
 	o.Template = c.template
-	return c.format.make(p.settings, o)
+	parser, err := c.format.make(p.settings, o)
+	if err != nil {
+		return nil, err
+	}
+	return headed{parser}, nil
 }
 
 // Parse implements [source.Parser].

@@ -188,14 +188,20 @@ func newMapping(s source.Settings, o Options) (source.Parser, error) {
 	if err == nil {
 		return p, nil
 	}
-	faults := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		faults = joined.Unwrap()
+	return nil, faultsOf(Mapping, err)
+}
+
+// faultsOf makes every fault that err joins one of the option.
+func faultsOf(option Option, err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return &OptionError{option, err}
 	}
-	for i := range faults {
-		faults[i] = &OptionError{Mapping, faults[i]}
+	var faults []error
+	for _, fault := range joined.Unwrap() {
+		faults = append(faults, &OptionError{option, fault})
 	}
-	return nil, errors.Join(faults...)
+	return errors.Join(faults...)
 }
 
 // All returns the list. It must not be changed.
@@ -278,11 +284,11 @@ func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 	if err != nil {
 		var option *OptionError
 		if !errors.As(err, &option) {
-			err = &OptionError{Template, err}
+			err = faultsOf(Template, err)
 		}
 		return nil, err
 	}
-	return p, nil
+	return headed{p}, nil
 }
 
 // OptionErrors returns the faults that an error of [Format.New] joins.

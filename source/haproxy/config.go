@@ -3,6 +3,7 @@ package haproxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,9 @@ type config struct {
 	set map[string]fields.ID
 }
 
+// sections are what begins one.
+var sections = []string{"global", "defaults", "frontend", "backend", "listen"}
+
 // readConfig reads a template: a log-format as it stands, or lines of haproxy.cfg that have one, with the captures that
 // say what the values in braces are.
 func readConfig(text string) (config, error) {
@@ -42,14 +46,27 @@ func readConfig(text string) (config, error) {
 		return c, nil
 	}
 	directives, own := 0, false
+	// section counts the sections, from 1; capturing is the one that has captures, whose places count in it alone.
+	section, capturing := 1, 0
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
 		found := true
+		before := len(c.request) + len(c.response)
 		switch {
 		case len(words) == 0 || strings.HasPrefix(line, "#"):
 		case words[0] == "log-format" && len(words) > 1:
-			format := word(strings.TrimSpace(strings.TrimPrefix(line, "log-format")))
+			format := strings.TrimSpace(strings.TrimPrefix(line, "log-format"))
+			if format[0] == '"' || format[0] == '\'' {
+				end := quoteEnd(format)
+				if end < 0 {
+					return c, errors.New("log-format: the quote does not end on its line, as HAProxy has it; join the lines")
+				}
+				if rest := strings.TrimSpace(format[end:]); strings.HasPrefix(rest, "#") {
+					format = format[:end]
+				}
+			}
+			format = word(format)
 			if own && format != c.format {
 				return c, errors.New("there are several log-formats; give the lines of one frontend only")
 			}
@@ -79,8 +96,17 @@ func readConfig(text string) (config, error) {
 			}
 		case strings.HasPrefix(line, "http-request ") || strings.HasPrefix(line, "http-response "):
 			c.rule(words)
+		case slices.Contains(sections, words[0]):
+			section++
+			found = false
 		default:
 			found = false
+		}
+		if len(c.request)+len(c.response) > before {
+			if capturing != 0 && capturing != section {
+				return c, errors.New("several frontends have captures; give the lines of one frontend only")
+			}
+			capturing = section
 		}
 		if found && len(words) > 0 {
 			directives++
@@ -124,6 +150,19 @@ func argument(s string, of ...string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// quoteEnd returns where the quote that s begins with has ended, or -1.
+func quoteEnd(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == s[0]:
+			return i + 1
+		case s[i] == '\\' && s[0] == '"':
+			i++
+		}
+	}
+	return -1
 }
 
 // word decodes one word of haproxy.cfg: quotes and backslashes. A text that is no such word, since whoever copied it

@@ -87,7 +87,7 @@ func (p *Parser) Advice() []string { return p.advice }
 // Parse implements [source.Parser].
 func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	l, h := p.line, &p.handshake
-	data = message(data)
+	data = access.Message(data)
 	scanner := p.scanner
 	if p.json != nil && len(data) > 0 && data[0] == '{' {
 		scanner = p.json
@@ -484,7 +484,7 @@ func Fits() func(line []byte) bool {
 		return func([]byte) bool { return false }
 	}
 	return func(line []byte) bool {
-		line = message(line)
+		line = access.Message(line)
 		if len(line) > 0 && line[0] == '{' {
 			return p.json.Scan(line, p.line) == nil && p.line.Has(status) && p.line.Has(termination)
 		}

@@ -157,6 +157,8 @@ func TestWhatALineProves(t *testing.T) {
 		"captured headers in quotes, of which values of expressions are not escaped": {`%{+Q}o %t %ST %Ta %hr %[capture.req.hdr(1)] %HU`,
 			`22/Nov/2026:07:00:23.882 101 1518 "{websocket|a #22b#22}" "a "b" #22" "/a#22"`,
 			[]string{"websocket.open url.path=/a\"", "websocket.close"}},
+		"one with quotes in quotes, and a comment": {`log-format "%ci:%cp [%t] %ST \"%HU\" %hr" # mine`,
+			`203.0.113.7:5 [22/Nov/2026:07:00:23.882] 403 "/a" {websocket}`, []string{"websocket.handshake.rejected url.path=/a"}},
 		"one with backslashes, as the manual has it": {`log-format %ci:%cp\ [%t]\ %ST\ %Ta\ %hr\ %{+Q}r`,
 			`203.0.113.7:5 [22/Nov/2026:07:00:23.882] 101 1518 {websocket|a b} "GET / HTTP/1.1"`,
 			[]string{"websocket.open url.path=/", "websocket.close"}},
@@ -264,12 +266,14 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 func TestFormatsThatCannotBeCompiled(t *testing.T) {
 	t.Parallel()
 	for template, want := range map[string]string{
-		"%ci":                              "add %ST: without it no line says what became of a handshake\nadd [%tr]: without a time no line can be used",
-		"%ci%cp":                           "column 4: nothing stands between %ci and %cp, so their values cannot be told apart; put a space or a quote there",
-		"%ci %":                            "column 5: no variable follows the %",
-		"%ci %[src":                        "column 6: a bracket is not closed",
-		"%ci %{+Q":                         "column 6: a brace is not closed",
-		"hello":                            "it has no variable, so every line would be the same",
+		"%ci":       "add %ST: without it no line says what became of a handshake\nadd [%tr]: without a time no line can be used",
+		"%ci%cp":    "column 4: nothing stands between %ci and %cp, so their values cannot be told apart; put a space or a quote there",
+		"%ci %":     "column 5: no variable follows the %",
+		"%ci %[src": "column 6: a bracket is not closed",
+		"%ci %{+Q":  "column 6: a brace is not closed",
+		"hello":     "it has no variable, so every line would be the same",
+		"frontend a\ncapture request header Host len 9\nfrontend b\noption httplog\n http-request capture req.hdr(upgrade) len 9": "several frontends have captures; give the lines of one frontend only",
+		"log-format \"%ci %t \\\n  %ST\"":  "log-format: the quote does not end on its line, as HAProxy has it; join the lines",
 		"log-format a%ci\nlog-format b%ci": "there are several log-formats; give the lines of one frontend only",
 	} {
 		_, err := haproxy.New(source.Settings{}, template, nil)

@@ -174,6 +174,8 @@ func token(name, at string) fields.Token {
 		t.Words = 3
 	case requestURI, uri:
 		t.Begins = "/"
+	case remoteAddr, msec, status, connection:
+		t.Unbroken = true
 	}
 	t.List = strings.HasPrefix(name, "upstream_")
 	return t
