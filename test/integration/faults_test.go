@@ -141,6 +141,7 @@ func TestTheDemoPagesAndResolves(t *testing.T) {
 		"with neither":                {"--without-nginx", "--without-alertmanager"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			began := time.Now()
 			p := start(t, nil, binary(t), append([]string{"demo"}, args...)...)
 			code := p.wait(4 * time.Minute)
