@@ -132,6 +132,7 @@ const (
 
 	CaptureMissingBytes
 
+	PolicyID
 	PolicyKind
 	PolicyState
 	PolicyReason
@@ -279,6 +280,8 @@ var definitions = [keyCount]Definition{
 	IOMessagesSent:     {Name: "websocket.io.messages_sent", Kind: KindInt, Level: Conditional, Origin: Ours, Max: maxExact, Example: "30", Brief: "Messages from server to client."},
 
 	CaptureMissingBytes: {Name: "websocket.capture.missing_bytes", Kind: KindInt, Level: Required, Origin: Ours, Unit: "By", Max: maxExact, Example: "1460", Brief: "Bytes that the capture lost."},
+
+	PolicyID: {Name: "websocket.policy.id", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "949110", Brief: "Rule of a firewall or gateway that refused."},
 
 	PolicyKind:   {Name: "websocket.policy.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{"rate_limit", "ip_block", "degraded_auth", "drain", "circuit_breaker"}, Example: "drain", Brief: "Which policy changed."},
 	PolicyState:  {Name: "websocket.policy.state", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "on", Brief: "What it changed to."},

@@ -157,6 +157,23 @@ func (e *Event) Clone() Event {
 	return c
 }
 
+// MaxFuture is how far the time of an event may lie after its receipt. A clock that is further ahead would open a bucket
+// that no watermark has reached.
+const MaxFuture = time.Minute
+
+// ClampFuture sets times of e that lie more than [MaxFuture] after its receipt to that, and reports whether there were
+// any, for the caller to count.
+func (e *Event) ClampFuture(receipt time.Time) (clamped bool) {
+	limit := receipt.Add(MaxFuture)
+	if e.Time.After(limit) {
+		e.Time, clamped = receipt, true
+	}
+	if e.Observed.After(limit) {
+		e.Observed, clamped = receipt, true
+	}
+	return clamped
+}
+
 // CopyFrom makes e a copy of src, as [Event.Clone] does, in the memory that e has.
 func (e *Event) CopyFrom(src *Event) {
 	attrs, extra := append(e.attrs[:0], src.attrs...), append(e.extra[:0], src.extra...)

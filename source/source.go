@@ -45,6 +45,9 @@ type Settings struct {
 	ConnectionKey, HandshakeKey []byte
 	// Resource describes who reports, for formats whose lines do not.
 	Resource *event.Resource
+	// Now is the clock for formats whose lines may have no time, which then happened when they were read. Nil is
+	// time.Now.
+	Now func() time.Time
 	// Zone is where times that name no zone were written; nil is UTC.
 	Zone *time.Location
 }

@@ -99,12 +99,18 @@ func (t *Tenants) Admit(ctx context.Context, s *Store, claims []Claim) error {
 	old := t.view.Load()
 	var write []Claim
 	var names []string
-	counts := map[string]int{}
+	counts, services := map[string]int{}, len(old.services)
 	for _, c := range claims {
 		tenants := old.services[c.Service]
 		_, known := tenants[c.Tenant]
 		if known || len(tenants)+counts[c.Service] >= t.limit {
 			continue
+		}
+		if tenants == nil && counts[c.Service] == 0 {
+			if services >= maxTenantServices {
+				continue
+			}
+			services++
 		}
 		if counts[c.Service]++; counts[c.Service] == 1 {
 			names = append(names, c.Service)
@@ -117,12 +123,12 @@ func (t *Tenants) Admit(ctx context.Context, s *Store, claims []Claim) error {
 	if err := s.insertTenants(ctx, write); err != nil {
 		return err
 	}
-	services, err := s.tenants(ctx, t.limit, names)
+	admitted, err := s.tenants(ctx, t.limit, names)
 	if err != nil {
 		return err
 	}
 	view := &TenantView{t.limit, maps.Clone(old.services)}
-	for service, tenants := range services {
+	for service, tenants := range admitted {
 		// Whoever counted once stays, whatever the clock of ClickHouse says of the order.
 		for tenant := range old.services[service] {
 			tenants[tenant] = struct{}{}

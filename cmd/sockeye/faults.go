@@ -85,6 +85,7 @@ func examine(ctx context.Context, settings otelcol.CollectorSettings, uris []str
 	}
 	resolver := settings.ConfigProviderSettings.ResolverSettings
 	resolver.URIs, resolver.DefaultScheme = uris, "env"
+	resolver.ConverterFactories = nil // they only check, and what they check is among the faults below
 	mapping, err := confmap.NewResolver(resolver)
 	if err != nil {
 		return nil // the collector's own error is the better one
@@ -106,6 +107,8 @@ func examine(ctx context.Context, settings otelcol.CollectorSettings, uris []str
 	found = append(found, examineTop(conf, all)...)
 	found = append(found, examineService(conf, factories)...)
 	found = append(found, examineReferences(conf)...)
+	found = append(found, examinePrivacy(conf)...)
+	found = append(found, examineCredentials(conf)...)
 	if len(found) == 0 {
 		return nil
 	}

@@ -8,13 +8,14 @@ import (
 )
 
 // Chunks come and go as a whole, so that right after one the heap is small, and the runtime's default of collecting
-// when the heap has doubled would spend up to a quarter of all processor time on collecting.
+// when the heap has doubled would spend up to a quarter of all processor time on collecting, and keep twice what two
+// chunks need.
 const (
 	// heapFloor is what the heap may grow to before it is collected, whatever is alive in it.
-	heapFloor = 256 << 20
-	// Above the floor the default holds. maxGCPercent bounds the way to it, should the heap grow fast.
-	defaultGCPercent = 100
-	maxGCPercent     = 400
+	heapFloor = 288 << 20
+	// minGCPercent is how much it may grow above that. maxGCPercent bounds the way to the floor, should it grow fast.
+	minGCPercent = 40
+	maxGCPercent = 400
 )
 
 // useHeapFloor sets the pace of the garbage collector, after every collection anew, unless the environment does.
@@ -23,7 +24,7 @@ func useHeapFloor() {
 		return
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	current := defaultGCPercent
+	current := 0
 	var collected func(struct{})
 	collected = func(struct{}) {
 		metrics.Read(live)
@@ -40,8 +41,8 @@ func useHeapFloor() {
 // gcPercent is how much the heap may grow, in percent of what is alive, so that it reaches heapFloor.
 func gcPercent(live uint64) int {
 	if live >= heapFloor {
-		return defaultGCPercent
+		return minGCPercent
 	}
 	percent := (heapFloor - live) * 100 / max(live, 1)
-	return int(min(max(percent, defaultGCPercent), maxGCPercent)) / 10 * 10
+	return int(min(max(percent, minGCPercent), maxGCPercent)) / 10 * 10
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheHeapGrowsToTheFloorAndDoublesAboveIt(t *testing.T) {
+func TestTheHeapGrowsToTheFloorAndLittleAboveIt(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		live uint64
@@ -14,10 +14,11 @@ func TestTheHeapGrowsToTheFloorAndDoublesAboveIt(t *testing.T) {
 	}{
 		"nothing alive":             {0, maxGCPercent},
 		"little alive":              {10 << 20, maxGCPercent},
-		"a chunk alive":             {64 << 20, 300},
+		"a chunk alive":             {72 << 20, 300},
 		"half the floor alive":      {heapFloor / 2, 100},
-		"the floor alive":           {heapFloor, 100},
-		"more than the floor alive": {4 << 30, 100},
+		"nearly the floor alive":    {heapFloor - 1, minGCPercent},
+		"the floor alive":           {heapFloor, minGCPercent},
+		"more than the floor alive": {4 << 30, minGCPercent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

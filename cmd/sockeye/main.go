@@ -101,7 +101,10 @@ func newRootCommand() *cobra.Command {
 		},
 		Factories: components,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
-			ResolverSettings: confmap.ResolverSettings{ProviderFactories: providers},
+			ResolverSettings: confmap.ResolverSettings{
+				ProviderFactories:  providers,
+				ConverterFactories: []confmap.ConverterFactory{confmap.NewConverterFactory(newPrivacyConverter)},
+			},
 		},
 		ProviderModules: providerModules(),
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,12 +16,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/follow"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/mapping"
 	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
@@ -32,8 +35,9 @@ func newParseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parse --format FORMAT [FILE|-]...",
 		Short: "Show the events that Sockeye reads from a log",
-		Long: `Reads logs as the websocketlog receiver does and prints the events that their lines prove, as NDJSON, before
-personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would be stored.
+		Long: `Reads logs as the websocketlog receiver does, also logs that gzip has compressed, and prints the events that
+their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would
+be stored.
 
 Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could
 be read, and with --strict 1 if a line could not.
@@ -58,6 +62,7 @@ Formats:
 		"the format as its `TEXT` stands in the writer's configuration, for formats that have such")
 	f.StringArrayVar(&o.options.Paths, "path", nil,
 		"`PATTERN` of URL paths that are WebSockets, for formats whose lines cannot prove it; may be repeated")
+	f.StringVar(&o.mapping, "mapping", "", "YAML `FILE` that describes a JSON log, for --format mapping, which it implies")
 	f.StringVar(&o.nginxConf, "nginx-conf", "",
 		"nginx.conf `FILE` to take the template from: its access_log for that log, or --log-format")
 	f.StringVar(&o.logFormat, "log-format", "", "`NAME` of a log_format in --nginx-conf")
@@ -74,7 +79,7 @@ Formats:
 func formatList() string {
 	var b strings.Builder
 	for _, f := range format.All() {
-		fmt.Fprintf(&b, "  %-12s %s\n", f.Name, f.Brief)
+		fmt.Fprintf(&b, "  %-14s %s\n", f.Name, f.Brief)
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
@@ -82,6 +87,7 @@ func formatList() string {
 type parseOptions struct {
 	format, vantage, service, keyFile string
 	nginxConf, logFormat, errorLog    string
+	mapping                           string
 	strict                            bool
 	options                           format.Options
 	conf                              *nginx.Conf
@@ -125,8 +131,12 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 	settings := source.Settings{Vantage: o.vantage, Zone: time.Local}
 	var f format.Format
 	var err error
-	if o.format == "" && o.nginxConf != "" {
+	switch {
+	case o.format != "":
+	case o.nginxConf != "":
 		o.format = format.Nginx
+	case o.mapping != "":
+		o.format = format.MappingFormat
 	}
 	if o.format == "" {
 		faults = append(faults, fmt.Errorf("--format: name the format of the lines, one of %s", format.Names()))
@@ -167,9 +177,12 @@ func (o *parseOptions) prepare(stderr io.Writer) (func(name string, head func() 
 	}, nil
 }
 
-// advise prints what a format lacks, each sentence once.
+// advise prints what a format lacks, each sentence once, with the names that options have as flags.
 func (o *parseOptions) advise(advice []string, stderr io.Writer) {
 	for _, sentence := range advice {
+		for option, flag := range flagOf {
+			sentence = strings.ReplaceAll(sentence, string(option), "--"+flag)
+		}
 		if !o.advised[sentence] {
 			fmt.Fprintln(stderr, "note:", sentence)
 		}
@@ -194,6 +207,12 @@ func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults 
 				fmt.Fprintln(stderr, "--error-log:", err)
 			}
 		}, maxCauses)
+	}
+	if o.mapping != "" {
+		var err error
+		if o.options.Mapping, err = readMapping(o.mapping); err != nil {
+			return append(faults, fmt.Errorf("--mapping: %w", err))
+		}
 	}
 	switch {
 	case o.nginxConf == "" && o.logFormat != "":
@@ -223,6 +242,32 @@ func (o *parseOptions) prepareFormat(f format.Format, stderr io.Writer) (faults 
 	return faults
 }
 
+// readMapping reads the description of a JSON log, in which an unknown key is a fault.
+func readMapping(name string) (*mapping.Config, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d := yaml.NewDecoder(f)
+	d.KnownFields(true)
+	cfg := &mapping.Config{}
+	err = d.Decode(cfg)
+	var wrong *yaml.TypeError
+	switch {
+	case errors.As(err, &wrong):
+		var faults []error
+		for _, text := range wrong.Errors {
+			text, _, _ = strings.Cut(text, " in type ") // which is Go's
+			faults = append(faults, fmt.Errorf("%s: %s", name, text))
+		}
+		return nil, errors.Join(faults...)
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return cfg, nil
+}
+
 // optionsOf returns the options of one file.
 func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writer) (format.Options, error) {
 	options := o.options
@@ -235,13 +280,19 @@ func (o *parseOptions) optionsOf(name string, head func() []byte, stderr io.Writ
 			return options, fmt.Errorf("%s: %w, with --log-format", name, err)
 		}
 	}
+	told := false
 	options.Auto = &format.AutoOptions{
 		Head: head,
 		Recognised: func(r format.Recognition) {
 			fmt.Fprintf(stderr, "%s: format recognised: %s\n", name, r)
 			o.advise(r.Advice, stderr)
 		},
-		Unrecognised: func(err error) { fmt.Fprintf(stderr, "%s: %v\n", name, err) },
+		Unrecognised: func(err error) {
+			if !told {
+				fmt.Fprintf(stderr, "%s: %v\n", name, err)
+			}
+			told = true
+		},
 	}
 	return options, nil
 }
@@ -269,6 +320,13 @@ func (o *parseOptions) file(
 		_, _ = out.Write(buf)
 	}
 	lines := lineReader{r: bufio.NewReaderSize(in, format.AutoBytes)}
+	if magic, _ := lines.r.Peek(2); string(magic) == "\x1f\x8b" { // RFC 1952 §2.3.1: a log that was rotated
+		z, err := gzip.NewReader(lines.r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		lines.r = bufio.NewReaderSize(z, format.AutoBytes)
+	}
 	// head is the beginning as it was there at first, seen what has been read of it.
 	var head, seen []byte
 	if o.format == format.Auto {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -27,7 +28,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sockeye": func(ts *testscript.TestScript, neg bool, args []string) {
 				for i, arg := range args {
-					if strings.HasPrefix(arg, "$WORK") || strings.HasSuffix(arg, ".log") || strings.HasSuffix(arg, ".conf") {
+					if strings.HasPrefix(arg, "$WORK") || strings.HasSuffix(arg, ".log") || strings.HasSuffix(arg, ".conf") ||
+						strings.HasSuffix(arg, ".yaml") {
 						args[i] = ts.MkAbs(arg)
 					}
 				}
@@ -52,4 +54,26 @@ func TestParseReadsStandardInput(t *testing.T) {
 	require.Equal(t, "stdin:1: missing field: status\nstdin:2: malformed json\nstdin:3: too long\n"+
 		"stdin:4: malformed json\n4 lines: 0 events; 0 lines not about a WebSocket, 4 that could not be read\n",
 		stderr.String())
+}
+
+func TestParseReadsWhatGzipCompressed(t *testing.T) {
+	t.Parallel()
+	var in, stdout, stderr bytes.Buffer
+	z := gzip.NewWriter(&in)
+	_, err := z.Write([]byte(`{"msec":1795330811.356,"status":101,"http_upgrade":"websocket","uri":"/"}` + "\n" + strings.Repeat("x", 64<<20)))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	parse := func(in []byte) error {
+		cmd := newParseCommand()
+		cmd.SetIn(bytes.NewReader(in))
+		cmd.SetOut(&stdout)
+		cmd.SetErr(&stderr)
+		cmd.SetArgs([]string{"--format", "auto"})
+		return cmd.ExecuteContext(t.Context())
+	}
+	require.NoError(t, parse(in.Bytes()))
+	require.Equal(t, 2, strings.Count(stdout.String(), "\n"))
+	require.Contains(t, stderr.String(), "stdin:2: too long\n")
+	require.ErrorContains(t, parse(in.Bytes()[:in.Len()/2]), "stdin:2: unexpected EOF")
+	require.ErrorContains(t, parse([]byte("\x1f\x8bx")), "stdin: unexpected EOF")
 }

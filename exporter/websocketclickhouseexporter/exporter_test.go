@@ -160,6 +160,7 @@ func TestAgainstTheEngine(t *testing.T) {
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
 		"tenants are bounded for good":                     testTenantsAreBoundedForGood,
+		"services that have tenants are bounded":           testServicesThatHaveTenantsAreBounded,
 		"two collectors share the limit":                   testTwoCollectorsShareTheLimit,
 		"who was turned away admits no tenant":             testWhoWasTurnedAwayAdmitsNoTenant,
 		"admission does not change what content is called": testAdmissionDoesNotChangeWhatContentIsCalled,
@@ -167,6 +168,7 @@ func TestAgainstTheEngine(t *testing.T) {
 		"progress waits for what an earlier run left":      testProgressWaitsForWhatAnEarlierRunLeft,
 		"an old queue refuses":                             testAnOldQueueRefuses,
 		"a full queue refuses at once":                     testAFullQueueRefusesAtOnce,
+		"a full disk under the queue loses nothing":        testAFullQueueDiskLosesNothing,
 	} {
 		t.Run(name, test)
 	}
@@ -206,7 +208,7 @@ func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
 			dsn := embeddedtest.Database(t)
 			e, s := start(t, dsn), open(t, dsn)
 			require.NoError(t, e.ConsumeLogs(t.Context(), repeated(0, 10)))
-			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "connections", "chunks"} {
+			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "chunks"} {
 				require.NoError(t, s.Conn().Exec(t.Context(),
 					"ALTER TABLE "+table+" MODIFY SETTING non_replicated_deduplication_window = 10"))
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ import (
 const (
 	// tagKey is the scope attribute that carries a request's tag through the queue. It is not stored.
 	tagKey = "sockeye.queue.tag"
-	// maxSources bounds of how many sources the progress is remembered.
+	// maxSources bounds of how many sources the progress is remembered. Those that have gone make room.
 	maxSources = 10_000
 	// firstMarkerPause and maxMarkerPause lie between attempts to put a marker into a full queue.
 	firstMarkerPause = 100 * time.Millisecond
@@ -65,6 +66,7 @@ type queueGate struct {
 	inherited map[tag]bool
 	tooOld    bool
 	sources   map[string]*sourceState
+	swept     time.Time // when sources were last looked through for those that have gone
 	loaded    bool
 }
 
@@ -88,11 +90,13 @@ func (q *queue) drained() bool {
 	}
 }
 
-// sourceState is how far a source's events are stored, and when it last reported. Of the reports that wait for what came
-// before them only the first and the last are kept: there is always one that the queue reaches.
+// sourceState is how far a source's events are stored, when it last reported, and when such a report was last passed on.
+// Of the reports that wait for what came before them only the first and the last are kept: there is always one that the
+// queue reaches.
 type sourceState struct {
 	stored      time.Time
 	heard       time.Time
+	passed      time.Time
 	first, last report
 }
 
@@ -419,13 +423,13 @@ func (g *queueGate) report(ctx context.Context, progress []store.Progress) error
 		if s == nil {
 			continue
 		}
-		alive := now.Sub(s.heard) < store.AliveFor
 		s.heard = now
+		alive := now.Sub(s.passed) < store.AliveFor
 		if news := drained && s.advance(p.ReadThrough, g.number, storedTo); s.stored.IsZero() || !news && !alive {
 			// A source that returns after a silence joins the watermark when what it sent is stored.
-			s.heard = time.Time{}
 			continue
 		}
+		s.passed = now
 		if s.stored.Before(p.ReadThrough) {
 			p.ReadThrough = s.stored
 		}
@@ -478,7 +482,7 @@ func (g *queueGate) load(ctx context.Context) error {
 	defer g.mu.Unlock()
 	for _, p := range known {
 		if state := g.source(p.Source); state != nil && state.stored.IsZero() {
-			state.stored, state.heard = p.ReadThrough, p.Wall
+			state.stored, state.heard, state.passed = p.ReadThrough, p.Wall, p.Wall
 		}
 	}
 	g.loaded = true
@@ -487,11 +491,20 @@ func (g *queueGate) load(ctx context.Context) error {
 
 // source returns the state of a source, or nil where there are too many. g.mu is held.
 func (g *queueGate) source(name string) *sourceState {
-	s := g.sources[name]
-	if s == nil && len(g.sources) < maxSources {
-		s = &sourceState{}
-		g.sources[strings.Clone(name)] = s
+	if s := g.sources[name]; s != nil {
+		return s
 	}
+	now := g.now()
+	if len(g.sources) >= maxSources && now.Sub(g.swept) >= store.AliveFor {
+		g.swept = now
+		// One that returns joins the watermark again when what it sent is stored.
+		maps.DeleteFunc(g.sources, func(_ string, s *sourceState) bool { return now.Sub(s.heard) >= store.AliveFor })
+	}
+	if len(g.sources) >= maxSources {
+		return nil
+	}
+	s := &sourceState{heard: now}
+	g.sources[strings.Clone(name)] = s
 	return s
 }
 

@@ -59,6 +59,20 @@ func TestOnlyStoredProgressIsReported(t *testing.T) {
 	}
 }
 
+func TestSourcesThatHaveGoneMakeRoom(t *testing.T) {
+	t.Parallel()
+	at := now
+	g := &queueGate{now: func() time.Time { return at }, sources: map[string]*sourceState{}}
+	for i := range maxSources {
+		require.NotNil(t, g.source(fmt.Sprint("gone ", i)))
+	}
+	require.Nil(t, g.source("one too many"))
+	at = at.Add(store.AliveFor)
+	g.source("gone 0").heard = at
+	require.NotNil(t, g.source("new"))
+	require.Len(t, g.sources, 2, "and the one that was heard")
+}
+
 func TestATagSurvivesTheQueue(t *testing.T) {
 	t.Parallel()
 	ld := chunk(0, 2)
@@ -244,7 +258,7 @@ func TestASecondDeathWhileTheQueueStartsLosesNothing(t *testing.T) {
 	t.Run("a start", func(t *testing.T) {
 		h := storageHost(t, first).(host)
 		id := component.MustNewID("file_storage")
-		h[id] = photographed{h[id].(storage.Extension), images}
+		h[id] = batched{h[id].(storage.Extension), images.batch}
 		startOn(t, h, nobody, refuse).open(t)
 	})
 	require.Greater(t, len(images.taken), 4)
@@ -276,6 +290,12 @@ type photographer struct {
 	taken []fs.FS
 }
 
+func (p *photographer) batch(ctx context.Context, c storage.Client, ops []*storage.Operation) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return errors.Join(c.Batch(ctx, ops...), p.take())
+}
+
 func (p *photographer) take() error {
 	image := fstest.MapFS{}
 	files, err := os.ReadDir(p.dir)
@@ -290,27 +310,60 @@ func (p *photographer) take() error {
 	return err
 }
 
-type photographed struct {
+// batched is a storage whose clients do their batches by a function.
+type batched struct {
 	storage.Extension
-	*photographer
+	batch func(context.Context, storage.Client, []*storage.Operation) error
 }
 
-func (p photographed) GetClient(
+func (b batched) GetClient(
 	ctx context.Context, kind component.Kind, id component.ID, name string,
 ) (storage.Client, error) {
-	client, err := p.Extension.GetClient(ctx, kind, id, name)
-	return photographedClient{client, p.photographer}, err
+	client, err := b.Extension.GetClient(ctx, kind, id, name)
+	return batchedClient{client, b.batch}, err
 }
 
-type photographedClient struct {
+type batchedClient struct {
 	storage.Client
-	*photographer
+	batch func(context.Context, storage.Client, []*storage.Operation) error
 }
 
-func (c photographedClient) Batch(ctx context.Context, ops ...*storage.Operation) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Join(c.Client.Batch(ctx, ops...), c.take())
+func (c batchedClient) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	return c.batch(ctx, c.Client, ops)
+}
+
+// A queue that cannot note that it took a request must not lose it: it is stored all the same.
+func testAFullQueueDiskLosesNothing(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	s := open(t, dsn)
+	h := storageHost(t, t.TempDir()).(host)
+	id := component.MustNewID("file_storage")
+	var full atomic.Bool
+	h[id] = batched{h[id].(storage.Extension), func(ctx context.Context, c storage.Client, ops []*storage.Operation) error {
+		for _, op := range ops {
+			if op.Type != storage.Get && full.Load() {
+				return errors.New("no space left on device")
+			}
+		}
+		return c.Batch(ctx, ops...)
+	}}
+	e := startOn(t, h, dsn, withQueue)
+	e.open(t)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 10)))
+	requireEventually(t, s, 10)
+	holdEvents(t, s, true)
+	for i := range 5 {
+		require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10+10*i, 10)))
+	}
+	full.Store(true)
+	require.Error(t, e.ConsumeLogs(t.Context(), chunk(1000, 10)), "what cannot be kept is not acknowledged")
+	holdEvents(t, s, false)
+	requireEventually(t, s, 60)
+	require.Eventually(t, func() bool {
+		e.gate().mu.Lock()
+		defer e.gate().mu.Unlock()
+		return e.gate().waiting.Len() == 0
+	}, 10*time.Second, 10*time.Millisecond, "progress waits for nothing")
 }
 
 func testAnOldQueueRefuses(t *testing.T) {

@@ -9,11 +9,16 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// carefulHost gives the sending queue a storage that deletes nothing before the queue has started.
+// carefulHost gives the sending queue a storage with which it loses nothing, in two places where it otherwise would.
 //
 // When the queue starts it moves the requests that were being sent when the collector died to its end. It deletes them first
-// and writes them again after, so that a second death in between would lose them. The other way round it can only
-// store them twice, which changes nothing in ClickHouse.
+// and writes them again after, so that a second death in between would lose them. So nothing is deleted before it has
+// started.
+//
+// When it takes a request out it reads it and notes that in one step, and drops the request if the step fails, as on a full
+// disk. So what can be read is read, even if nothing can be noted.
+//
+// Either can only send a request twice, which changes nothing in ClickHouse.
 type carefulHost struct {
 	component.Host
 	storage component.ID
@@ -77,5 +82,13 @@ func (c carefulClient) Batch(ctx context.Context, ops ...*storage.Operation) err
 			return nil
 		}
 	}
-	return c.Client.Batch(ctx, ops...)
+	err := c.Client.Batch(ctx, ops...)
+	if err == nil {
+		return nil
+	}
+	reads := slices.DeleteFunc(slices.Clone(ops), func(o *storage.Operation) bool { return o.Type != storage.Get })
+	if len(reads) == 0 || len(reads) == len(ops) {
+		return err
+	}
+	return c.Client.Batch(ctx, reads...)
 }

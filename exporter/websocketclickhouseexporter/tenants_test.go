@@ -66,6 +66,19 @@ func content(t *testing.T, dsn string) string {
 		SELECT tenant, sum(count) AS n FROM rollup_1m GROUP BY ALL ORDER BY ALL)`)
 }
 
+func testServicesThatHaveTenantsAreBounded(t *testing.T) {
+	const limit, more = 1000, 5
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	events := opensOf(0, limit+more)
+	for i := range events {
+		events[i].Resource = event.NewResource(event.Named{Name: event.ServiceName, Value: event.String(fmt.Sprint("s", i))})
+	}
+	require.NoError(t, e.ConsumeLogs(t.Context(), named("all", events...)))
+	requireTenants(t, s, limit, more)
+	require.Equal(t, limit, number(t, s, "SELECT count() FROM tenants"))
+}
+
 func testTenantsAreBoundedForGood(t *testing.T) {
 	dsn := embeddedtest.Database(t)
 	s := open(t, dsn)

@@ -68,7 +68,7 @@ var keyInBackquotes = regexp.MustCompile("`([a-z0-9_.]+)`")
 
 // AssertConfigDocumented fails t for every mapstructure key of cfg, walked by reflection through structs, that has no
 // row of its own in the first column of a table in the README beside the test. Keys are dotted: "limits.max_bytes".
-// Structs of other modules (confighttp and its like) are one key and documented by a link.
+// Structs of other packages (confighttp and its like) are one key and documented by a link.
 func AssertConfigDocumented(t testing.TB, cfg any, readme string) {
 	t.Helper()
 	text, err := os.ReadFile(readme)
@@ -115,7 +115,7 @@ func configKeys(typ reflect.Type, prefix string) []string {
 		if tag == "" {
 			continue
 		}
-		ours := strings.HasPrefix(inner.PkgPath(), "github.com/sockeye-project/sockeye")
+		ours := inner.PkgPath() == typ.PkgPath()
 		if nested := configKeys(inner, prefix+tag+"."); ours && len(nested) > 0 {
 			keys = append(keys, nested...)
 			continue

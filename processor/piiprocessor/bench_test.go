@@ -80,3 +80,25 @@ func processorTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
+
+// BenchmarkTraces and BenchmarkMetrics are what one core does with clean data: spans with an event and a link each, and
+// metrics of one data point, every second one with an exemplar.
+func BenchmarkTraces(b *testing.B) {
+	r, td := redactor(), cleanTraces()
+	b.ReportAllocs()
+	before := processorTime(b)
+	for b.Loop() {
+		r.Traces(td)
+	}
+	b.ReportMetric(float64(b.N*td.SpanCount())/(processorTime(b)-before).Seconds(), "spans/cpu-s")
+}
+
+func BenchmarkMetrics(b *testing.B) {
+	r, md := redactor(), cleanMetrics()
+	b.ReportAllocs()
+	before := processorTime(b)
+	for b.Loop() {
+		r.Metrics(md)
+	}
+	b.ReportMetric(float64(b.N*md.DataPointCount())/(processorTime(b)-before).Seconds(), "points/cpu-s")
+}

@@ -40,6 +40,8 @@ type Config struct {
 	NationalIDs []string `mapstructure:"national_ids"`
 	// Pseudonyms says how long one subject keeps one pseudonym.
 	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
+	// InsecureObserve counts what would be done and passes everything on as it came.
+	InsecureObserve bool `mapstructure:"insecure_observe"`
 }
 
 // QueryParameters is an allowlist: values of other parameters become REDACTED.
@@ -83,6 +85,22 @@ type Pseudonyms struct {
 	Epoch time.Duration `mapstructure:"epoch"`
 	// Tenant separates installations that share a key.
 	Tenant string `mapstructure:"tenant"`
+	// PreviousKeyFile holds the key that key_file had until RotatedAt.
+	PreviousKeyFile string `mapstructure:"previous_key_file"`
+	// RotatedAt is when key_file got another key, as RFC 3339. The epoch of that moment still has the previous one.
+	RotatedAt string `mapstructure:"rotated_at"`
+	// ChainFile holds the keys of epochs, which are destroyed when they are older than Keep. They replace key_file.
+	ChainFile string `mapstructure:"chain_file"`
+	// Keep is how long after its end the key of an epoch in the chain file is kept.
+	Keep time.Duration `mapstructure:"keep"`
+}
+
+// rotatedAt returns the zero time where there is none.
+func (p *Pseudonyms) rotatedAt() (time.Time, error) {
+	if p.RotatedAt == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.RFC3339, p.RotatedAt)
 }
 
 func createDefaultConfig() component.Config {
@@ -92,7 +110,7 @@ func createDefaultConfig() component.Config {
 		MaxValueBytes:   d.MaxValueBytes,
 		MaxDepth:        d.MaxDepth,
 		QueryParameters: QueryParameters{Allow: d.Parameters},
-		Pseudonyms:      Pseudonyms{Epoch: d.Epoch},
+		Pseudonyms:      Pseudonyms{Epoch: d.Epoch, Keep: defaultKeep},
 	}
 	for _, detector := range redact.Detectors() {
 		*cfg.Detectors.field(detector.Rule) = detector.Default.String()
@@ -135,6 +153,9 @@ const (
 	maxValueBytes = 16 << 20
 	maxDepth      = 64
 )
+
+// defaultKeep is a day more than events are stored for, so that what is replayed gets the pseudonyms that it had.
+const defaultKeep = 8 * 24 * time.Hour
 
 // Validate reports all faults at once, each beginning with its key.
 func (c *Config) Validate() error {
@@ -185,7 +206,27 @@ func (c *Config) Validate() error {
 	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
 		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
 	}
+	c.validateKeys(fault)
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateKeys(fault func(format string, args ...any)) {
+	p := &c.Pseudonyms
+	if _, err := p.rotatedAt(); err != nil {
+		fault("pseudonyms.rotated_at: must be a time such as 2026-11-03T00:00:00Z, got %q", p.RotatedAt)
+	}
+	if (p.PreviousKeyFile == "") != (p.RotatedAt == "") {
+		fault("pseudonyms.previous_key_file: must be set together with pseudonyms.rotated_at")
+	}
+	if p.PreviousKeyFile != "" && c.KeyFile == "" {
+		fault("pseudonyms.previous_key_file: needs key_file, which holds the key from pseudonyms.rotated_at on")
+	}
+	if p.ChainFile != "" && (c.KeyFile != "" || p.PreviousKeyFile != "") {
+		fault("pseudonyms.chain_file: takes the place of key_file; remove one of them")
+	}
+	if p.Keep < 0 || p.Epoch > 0 && p.Keep/p.Epoch >= maxEpochs {
+		fault("pseudonyms.keep: must be between 0 and %d epochs, got %v", maxEpochs, p.Keep)
+	}
 }
 
 type keyList struct {
@@ -205,10 +246,20 @@ func oneOf(actions []redact.Action) string {
 	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
 }
 
-// settings returns the engine's settings; key may be nil.
-func (c *Config) settings(key []byte) redact.Settings {
+// keys are what pseudonyms are made with; without any there are none.
+type keys struct {
+	current, previous []byte
+	epochs            *redact.EpochKeys
+}
+
+// settings returns the engine's settings.
+func (c *Config) settings(k keys) redact.Settings {
+	rotated, _ := c.Pseudonyms.rotatedAt() // what Validate accepted
 	s := redact.Settings{
-		Key:           key,
+		Key:           k.current,
+		PreviousKey:   k.previous,
+		Rotated:       rotated,
+		EpochKeys:     k.epochs,
 		Tenant:        c.Pseudonyms.Tenant,
 		Epoch:         c.Pseudonyms.Epoch,
 		ScanUnknown:   c.UnknownKeys == unknownScan,

@@ -45,7 +45,11 @@ func TestConfig(t *testing.T) {
 		Hash: []string{"user.email"}, Drop: []string{"url.query"},
 	}
 	want.Detectors.Email, want.Detectors.IP, want.Detectors.Phone = "hash", "mask", "off"
-	want.Pseudonyms = Pseudonyms{Epoch: 168 * time.Hour, Tenant: "acme"}
+	want.Pseudonyms = Pseudonyms{
+		Epoch: 168 * time.Hour, Tenant: "acme", Keep: 24 * time.Hour,
+		PreviousKeyFile: "/var/lib/sockeye/key.old", RotatedAt: "2026-11-03T00:00:00Z",
+	}
+	want.InsecureObserve = true
 	require.Equal(t, want, cfg)
 }
 
@@ -66,9 +70,15 @@ func TestBadConfig(t *testing.T) {
 		"detectors": {
 			`detectors.email: must be mask, hash or off, got "truncate"`, `detectors.card: must be mask or off, got "hash"`,
 		},
-		"epoch":        {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
 		"national_ids": {`national_ids: there is no scheme "atlantis"`},
-		"typo":         {"emial"},
+		"epoch":        {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
+		"keys": {
+			`pseudonyms.rotated_at: must be a time such as 2026-11-03T00:00:00Z, got "yesterday"`,
+			"pseudonyms.previous_key_file: must be set together with pseudonyms.rotated_at",
+			"pseudonyms.chain_file: takes the place of key_file; remove one of them",
+			"pseudonyms.keep: must be between 0 and 10000 epochs, got -1h0m0s",
+		},
+		"typo": {"emial"},
 	}
 	files, err := filepath.Glob(filepath.Join("testdata", "*.bad.yaml"))
 	require.NoError(t, err)

@@ -25,7 +25,7 @@ type Counts [redact.RuleCount][redact.ActionCount]uint32
 // NewRedactor returns a Redactor for cfg, which must be valid. A nil key means that what should be pseudonymised is
 // dropped.
 func NewRedactor(cfg *Config, key []byte) *Redactor {
-	return &Redactor{engine: redact.New(cfg.settings(key))}
+	return &Redactor{engine: redact.New(cfg.settings(keys{current: key}))}
 }
 
 func (r *Redactor) take() *walker {
@@ -65,7 +65,7 @@ func (w *walker) logs(ld plog.Logs) {
 		rl.SetSchemaUrl(w.schemaURL(rl.SchemaUrl()))
 		w.note("schema_url")
 		w.field = "resource"
-		w.guard(rl.Resource().Attributes(), redact.Resource)
+		w.resource(rl.Resource())
 		for _, sl := range rl.ScopeLogs().All() {
 			sl.SetSchemaUrl(w.schemaURL(sl.SchemaUrl()))
 			w.note("schema_url")
@@ -76,6 +76,15 @@ func (w *walker) logs(ld plog.Logs) {
 			}
 		}
 	}
+}
+
+// resource treats the attributes of r and drops its references to entities, which name keys and schemas of the sender's
+// choice and which nothing here reads.
+func (w *walker) resource(r pcommon.Resource) {
+	r.Attributes().MoveTo(w.spare.Attributes())
+	w.spare.SetDroppedAttributesCount(r.DroppedAttributesCount())
+	w.spare.MoveTo(r)
+	w.guard(r.Attributes(), redact.Resource)
 }
 
 // guard walks m and empties it where that panics.

@@ -2,9 +2,12 @@ package piiprocessor
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -19,8 +22,11 @@ type piiProcessor struct {
 	cfg       *Config
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
-	options   [redact.RuleCount][redact.ActionCount][]metric.AddOption
+	labels    [redact.RuleCount][redact.ActionCount][]metric.AddOption
 	redactor  *Redactor
+	now       func() time.Time
+	// stop ends the goroutine that looks after the keys of epochs, if there is one; stopped says that it has ended.
+	stop, stopped chan struct{}
 }
 
 func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
@@ -28,10 +34,10 @@ func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &piiProcessor{cfg: cfg, logger: set.Logger, telemetry: telemetry}
+	p := &piiProcessor{cfg: cfg, logger: set.Logger, telemetry: telemetry, now: time.Now}
 	for r := range redact.RuleCount {
 		for a := range redact.ActionCount {
-			p.options[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
+			p.labels[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
 				attribute.String("rule", r.String()), attribute.String("action", a.String())))}
 		}
 	}
@@ -41,21 +47,14 @@ func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
 // start reads the key and says once what is weaker than the defaults. A key file that is there and wrong stops the
 // start: going on without would silently lose what joins events of one client.
 func (p *piiProcessor) start(context.Context, component.Host) error {
-	var key []byte
-	if p.cfg.KeyFile == "" {
-		p.logger.Warn("no key file: client.hash, session.id and other pseudonyms are dropped; set key_file to keep them")
-	} else {
-		var created bool
-		var err error
-		if key, created, err = keyfile.LoadOrCreate(p.cfg.KeyFile); err != nil {
-			return err
-		}
-		if created {
-			p.logger.Info("created the installation key; back it up, pseudonyms cannot be joined without it",
-				zap.String("key_file", p.cfg.KeyFile))
-		}
+	k, err := p.loadKeys()
+	if err != nil {
+		return err
 	}
-	p.redactor = NewRedactor(p.cfg, key)
+	p.redactor = &Redactor{engine: redact.New(p.cfg.settings(k))}
+	if p.cfg.InsecureObserve {
+		p.logger.Warn("insecure_observe: personal data and secrets pass unchanged; what would be done is only counted")
+	}
 	if off := p.redactor.engine.Off(); len(off) > 0 {
 		names := make([]string, len(off))
 		for i, r := range off {
@@ -69,19 +68,105 @@ func (p *piiProcessor) start(context.Context, component.Host) error {
 	return nil
 }
 
+func (p *piiProcessor) loadKeys() (k keys, err error) {
+	if p.cfg.Pseudonyms.ChainFile != "" {
+		k.epochs = &redact.EpochKeys{}
+		if err := p.keepKeys(k.epochs); err != nil {
+			return keys{}, err
+		}
+		p.stop, p.stopped = make(chan struct{}), make(chan struct{})
+		go p.destroyOldKeys(k.epochs, time.NewTicker(chainInterval))
+		return k, nil
+	}
+	if p.cfg.KeyFile == "" {
+		p.logger.Warn("no key file: client.hash, session.id and other pseudonyms are dropped; set key_file to keep them")
+		return keys{}, nil
+	}
+	var created bool
+	if k.current, created, err = keyfile.LoadOrCreate(p.cfg.KeyFile); err != nil {
+		return keys{}, err
+	}
+	if created {
+		p.logger.Info("created the installation key; back it up, pseudonyms cannot be joined without it",
+			zap.String("key_file", p.cfg.KeyFile))
+	}
+	if p.cfg.Pseudonyms.PreviousKeyFile != "" {
+		k.previous, err = keyfile.Load(p.cfg.Pseudonyms.PreviousKeyFile)
+	}
+	return k, err
+}
+
+func (p *piiProcessor) keepKeys(epochs *redact.EpochKeys) error {
+	s := p.cfg.Pseudonyms
+	return keepEpochKeys(s.ChainFile, s.Epoch, s.Keep, p.now(), epochs)
+}
+
+// destroyOldKeys runs until shutdown. Where the file cannot be written any more, pseudonyms end with the keys in memory.
+func (p *piiProcessor) destroyOldKeys(epochs *redact.EpochKeys, ticker *time.Ticker) {
+	defer close(p.stopped)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticker.C:
+			if err := p.keepKeys(epochs); err != nil {
+				p.logger.Error("old keys of pseudonyms cannot be destroyed", zap.Error(err))
+			}
+		}
+	}
+}
+
 func (p *piiProcessor) shutdown(context.Context) error {
+	if p.stop != nil {
+		close(p.stop)
+		<-p.stopped
+		p.stop = nil
+	}
 	p.telemetry.Shutdown()
 	return nil
 }
 
 func (p *piiProcessor) processLogs(ctx context.Context, ld plog.Logs) (plog.Logs, error) {
-	counts := p.redactor.Logs(ld)
+	seen := ld
+	if p.cfg.InsecureObserve {
+		seen = plog.NewLogs()
+		ld.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Logs(seen))
+	return ld, nil
+}
+
+func (p *piiProcessor) processTraces(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
+	seen := td
+	if p.cfg.InsecureObserve {
+		seen = ptrace.NewTraces()
+		td.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Traces(seen))
+	return td, nil
+}
+
+func (p *piiProcessor) processMetrics(ctx context.Context, md pmetric.Metrics) (pmetric.Metrics, error) {
+	seen := md
+	if p.cfg.InsecureObserve {
+		seen = pmetric.NewMetrics()
+		md.CopyTo(seen)
+	}
+	p.count(ctx, p.redactor.Metrics(seen))
+	return md, nil
+}
+
+func (p *piiProcessor) count(ctx context.Context, counts Counts) {
+	counter := p.telemetry.ProcessorPiiActions
+	if p.cfg.InsecureObserve {
+		counter = p.telemetry.ProcessorPiiObservedActions
+	}
 	for r := range counts {
 		for a, n := range counts[r] {
 			if n > 0 {
-				p.telemetry.ProcessorPiiActions.Add(ctx, int64(n), p.options[r][a]...)
+				counter.Add(ctx, int64(n), p.labels[r][a]...)
 			}
 		}
 	}
-	return ld, nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
 )
 
-// walker goes through pdata with one Scanner. It knows maps and values, not signals; logs.go knows log records.
+// walker goes through pdata with one Scanner. It knows maps and values; logs.go, traces.go and
+// metrics.go know the signals.
 type walker struct {
 	engine  *redact.Engine
 	scanner *redact.Scanner
@@ -22,6 +23,8 @@ type walker struct {
 	// clientHash is the pseudonym of the whole client.address of the map that is being walked.
 	clientHash string
 	digits     []byte
+	// spare is an empty resource.
+	spare pcommon.Resource
 	// explaining keeps remarks; field is the place that is being walked.
 	explaining bool
 	field      string
@@ -29,7 +32,7 @@ type walker struct {
 }
 
 func newWalker(e *redact.Engine) *walker {
-	w := &walker{engine: e}
+	w := &walker{engine: e, spare: pcommon.NewResource()}
 	w.attribute = w.remove
 	return w
 }

@@ -18,10 +18,6 @@ import (
 	"github.com/sockeye-project/sockeye/source/format"
 )
 
-// maxFuture is how far the time of an event may lie after its receipt. A clock that is further ahead would open a
-// bucket that no watermark has reached, so such a time is set to the receipt and counted.
-const maxFuture = time.Minute
-
 // eventsPerLine is room left in a chunk for the events of its last line, which stay together.
 const eventsPerLine = 8
 
@@ -83,15 +79,7 @@ func (a *assembler) fault(err error) {
 }
 
 func (a *assembler) add(e *event.Event) {
-	limit := a.receipt.Add(maxFuture)
-	future := e.Time.After(limit)
-	if future {
-		e.Time = a.receipt
-	}
-	if e.Observed.After(limit) {
-		e.Observed, future = a.receipt, true
-	}
-	if future {
+	if e.ClampFuture(a.receipt) {
 		a.future++
 	}
 	if written := e.Observed; !written.IsZero() {

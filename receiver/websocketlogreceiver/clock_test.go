@@ -47,7 +47,7 @@ func TestTheClockOfASourceThatLogsAtCloseSteps(t *testing.T) {
 			var e event.Event
 			require.NoError(t, eventlog.DecodeRecord(records.At(i), nil, &e))
 			want := receipt.Add(step)
-			if step > maxFuture {
+			if step > event.MaxFuture {
 				want = receipt
 			}
 			require.Equal(t, want, e.Facts().CountedAt, "%s %v", e.Name, step)

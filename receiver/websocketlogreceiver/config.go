@@ -18,6 +18,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/mapping"
 	"github.com/sockeye-project/sockeye/source/nginx"
 )
 
@@ -29,6 +30,8 @@ type Config struct {
 	Template string `mapstructure:"template"`
 	// WebSocketPaths are URL paths that are WebSockets, for formats whose lines cannot prove it.
 	WebSocketPaths []string `mapstructure:"websocket_paths"`
+	// Mapping describes a JSON log, for the format mapping.
+	Mapping *mapping.Config `mapstructure:"mapping"`
 	// NginxConf is an nginx.conf to take the template from: of the log_format with the name LogFormat, or of that which
 	// the access_log of a file has.
 	NginxConf string `mapstructure:"nginx_conf"`
@@ -150,7 +153,7 @@ const (
 
 // options are what the format is told that every log has in common.
 func (c *Config) options() format.Options {
-	return format.Options{Template: c.Template, Paths: c.WebSocketPaths}
+	return format.Options{Template: c.Template, Paths: c.WebSocketPaths, Mapping: c.Mapping}
 }
 
 var _ confmap.Validator = (*Config)(nil)

@@ -51,6 +51,11 @@ func TestConfig(t *testing.T) {
 	want.Chunk.MaxRecords, want.Chunk.MaxAge = 10_000, 500*time.Millisecond
 	require.Equal(t, want, cfg)
 
+	cfg, err = load(t, "config.yaml", "websocketlog/app")
+	require.NoError(t, err, "numbers as keys, lists and nulls come through the collector's decoding")
+	require.Len(t, cfg.Mapping.Events, 2)
+	require.Equal(t, []string{"conn.id"}, cfg.Mapping.Connection)
+
 	cfg, err = load(t, "config.yaml", "websocketlog/push")
 	require.NoError(t, err)
 	h := cfg.HTTP.Get()
@@ -73,6 +78,9 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			"log_format: name the log_format of the lines that http accepts"},
 		"log_format": {"log_format: names a log_format of nginx_conf; set that too",
 			"format: auto is for files; name the format of the lines that http accepts"},
+		"mapping": {
+			"mapping: events[0].attributes.websocket.close.cod: not an attribute of the event model; did you mean websocket.close.code?",
+			`mapping: events[1].name: "websocket.opn" is not an event of the event model; did you mean websocket.open?`},
 		"nothing_to_read": {"include: name files to follow here, or an endpoint under http; without either there is nothing to read"},
 		"pattern": {`include: "[a" is not a pattern of file names`, `include: "" is not a pattern of file names`,
 			`exclude: "[b" is not a pattern of file names`},

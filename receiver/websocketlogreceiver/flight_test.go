@@ -266,6 +266,49 @@ func TestAFileThatIsTruncatedKeepsTheChunksOnTheirWay(t *testing.T) {
 	require.EqualValues(t, 0, g.metric("otelcol_receiver_websocketlog_lost_bytes"))
 }
 
+// A truncated file is smaller than what was read of it, which is no reason to think that all of it is stored.
+func TestProgressWaitsForTheChunksOfATruncatedFile(t *testing.T) {
+	t.Parallel()
+	g, p := newFlightRig(t, 4, nil)
+	g.start()
+	require.Eventually(t, func() bool { return len(p.holding()) == 4 }, soon, often)
+	p.decide(t, accepted, firsts(1, 1)[0])
+	require.Eventually(t, func() bool { return g.stored().Offset > 0 }, soon, often)
+	require.NoError(t, os.Truncate(g.path("access.log"), 0))
+	require.Eventually(t, g.scanned(), soon, often)
+	through, backlog := g.r.progress()
+	require.Equal(t, base.Add(timeOf(perChunk)), through.UTC())
+	require.EqualValues(t, spanOf(2, 4), backlog)
+	p.open()
+	require.Eventually(t, func() bool {
+		through, backlog := g.r.progress()
+		return through.After(base.Add(timeOf(4*perChunk))) && backlog == 0
+	}, soon, often)
+}
+
+func TestProgressWaitsForAFileThatWasTruncatedWhileTheCollectorWasDown(t *testing.T) {
+	t.Parallel()
+	g, p := newFlightRig(t, 3, nil)
+	p.open()
+	g.start()
+	g.sink.eventually(t, ids(1, 3*perChunk))
+	g.stop()
+	require.NoError(t, os.Truncate(g.path("access.log"), 0))
+	g.number("access.log", 101, 100+perChunk)
+	p = g.gate()
+	g.start()
+	require.Eventually(t, func() bool { return len(p.holding()) == 1 }, soon, often)
+	require.Eventually(t, g.scanned(), soon, often)
+	through, backlog := g.r.progress()
+	require.True(t, through.IsZero(), through)
+	require.Positive(t, backlog)
+	p.open()
+	require.Eventually(t, func() bool {
+		through, backlog := g.r.progress()
+		return !through.IsZero() && backlog == 0
+	}, soon, often)
+}
+
 func TestRotationWithChunksOnTheirWayReadsEveryLineOnce(t *testing.T) {
 	t.Parallel()
 	for rotation, rotate := range map[string]func(*rig){

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
 )
 
@@ -226,7 +227,7 @@ func TestAFloodOfBrokenLinesDoesNotFloodTheLog(t *testing.T) {
 func TestTimesFarInTheFutureAreSetToTheReceipt(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, nil)
-	now := base.Add(3 * maxFuture)
+	now := base.Add(3 * event.MaxFuture)
 	g.tune = func(r *logReceiver) { r.now = steady(now) }
 	// line(n) happens n seconds after base.
 	g.number("access.log", 239, 242)
@@ -234,8 +235,8 @@ func TestTimesFarInTheFutureAreSetToTheReceipt(t *testing.T) {
 	g.sink.eventually(t, ids(239, 242))
 	for i, got := range g.sink.times {
 		want := base.Add(timeOf(239 + i))
-		if want.After(now.Add(maxFuture)) {
-			require.WithinDuration(t, now, got, maxFuture)
+		if want.After(now.Add(event.MaxFuture)) {
+			require.WithinDuration(t, now, got, event.MaxFuture)
 			require.NotEqual(t, want, got)
 		} else {
 			require.Equal(t, want, got)

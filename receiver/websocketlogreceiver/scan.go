@@ -21,8 +21,9 @@ type scanner struct {
 	// copies are files that look like copies of one that is followed; they are judged anew at every scan.
 	copies map[fileID]bool
 	// seen are files that are new since the last scan. They are followed if they are still nobody's copy at the next:
-	// by then a tail knows how its file begins, and whether it was truncated.
-	seen map[fileID]bool
+	// by then a tail knows how its file begins, and whether it was truncated. The time is that of the scan before, since
+	// which all in them was written; zero if there was none.
+	seen map[fileID]time.Time
 	// fresh is true until the first scan is over; known, if there were stored offsets.
 	fresh, known bool
 	dirty        bool
@@ -60,7 +61,7 @@ type progressView struct {
 }
 
 func newScanner(r *logReceiver) *scanner {
-	return &scanner{r: r, tails: map[fileID]*tail{}, copies: map[fileID]bool{}, seen: map[fileID]bool{}, fresh: true}
+	return &scanner{r: r, tails: map[fileID]*tail{}, copies: map[fileID]bool{}, seen: map[fileID]time.Time{}, fresh: true}
 }
 
 // run scans until ctx ends.
@@ -105,9 +106,9 @@ func (s *scanner) scan(ctx context.Context) {
 			s.adopt(f, byID)
 		}
 	}
-	vanished := func(id fileID, _ bool) bool { _, ok := byID[id]; return !ok }
-	maps.DeleteFunc(s.copies, vanished)
-	maps.DeleteFunc(s.seen, vanished)
+	vanished := func(id fileID) bool { _, ok := byID[id]; return !ok }
+	maps.DeleteFunc(s.copies, func(id fileID, _ bool) bool { return vanished(id) })
+	maps.DeleteFunc(s.seen, func(id fileID, _ time.Time) bool { return vanished(id) })
 	s.expire(now)
 	s.save(ctx)
 	s.start(ctx)
@@ -238,11 +239,13 @@ func (s *scanner) adopt(f found, byID map[fileID]found) {
 	if o, ok := s.claim(file, f); ok {
 		o.state.Path, o.state.ID = f.path, f.id
 		s.follow(o.key, o.state, f, true)
+		delete(s.seen, f.id)
 		s.r.logger.Info("file continues one that was followed", zap.String("log.file.path", f.path),
 			zap.Int64("offset", o.state.Offset))
 		return
 	}
 	if original, ok := s.copyOf(file, f, byID); ok {
+		delete(s.seen, f.id)
 		if !s.copies[f.id] {
 			s.copies[f.id] = true
 			s.r.logger.Info("file looks like a copy of one that is followed; it is not read",
@@ -250,11 +253,11 @@ func (s *scanner) adopt(f found, byID map[fileID]found) {
 		}
 		return
 	}
-	if first := s.fresh && !s.known; !first && !s.seen[f.id] {
-		s.seen[f.id] = true
+	first := s.fresh && !s.known
+	if _, seen := s.seen[f.id]; !first && !seen {
+		s.seen[f.id] = s.lastScan()
 		return
 	}
-	delete(s.seen, f.id)
 	delete(s.copies, f.id)
 	head, err := fingerprintOf(file, int(min(f.size, headBytes)))
 	if err != nil {
@@ -268,6 +271,7 @@ func (s *scanner) adopt(f found, byID map[fileID]found) {
 		}
 	}
 	s.follow("", state, f, false)
+	delete(s.seen, f.id)
 }
 
 // generation is one more than that of contents which the same inode had before.
@@ -308,11 +312,11 @@ func (s *scanner) follow(key string, state fileState, f found, rotated bool) *ta
 	}
 	t := &tail{r: s.r, key: key, state: state, size: f.size, peak: f.size, rotated: rotated,
 		landed: make(chan struct{}, 1)}
-	if state.Offset >= f.size {
+	if state.Offset == f.size && len(state.Pending) == 0 {
 		t.through = s.r.now()
-	} else if !s.fresh {
-		// A file that was not there at the last scan: all of it was written since.
-		t.through = s.lastScan()
+	} else {
+		// All of a file that was not there before was written since; zero if it may have been.
+		t.through = s.seen[f.id]
 	}
 	s.tails[f.id] = t
 	s.dirty = true
@@ -555,18 +559,24 @@ func (s *scanner) look(now time.Time) {
 	view := progressView{at: now, files: len(s.tails), through: now}
 	for _, t := range s.tails {
 		t.mu.Lock()
+		// Less than nothing is behind where the file was truncated, or read on since the scan.
 		behind := t.size - t.state.Offset - t.partial
-		if behind <= 0 {
+		if behind == 0 && len(t.state.Pending) == 0 {
 			if now.After(t.through) {
 				t.through = now
 			}
 		} else {
-			view.backlog += behind
+			view.backlog += max(behind, t.state.end()-t.state.Offset)
 			if t.through.Before(view.through) {
 				view.through = t.through
 			}
 		}
 		t.mu.Unlock()
+	}
+	for _, before := range s.seen {
+		if before.Before(view.through) {
+			view.through = before
+		}
 	}
 	s.mu.Lock()
 	s.view = view

@@ -210,12 +210,17 @@ func (t *tail) restart(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	info, err := t.f.Stat()
+	if err != nil {
+		return err
+	}
 	t.mu.Lock()
 	t.state.Head = fingerprint{}
 	t.state.Generation++
 	t.state.Offset, t.state.Lines, t.state.Pending = 0, 0, nil
 	t.partial = 0
-	t.size, t.peak = 0, 0
+	// The scanner must not take contents that nobody has read for an empty file.
+	t.size, t.peak = info.Size(), info.Size()
 	t.mu.Unlock()
 	t.cut, t.cutLines = 0, 0
 	t.r.logger.Info("file was truncated; it is read from its beginning", t.field())

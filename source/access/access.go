@@ -62,6 +62,11 @@ type Handshake struct {
 	// Limited is true where the source says itself that it was a limit that refused, by the policy Policy if known.
 	Limited bool
 	Policy  string
+	// PolicyID is the rule that refused, or "".
+	PolicyID string
+
+	// AuthSaid is true where the source itself says how authentication went, so that nothing is concluded from the status.
+	AuthSaid bool
 
 	// CloseError is why the connection ended, or ""; Initiator is who ended it, "" is unknown.
 	CloseError, Initiator string
@@ -150,6 +155,26 @@ func (m *Emitter) Emit(h *Handshake, emit func(*event.Event)) {
 	m.rejection(h, emit)
 }
 
+// Event begins an event that the log tells in a line of its own, with what h says about the connection. It belongs to m
+// and is valid until the next.
+func (m *Emitter) Event(h *Handshake, name event.Name, at time.Time) *event.Event {
+	m.prepare(h)
+	return m.begin(name, at)
+}
+
+// SetCloseCode sets the code of a Close frame as software reports it, which has 1006 for a connection that ended without
+// one (RFC 6455 §7.1.5): no frame carries that number, so it becomes what it means.
+func SetCloseCode(e *event.Event, code int64) {
+	if code != 1006 {
+		e.SetInt(event.CloseCode, code)
+		return
+	}
+	e.SetBool(event.CloseClean, false)
+	if !e.Has(event.ErrorType) {
+		e.SetString(event.ErrorType, event.ConnectionLost)
+	}
+}
+
 // connection emits the open and, where it has ended, the close of a connection.
 func (m *Emitter) connection(h *Handshake, emit func(*event.Event)) {
 	if !h.OpenKnown {
@@ -215,6 +240,7 @@ func (m *Emitter) rejection(h *Handshake, emit func(*event.Event)) {
 		e.SetInt(event.HTTPResponseStatusCode, int64(h.Status))
 	}
 	e.SetString(event.ErrorType, errorType)
+	source.SetString(e, event.PolicyID, h.PolicyID)
 	if h.Handshake >= 0 {
 		e.SetDouble(event.HandshakeDuration, h.Handshake.Seconds())
 	}
@@ -233,7 +259,7 @@ func (m *Emitter) rejection(h *Handshake, emit func(*event.Event)) {
 			e.SetString(event.SourceEvidence, event.EvidenceInferred)
 		}
 		emit(e)
-	case errorType == event.Unauthenticated:
+	case errorType == event.Unauthenticated && !h.AuthSaid:
 		// 403 is no failure of authentication: who it was may be known very well.
 		e = m.begin(event.Auth, at)
 		e.SetString(event.AuthResult, event.AuthFailure)
@@ -298,10 +324,15 @@ func (m *Emitter) request(h *Handshake, e *event.Event) {
 		e.SetStrings(event.ClientSubprotocols, h.Offered...)
 	}
 	if h.Key != "" {
-		m.keyMAC.Reset()
-		m.keyMAC.Write(append(m.sum[:0], h.Key...))
-		e.SetString(event.HandshakeKeyHash, string(m.digest(m.keyMAC)))
+		e.SetString(event.HandshakeKeyHash, m.KeyHash(h.Key))
 	}
+}
+
+// KeyHash returns websocket.handshake.key_hash for a Sec-WebSocket-Key.
+func (m *Emitter) KeyHash(key string) string {
+	m.keyMAC.Reset()
+	m.keyMAC.Write(append(m.sum[:0], key...))
+	return string(m.digest(m.keyMAC))
 }
 
 // List splits a header's comma-separated list (RFC 9110 §5.6.1).

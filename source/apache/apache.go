@@ -7,6 +7,7 @@
 package apache
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -119,9 +120,9 @@ func (p *Parser) fill(h *access.Handshake) (err error) {
 	}
 	h.Path, h.Query = access.Target(target)
 	if target == "" {
-		h.Path, h.Query = l.Value(path), l.Value(query)
-		if h.Query != "" && h.Query[0] == '?' {
-			h.Query = h.Query[1:]
+		h.Path, h.Query = access.Target(l.Value(path))
+		if v := l.Value(query); v != "" {
+			h.Query = strings.TrimPrefix(v, "?")
 		}
 	}
 	h.Method, h.HTTPVersion = access.Method(verb), access.HTTPVersion(version)

@@ -49,6 +49,8 @@ func TestWhatALineProves(t *testing.T) {
 		"JSON, with a time in parts": {jsonLike,
 			`{"at":"2026-11-22T08:00:23.250+0100","s":101,"ms":1518,"up":"websocket","m":"GET","u":"/a","q":"?x=1","h":"chat.example.test:8443","p":"HTTP/1.1"}`,
 			[]string{"websocket.open url.path=/a url.query=x=1 server.port=8443", "websocket.close websocket.connection.duration=1.518"}},
+		"a target of two directives": {`%t "%m %U%q %H" %s "%{Upgrade}i"`, `[22/Nov/2026:07:00:23 +0000] "GET /a?x=1 HTTP/1.1" 403 "websocket"`,
+			[]string{"websocket.handshake.rejected url.path=/a url.query=x=1 http.request.method=GET websocket.http.version=1.1"}},
 		"the time of the end": {`%{end:sec}t %s %T %{Upgrade}i`, `1795330824 101 1 websocket`,
 			[]string{"websocket.open", "websocket.close websocket.connection.duration=1"}},
 		"in whole microseconds since 1970": {`%{usec}t %s %{us}T %{Upgrade}i`, `1795330823000000 101 1518000 websocket`,

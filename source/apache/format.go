@@ -155,7 +155,11 @@ func compile(template string, zone *time.Location) (*format, error) {
 			continue
 		}
 		if id, ok := directives[canonical(name)]; ok {
+			if n := len(tokens); id == query && n > 0 && tokens[n-1].Field == path {
+				continue // %U%q is one target; the query begins with its question mark
+			}
 			token.Field = id
+			token.Unbroken = id == host || id == clientAddress || id == canonicalName || id == serverName
 			f.has[id] = true
 		}
 		tokens = append(tokens, token)

@@ -70,20 +70,11 @@ var names = [fieldCount][]string{
 
 // newLine returns a line and the scanner that fills it, for an encoder of those options.
 func newLine(o options) (*fields.Line, fields.Scanner) {
-	first := make([]string, fieldCount)
-	byName := map[string]fields.ID{}
-	for f, list := range names {
-		first[f] = list[0]
-		for _, name := range list {
-			byName[name] = fields.ID(f)
-		}
-	}
+	own := names
 	for f, key := range map[fields.ID]string{ts: o.timeKey, message: o.messageKey, logger: o.nameKey} {
-		if key != "" && key != first[f] {
-			delete(byName, first[f])
-			first[f] = key
-			byName[key] = f
+		if key != "" {
+			own[f] = []string{key}
 		}
 	}
-	return fields.NewLine(first), fields.NewJSON(byName)
+	return fields.NewLineOf(own[:]), fields.NewJSON(fields.ByName(own[:], 0))
 }

@@ -102,21 +102,7 @@ func operatorField(operator string) fields.ID {
 	return fields.None
 }
 
-func newLine() *fields.Line {
-	first := make([]string, fieldCount)
-	for f := range first {
-		first[f] = names[f][0]
-	}
-	return fields.NewLine(first)
-}
+func newLine() *fields.Line { return fields.NewLineOf(names[:]) }
 
 // keys are the usual keys of JSON formats.
-var keys = func() map[string]fields.ID {
-	m := map[string]fields.ID{}
-	for f, list := range names {
-		for _, name := range list[1:] {
-			m[name] = fields.ID(f)
-		}
-	}
-	return m
-}()
+var keys = fields.ByName(names[:], 1)

@@ -56,6 +56,26 @@ func NewLine(names []string) *Line {
 	return &Line{names: names, spans: make([]span, len(names)), unescape: plain}
 }
 
+// NewLineOf is [NewLine] for fields that have several names each; errors have the first.
+func NewLineOf(names [][]string) *Line {
+	first := make([]string, len(names))
+	for f, list := range names {
+		first[f] = list[0]
+	}
+	return NewLine(first)
+}
+
+// ByName returns the fields by their names, of which each field's first ones are skipped.
+func ByName(names [][]string, skipped int) map[string]ID {
+	m := map[string]ID{}
+	for f, list := range names {
+		for _, name := range list[skipped:] {
+			m[name] = ID(f)
+		}
+	}
+	return m
+}
+
 // plain is for values that are as they stand.
 func plain(out, v []byte) []byte { return append(out, v...) }
 
@@ -76,6 +96,10 @@ func (l *Line) Keep() {
 	l.kept, l.clean = l.kept[:0], true
 	for i := range l.spans {
 		s := &l.spans[i]
+		if s.start == s.end {
+			s.start, s.end = 0, 0
+			continue
+		}
 		v := l.data[s.start:s.end]
 		start := len(l.kept)
 		// The values of a list are decoded one by one.
@@ -213,8 +237,21 @@ func (l *Line) Duration(f ID, unit time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// ParseDuration reads a decimal number of units, such as "1.518", exactly; digits beyond the nanosecond are dropped.
+// ParseDuration reads a decimal number of units, such as "1.518", exactly; digits beyond the nanosecond are dropped. A
+// small one may have an exponent, such as "4.2e-05": programs that pass JSON on write it so.
 func ParseDuration(s string, unit time.Duration) (time.Duration, bool) {
+	if d, ok := decimal(s, unit); ok || !strings.ContainsAny(s, "eE") {
+		return d, ok
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	f *= float64(unit)
+	if err != nil || s[0] < '0' || s[0] > '9' || strings.ContainsAny(s, "xX") || f >= math.MaxInt64 {
+		return 0, false
+	}
+	return time.Duration(f), true
+}
+
+func decimal(s string, unit time.Duration) (time.Duration, bool) {
 	whole, fraction, point := strings.Cut(s, ".")
 	if whole == "" || len(whole) > 19 || (point && fraction == "") {
 		return 0, false

@@ -87,6 +87,7 @@ func TestNumbersAndTimes(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"0": 0, "1.518": 1518 * time.Millisecond, "0.0000000019": 1, "86400": 24 * time.Hour,
+		"4.2e-05": 42 * time.Microsecond, "1E3": 1000 * time.Second, "5e-324": 0,
 	} {
 		d, ok := fields.ParseDuration(text, time.Second)
 		require.True(t, ok, text)
@@ -98,7 +99,7 @@ func TestNumbersAndTimes(t *testing.T) {
 	d, ok = fields.ParseDuration("1.5", time.Millisecond)
 	require.True(t, ok)
 	require.Equal(t, 1500*time.Microsecond, d)
-	for _, text := range []string{"", ".5", "5.", "-1", "+1", "1e3", "0x1", "99999999999999999999", "9223372036854775807", "1.5.1"} {
+	for _, text := range []string{"", ".5", "5.", "-1", "+1", "0x1", "e", "1e", "-1e-3", "+1e3", ".5e1", "0xep1", "1e10", "1e999", "99999999999999999999", "9223372036854775807", "1.5.1"} {
 		_, ok := fields.ParseDuration(text, time.Second)
 		require.False(t, ok, text)
 	}
@@ -135,4 +136,27 @@ func FuzzJSON(f *testing.F) {
 			require.Equal(t, b.Strings(f), a.Strings(f))
 		}
 	})
+}
+
+func TestBrokenBytesOfTwoValuesAreNotTakenForOneCharacter(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	require.NoError(t, fields.NewJSON(map[string]fields.ID{"a": 0, "b": 1, "c": 2}).Scan([]byte("{\"a\":\"x\xc3\",\"b\":\"\xa9y\"}"), l))
+	l.Keep()
+	require.Equal(t, "x\uFFFD", l.Value(0))
+	require.Equal(t, "\uFFFDy", l.Value(1))
+	require.Empty(t, l.Value(2))
+	require.False(t, l.Has(2))
+}
+
+func TestAnObjectCanBeAField(t *testing.T) {
+	t.Parallel()
+	l := fields.NewLine([]string{"a", "b", "c"})
+	scanner := fields.NewJSON(map[string]fields.ID{"r.h{}": 0, "r.s": 1, "r": 2})
+	require.NoError(t, scanner.Scan([]byte(`{"r":{"s":7,"h":{"Host":"}\"{","x":[1,{}]}}}`), l))
+	raw, ok := l.Raw(0)
+	require.True(t, ok)
+	require.Equal(t, `{"Host":"}\"{","x":[1,{}]}`, string(raw))
+	require.True(t, l.Has(1))
+	require.False(t, l.Has(2), "an object is no value unless asked for as one")
 }

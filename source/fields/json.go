@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -30,26 +31,26 @@ type object struct {
 type member struct {
 	field ID
 	inner *object
+	// whole is true if the field is the text of an object.
+	whole bool
 }
 
 type seen struct {
-	in  *object
-	key string
+	in *object
+	// key has memory of its own, which is used again: the lines of some logs take turns between several orders.
+	key []byte
 	member
-	// changes counts how often another key came here.
-	changes uint8
 }
 
-// maxOrder bounds what lines with ever new keys can make a scanner keep; maxKey, how long a key is remembered;
-// maxChanges, how long a writer is believed to have an order: Caddy has none for headers.
+// maxOrder bounds what lines with ever new keys can make a scanner keep; maxKey, how long a key is remembered.
 const (
-	maxOrder   = 256
-	maxKey     = 128
-	maxChanges = 8
+	maxOrder = 256
+	maxKey   = 128
 )
 
 // NewJSON returns a scanner that finds each field by its name, of which a line has one. The name of a member of an inner
-// object is dotted, "request.headers.Upgrade"; a line whose key itself has the dots is read too.
+// object is dotted, "request.headers.Upgrade"; a line whose key itself has the dots is read too. A name that ends with {} is
+// that of an object, whose text as it stands is the value.
 func NewJSON(names map[string]ID) *JSON {
 	root := &object{members: map[string]member{}}
 	for name, field := range names {
@@ -59,9 +60,10 @@ func NewJSON(names map[string]ID) *JSON {
 }
 
 func (o *object) want(name string, field ID) {
-	m := o.member(name)
-	m.field = field
-	o.members[name] = m
+	key, whole := strings.CutSuffix(name, "{}")
+	m := o.member(key)
+	m.field, m.whole = field, whole
+	o.members[key] = m
 	for i := range len(name) {
 		if name[i] != '.' {
 			continue
@@ -85,7 +87,7 @@ func (o *object) member(name string) member {
 // find returns what becomes of a key of o; n is how many keys came before it in the line.
 func (j *JSON) find(o *object, key []byte, n int) member {
 	if n < len(j.order) {
-		if s := &j.order[n]; s.in == o && string(key) == s.key {
+		if s := &j.order[n]; s.in == o && string(key) == string(s.key) {
 			return s.member
 		}
 	}
@@ -95,10 +97,10 @@ func (j *JSON) find(o *object, key []byte, n int) member {
 	}
 	if n < maxOrder && n <= len(j.order) && len(key) <= maxKey {
 		if n == len(j.order) {
-			j.order = append(j.order, seen{in: o, key: string(key), member: m})
-		} else if s := &j.order[n]; s.changes < maxChanges {
-			*s = seen{in: o, key: string(key), member: m, changes: s.changes + 1}
+			j.order = append(j.order, seen{})
 		}
+		s := &j.order[n]
+		s.in, s.key, s.member = o, append(s.key[:0], key...), m
 	}
 	return m
 }
@@ -158,7 +160,6 @@ func (j *JSON) object(o *object, data []byte, i int, n *int, l *Line) int {
 			s.end = int32(i)
 			i++
 		case '{':
-			s.logged = false
 			if m.inner != nil {
 				i = j.object(m.inner, data, i, n, l)
 			} else {
@@ -167,6 +168,7 @@ func (j *JSON) object(o *object, data []byte, i int, n *int, l *Line) int {
 			if i < 0 {
 				return -1
 			}
+			s.logged, s.end = m.whole, int32(i)
 		case '[':
 			s.list = true
 			if i = skip(data, i); i < 0 {

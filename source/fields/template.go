@@ -39,6 +39,8 @@ type Token struct {
 	List bool
 	// Raw is true for a value that the writer does not escape though it escapes others: a quote does not end it.
 	Raw bool
+	// Unbroken is true for a value that never has a space: one that does begins with what others put before the line.
+	Unbroken bool
 	// Braces is true for a value that stands in braces and is missing, with the space beside it, where it is empty:
 	// HAProxy's captured headers.
 	Braces bool
@@ -66,12 +68,13 @@ type step struct {
 	literal []byte
 	quoted  bool
 	// next is true where the literal is the beginning of the next value.
-	next   bool
-	words  int
-	list   bool
-	braces bool
-	raw    bool
-	err    error
+	next     bool
+	words    int
+	list     bool
+	unbroken bool
+	braces   bool
+	raw      bool
+	err      error
 }
 
 // NewTemplate returns a scanner of lines that are made of tokens. An error says which tokens cannot be told apart.
@@ -112,8 +115,8 @@ func NewTemplate(tokens []Token, style Style) (*Template, error) {
 			s.literal, s.next = []byte(token.Begins), true
 		}
 		t.steps = append(t.steps, step{
-			field: token.Field, words: token.Words, list: token.List, braces: token.Braces, raw: token.Raw,
-			err: &source.Error{Reason: source.OtherFormat, Field: short(token.Name)},
+			field: token.Field, words: token.Words, list: token.List, unbroken: token.Unbroken, braces: token.Braces,
+			raw: token.Raw, err: &source.Error{Reason: source.OtherFormat, Field: short(token.Name)},
 		})
 		last = token
 	}
@@ -183,7 +186,7 @@ func (t *Template) Scan(data []byte, l *Line) error {
 		} else if !bytes.HasSuffix(data, s.literal) {
 			return s.err
 		}
-		if end < i {
+		if end < i || s.unbroken && bytes.IndexByte(data[i:end], ' ') >= 0 {
 			return s.err
 		}
 		if s.field != None {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/source"
+	"github.com/sockeye-project/sockeye/source/access"
 )
 
 // Auto recognises the format of a log by its first lines.
@@ -81,7 +82,8 @@ func candidates() (list []candidate) {
 // test returns what says whether a line is of c.
 func (c candidate) test() func(line []byte) bool {
 	if c.fits != nil {
-		return c.fits()
+		fits := c.fits()
+		return func(line []byte) bool { return fits(line) || fits(access.Message(line)) }
 	}
 	p, err := c.format.New(source.Settings{}, Options{Template: c.template})
 	if err != nil {
@@ -118,7 +120,9 @@ func recognise(head []byte, prefer string) (best Recognition, winner candidate, 
 	var tried []string
 	for _, c := range candidates() {
 		n := c.count(lines)
-		tried = append(tried, fmt.Sprintf("%s %d", c.choice(), n))
+		if n > 0 {
+			tried = append(tried, fmt.Sprintf("%s %d", c.choice(), n))
+		}
 		r := Recognition{Choice: c.choice(), Fitting: n, Lines: len(lines)}
 		if r.Choice == prefer && 2*n > len(lines) {
 			return r, c, nil
@@ -128,8 +132,12 @@ func recognise(head []byte, prefer string) (best Recognition, winner candidate, 
 		}
 	}
 	if 2*best.Fitting <= len(lines) {
-		return Recognition{}, candidate{}, fmt.Errorf("no format fits more than half of the first %d lines (%s); name the "+
-			"format, and its template if it is not the default", len(lines), strings.Join(tried, ", "))
+		found := ""
+		if len(tried) > 0 {
+			found = " (" + strings.Join(tried, ", ") + ")"
+		}
+		return Recognition{}, candidate{}, fmt.Errorf("no format fits more than half of the first %d lines%s; name the "+
+			"format, and its template if it is not the default, or describe a JSON log by a mapping", len(lines), found)
 	}
 	return best, winner, nil
 }
@@ -180,7 +188,11 @@ func newAuto(s source.Settings, o Options) (source.Parser, error) {
 func (p *autoParser) choose(c candidate) (source.Parser, error) {
 	o := c.format.known(p.options)
 	o.Template = c.template
-	return c.format.make(p.settings, o)
+	parser, err := c.format.make(p.settings, o)
+	if err != nil {
+		return nil, err
+	}
+	return headed{parser}, nil
 }
 
 // Parse implements [source.Parser].

@@ -12,6 +12,7 @@ import (
 	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/mapping"
 )
 
 // The pages of sources show configurations of the receiver; every one must be taken.
@@ -30,6 +31,7 @@ func TestConfigurationsInThePagesOfSourcesAreTaken(t *testing.T) {
 					Log *struct {
 						Format, Template string
 						Paths            []string `yaml:"websocket_paths"`
+						Mapping          *mapping.Config
 					} `yaml:"websocketlog"`
 				}
 			}
@@ -39,7 +41,8 @@ func TestConfigurationsInThePagesOfSourcesAreTaken(t *testing.T) {
 			}
 			f, err := format.Of(config.Receivers.Log.Format)
 			require.NoError(t, err, page)
-			p, err := f.New(source.Settings{}, format.Options{Template: config.Receivers.Log.Template, Paths: config.Receivers.Log.Paths})
+			log := config.Receivers.Log
+			p, err := f.New(source.Settings{}, format.Options{Template: log.Template, Paths: log.Paths, Mapping: log.Mapping})
 			require.NoError(t, err, page)
 			if adviser, ok := p.(source.Adviser); ok && config.Receivers.Log.Format != format.Traefik {
 				require.Empty(t, adviser.Advice(), "%s: the configuration lacks something", page)

@@ -5,6 +5,7 @@
 package format
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -13,13 +14,19 @@ import (
 
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/apache"
+	"github.com/sockeye-project/sockeye/source/apigateway"
 	"github.com/sockeye-project/sockeye/source/awsalb"
 	"github.com/sockeye-project/sockeye/source/caddy"
 	"github.com/sockeye-project/sockeye/source/envoy"
 	"github.com/sockeye-project/sockeye/source/haproxy"
+	"github.com/sockeye-project/sockeye/source/mapping"
+	"github.com/sockeye-project/sockeye/source/modsecurity"
 	"github.com/sockeye-project/sockeye/source/ndjson"
 	"github.com/sockeye-project/sockeye/source/nginx"
+	"github.com/sockeye-project/sockeye/source/socketio"
+	"github.com/sockeye-project/sockeye/source/suricata"
 	"github.com/sockeye-project/sockeye/source/traefik"
+	"github.com/sockeye-project/sockeye/source/zeek"
 )
 
 // Format is one row of the list.
@@ -44,6 +51,8 @@ type Options struct {
 	Paths []string
 	// ErrorLog is joined with the access log, or nil.
 	ErrorLog *nginx.ErrorLog
+	// Mapping describes a JSON log that no other format knows.
+	Mapping *mapping.Config
 	// Auto is for the format Auto alone; others ignore it.
 	Auto *AutoOptions
 }
@@ -56,6 +65,7 @@ const (
 	Template Option = "template"
 	Paths    Option = "websocket_paths"
 	ErrorLog Option = "error_log"
+	Mapping  Option = "mapping"
 )
 
 // OptionError is a fault of one option.
@@ -80,6 +90,15 @@ const (
 	Apache     = "apache"
 	Traefik    = "traefik"
 	AWSALB     = "aws_alb"
+
+	Suricata      = "suricata"
+	Zeek          = "zeek"
+	APIGateway    = "aws_apigateway"
+	SocketIO      = "socketio"
+	SocketIODebug = "socketio_debug"
+	ModSecurity   = "modsecurity"
+	// MappingFormat is that of Options.Mapping.
+	MappingFormat = "mapping"
 )
 
 // formats is the list. Of formats that fit a line equally well, Auto takes the first.
@@ -92,7 +111,12 @@ var formats = []Format{
 		func(s source.Settings, o Options) (source.Parser, error) {
 			return nginx.New(s, nginx.Options{Template: o.Template, Paths: o.Paths, ErrorLog: o.ErrorLog})
 		},
-		[]variant{{fits: nginx.JSONFits}, {template: nginx.Combined, name: nginx.Combined}}},
+		[]variant{
+			{fits: nginx.JSONFits},
+			{template: nginx.Combined, name: nginx.Combined},
+			{template: nginx.Main, name: nginx.Main},
+			{template: nginx.Upstreaminfo, name: nginx.Upstreaminfo},
+		}},
 	{NginxError, "nginx error log: TLS handshakes that failed", nil,
 		func(s source.Settings, _ Options) (source.Parser, error) { return nginx.NewErrorParser(s), nil },
 		[]variant{{}}},
@@ -120,7 +144,64 @@ var formats = []Format{
 		[]Option{Paths},
 		func(s source.Settings, o Options) (source.Parser, error) { return awsalb.New(s, o.Paths) },
 		[]variant{{}}},
+	{Suricata, "Suricata's EVE log", []Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return suricata.New(s, o.Paths), nil },
+		[]variant{{fits: all(`"event_type":"`, `"timestamp":"`)}}},
+	{Zeek, "Zeek's websocket.log and http.log, tab-separated or JSON", []Option{Paths},
+		func(s source.Settings, o Options) (source.Parser, error) { return zeek.New(s, o.Paths), nil },
+		[]variant{{fits: zeek.Fits}}},
+	{APIGateway, "AWS API Gateway access log of a WebSocket API", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return apigateway.New(s), nil },
+		[]variant{{fits: all(`"eventType":"`, `"connectionId":"`)}}},
+	{SocketIO, "application log of Socket.IO's events, one JSON object a line", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return socketio.NewApp(s), nil },
+		[]variant{{fits: socketio.AppFits}}},
+	{SocketIODebug, "lines that DEBUG=engine*,socket.io* writes", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return socketio.NewDebug(s), nil },
+		[]variant{{fits: socketio.DebugFits}}},
+	{ModSecurity, "ModSecurity audit log in JSON: handshakes that a rule refused", nil,
+		func(s source.Settings, _ Options) (source.Parser, error) { return modsecurity.New(s), nil },
+		[]variant{{}}},
+	{MappingFormat, "any JSON log that a mapping describes", []Option{Mapping}, newMapping, nil},
 	{Auto, "whichever of these the first lines of a log fit", []Option{Paths, ErrorLog}, nil, nil},
+}
+
+// all returns what says that a line holds all these texts, for JSON whose keys no other format has.
+func all(texts ...string) func() func([]byte) bool {
+	return func() func([]byte) bool {
+		return func(line []byte) bool {
+			for _, text := range texts {
+				if !bytes.Contains(line, []byte(text)) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+}
+
+func newMapping(s source.Settings, o Options) (source.Parser, error) {
+	if o.Mapping == nil {
+		return nil, &OptionError{Mapping, errors.New("describe the log here")}
+	}
+	p, err := mapping.New(s, o.Mapping)
+	if err == nil {
+		return p, nil
+	}
+	return nil, faultsOf(Mapping, err)
+}
+
+// faultsOf makes every fault that err joins one of the option.
+func faultsOf(option Option, err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return &OptionError{option, err}
+	}
+	var faults []error
+	for _, fault := range joined.Unwrap() {
+		faults = append(faults, &OptionError{option, fault})
+	}
+	return errors.Join(faults...)
 }
 
 // All returns the list. It must not be changed.
@@ -156,6 +237,9 @@ func (o *Options) given() (list []Option) {
 	if o.ErrorLog != nil {
 		list = append(list, ErrorLog)
 	}
+	if o.Mapping != nil {
+		list = append(list, Mapping)
+	}
 	return list
 }
 
@@ -169,6 +253,9 @@ func (f Format) known(o Options) Options {
 	}
 	if !slices.Contains(f.takes, ErrorLog) {
 		o.ErrorLog = nil
+	}
+	if !slices.Contains(f.takes, Mapping) {
+		o.Mapping = nil
 	}
 	return o
 }
@@ -195,9 +282,13 @@ func (f Format) New(s source.Settings, o Options) (source.Parser, error) {
 	}
 	p, err := f.make(s, o)
 	if err != nil {
-		return nil, &OptionError{Template, err}
+		var option *OptionError
+		if !errors.As(err, &option) {
+			err = faultsOf(Template, err)
+		}
+		return nil, err
 	}
-	return p, nil
+	return headed{p}, nil
 }
 
 // OptionErrors returns the faults that an error of [Format.New] joins.

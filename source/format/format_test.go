@@ -7,6 +7,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/source/format"
+	"github.com/sockeye-project/sockeye/source/mapping"
 )
 
 func TestEveryFormatHasAParserAndADescription(t *testing.T) {
@@ -15,7 +16,12 @@ func TestEveryFormatHasAParserAndADescription(t *testing.T) {
 		got, err := format.Of(f.Name)
 		require.NoError(t, err)
 		require.NotEmpty(t, got.Brief)
-		p, err := got.New(source.Settings{}, format.Options{})
+		o := format.Options{}
+		if f.Name == format.MappingFormat {
+			o.Mapping = &mapping.Config{SourceType: "a", Time: "t", Connection: []string{"c"},
+				Events: []mapping.EventConfig{{When: map[string]any{"e": "o"}, Name: "websocket.open"}}}
+		}
+		p, err := got.New(source.Settings{}, o)
 		require.NoError(t, err)
 		require.NotNil(t, p)
 	}
@@ -39,6 +45,13 @@ func TestFaultsOfOptionsNameThem(t *testing.T) {
 		"a template at fault": {format.Nginx, format.Options{Template: "$status$host"},
 			[]string{"template: column 8: nothing stands between status and host, so their values cannot be told apart; " +
 				"put a space or a quote there"}},
+		"no mapping":          {format.MappingFormat, format.Options{}, []string{"mapping: describe the log here"}},
+		"a mapping of no use": {format.Nginx, format.Options{Mapping: &mapping.Config{}}, []string{"mapping: the format nginx has no use for it; leave it out"}},
+		"a mapping that is empty": {format.MappingFormat, format.Options{Mapping: &mapping.Config{}}, []string{
+			"mapping: source_type: name what writes the log in 1 to 64 bytes, such as chat_backend",
+			"mapping: time: name the field with the time, or write {field: ts, layout: unix_ms}",
+			"mapping: connection: list the fields that tell connections apart, such as [connection_id] or [peer]",
+			"mapping: events: describe at least one event: {when: {field: value}, name: websocket.open}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

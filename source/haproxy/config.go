@@ -3,6 +3,7 @@ package haproxy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,9 +15,16 @@ const (
 	httpLog = `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r`
 	tlsLog  = httpLog + ` %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] ` +
 		`%[ssl_fc_sni]/%sslv/%sslc`
+	clfLog = `%{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc ` +
+		`%sq %bq %CC %CS %hrl %hsl`
 	// failure is the line of a connection that ended before there was a request, unless error-log-format says otherwise.
 	failure = `%ci:%cp [%t] %ft/%bi: %[fc_err_str]`
 )
+
+// environment are the variables by which a log-format extends one of those (HAProxy configuration manual, "Custom log
+// format").
+var environment = strings.NewReplacer("${HAPROXY_HTTP_LOG_FMT}", httpLog, "${HAPROXY_HTTPS_LOG_FMT}", tlsLog,
+	"${HAPROXY_HTTP_CLF_LOG_FMT}", clfLog)
 
 // config is what a configuration says about lines.
 type config struct {
@@ -27,6 +35,9 @@ type config struct {
 	set map[string]fields.ID
 }
 
+// sections are what begins one.
+var sections = []string{"global", "defaults", "frontend", "backend", "listen"}
+
 // readConfig reads a template: a log-format as it stands, or lines of haproxy.cfg that have one, with the captures that
 // say what the values in braces are.
 func readConfig(text string) (config, error) {
@@ -35,14 +46,27 @@ func readConfig(text string) (config, error) {
 		return c, nil
 	}
 	directives, own := 0, false
+	// section counts the sections, from 1; capturing is the one that has captures, whose places count in it alone.
+	section, capturing := 1, 0
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
 		found := true
+		before := len(c.request) + len(c.response)
 		switch {
 		case len(words) == 0 || strings.HasPrefix(line, "#"):
 		case words[0] == "log-format" && len(words) > 1:
-			format := word(strings.TrimSpace(strings.TrimPrefix(line, "log-format")))
+			format := strings.TrimSpace(strings.TrimPrefix(line, "log-format"))
+			if format[0] == '"' || format[0] == '\'' {
+				end := quoteEnd(format)
+				if end < 0 {
+					return c, errors.New("log-format: the quote does not end on its line, as HAProxy has it; join the lines")
+				}
+				if rest := strings.TrimSpace(format[end:]); strings.HasPrefix(rest, "#") {
+					format = format[:end]
+				}
+			}
+			format = word(format)
 			if own && format != c.format {
 				return c, errors.New("there are several log-formats; give the lines of one frontend only")
 			}
@@ -52,6 +76,9 @@ func readConfig(text string) (config, error) {
 		case len(words) > 1 && words[0] == "option" && words[1] == "httplog":
 			if !own {
 				c.format = httpLog
+			}
+			if !own && len(words) > 2 && words[2] == "clf" {
+				c.format = clfLog
 			}
 		case len(words) > 1 && words[0] == "option" && words[1] == "httpslog":
 			if !own {
@@ -69,8 +96,17 @@ func readConfig(text string) (config, error) {
 			}
 		case strings.HasPrefix(line, "http-request ") || strings.HasPrefix(line, "http-response "):
 			c.rule(words)
+		case slices.Contains(sections, words[0]):
+			section++
+			found = false
 		default:
 			found = false
+		}
+		if len(c.request)+len(c.response) > before {
+			if capturing != 0 && capturing != section {
+				return c, errors.New("several frontends have captures; give the lines of one frontend only")
+			}
+			capturing = section
 		}
 		if found && len(words) > 0 {
 			directives++
@@ -114,6 +150,19 @@ func argument(s string, of ...string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// quoteEnd returns where the quote that s begins with has ended, or -1.
+func quoteEnd(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == s[0]:
+			return i + 1
+		case s[i] == '\\' && s[0] == '"':
+			i++
+		}
+	}
+	return -1
 }
 
 // word decodes one word of haproxy.cfg: quotes and backslashes. A text that is no such word, since whoever copied it
@@ -181,6 +230,7 @@ func escapesAsJSON(format string) bool {
 
 // tokens takes a format apart. object is true where HAProxy is told to make a JSON object of it.
 func (c *config) tokens(format string) (tokens []fields.Token, list []field, object bool, err error) {
+	format = environment.Replace(format)
 	quoted, escaped := false, false
 	text := func(s string) {
 		if n := len(tokens); n > 0 && tokens[n-1].Literal != "" {
@@ -295,10 +345,10 @@ func (c *config) tokens(format string) (tokens []fields.Token, list []field, obj
 	return join(tokens), list, object, nil
 }
 
-// texts are the variables that +Q puts into quotes.
+// texts are the variables that +Q puts into quotes; of %hrl and %hsl it is every header that they list.
 var texts = func() map[string]bool {
 	m := map[string]bool{}
-	for _, name := range strings.Fields("b bi ci CC CS f fi ft H hr hrl hs hsl HM HP HPO HQ HU HV ID r s si sslc sslv") {
+	for _, name := range strings.Fields("b bi ci CC CS f fi ft H hr hs HM HP HPO HQ HU HV ID r s si sslc sslv") {
 		m[name] = true
 	}
 	return m
@@ -313,7 +363,8 @@ func words(f fields.ID) int {
 }
 
 // join makes one variable of the client's address and port, since an address may have the colon that stands between
-// them, and one of the seconds and milliseconds of a time.
+// them, one of the seconds and milliseconds of a time, and one of the two lists of captured headers in the style of CLF,
+// which have no mark where one ends and no space where both are empty.
 func join(tokens []fields.Token) (out []fields.Token) {
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
@@ -326,6 +377,8 @@ func join(tokens []fields.Token) (out []fields.Token) {
 			t.Field, t.Name = client, names[client][0]
 			i += 2
 		case t.Field == acceptUnix && follows(".", acceptMillis):
+			i += 2
+		case t.Name == "%hrl" && follows(" ", fields.None) && tokens[i+2].Name == "%hsl":
 			i += 2
 		}
 		out = append(out, t)

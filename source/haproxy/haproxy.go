@@ -9,7 +9,6 @@ package haproxy
 
 import (
 	"bytes"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -74,8 +73,10 @@ func New(s source.Settings, template string, paths []string) (*Parser, error) {
 	}
 	if template == "" {
 		p.json = fields.NewJSON(keys)
-	} else {
-		p.advice = c.advise(len(paths) > 0)
+		return p, nil
+	}
+	if p.advice, err = c.advise(len(paths) > 0); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -86,7 +87,7 @@ func (p *Parser) Advice() []string { return p.advice }
 // Parse implements [source.Parser].
 func (p *Parser) Parse(data []byte, emit func(*event.Event)) error {
 	l, h := p.line, &p.handshake
-	data = message(data)
+	data = access.Message(data)
 	scanner := p.scanner
 	if p.json != nil && len(data) > 0 && data[0] == '{' {
 		scanner = p.json
@@ -221,52 +222,6 @@ func (p *Parser) attempted(code int) bool {
 		sent, _ = p.line.Raw(path)
 	}
 	return p.paths.Attempt(line, verb, sent, code)
-}
-
-// maxCaptures bounds how many values in braces are looked at.
-const maxCaptures = 16
-
-// captured looks for the Upgrade header among captured headers.
-func (p *Parser) captured(upgraded bool) ([]byte, bool) {
-	l := p.line
-	for f := capture0; f < capture0+captures; f++ {
-		if v, _ := l.Raw(f); access.OffersWebSocket(v) {
-			return v, true
-		}
-	}
-	list, logged := l.Raw(requestCaptures)
-	if !logged {
-		return nil, false
-	}
-	list = bytes.Trim(list, "{}") // they are part of a value in quotes
-	for n := 0; n < maxCaptures && list != nil; n++ {
-		var v []byte
-		v, list = next(list)
-		if n < len(p.request) && p.request[n] == upgrade {
-			return v, true
-		}
-		if !p.known && access.OffersWebSocket(v) {
-			// Nobody has said what is captured, but only Upgrade has this value.
-			for len(p.request) <= n {
-				p.request = append(p.request, fields.None)
-			}
-			p.request[n] = upgrade
-			return v, true
-		}
-	}
-	return nil, false
-}
-
-// next cuts the first of the values that bars part; the rest is nil after the last.
-func next(list []byte) (v, rest []byte) {
-	v, rest, more := bytes.Cut(list, []byte{'|'})
-	if !more {
-		return v, nil
-	}
-	if rest == nil {
-		rest = []byte{}
-	}
-	return v, rest
 }
 
 // fill reads what the line says about the handshake and the connection.
@@ -506,112 +461,6 @@ func (p *Parser) ending(h *access.Handshake) {
 	}
 }
 
-// headers reads the values in braces.
-func (p *Parser) headers(h *access.Handshake) {
-	l := p.line
-	for f := capture0; f < capture0+captures; f++ {
-		recognise(h, l.Value(f))
-	}
-	rest := strings.Trim(l.Value(requestCaptures), "{}")
-	for n := 0; n < maxCaptures && rest != ""; n++ {
-		var v string
-		v, rest, _ = strings.Cut(rest, "|")
-		if v == "" {
-			continue
-		}
-		if !p.known {
-			recognise(h, v)
-			continue
-		}
-		if n >= len(p.request) {
-			break
-		}
-		switch p.request[n] {
-		case host:
-			h.Server, h.Port = access.Host(v)
-		case userAgent:
-			h.UserAgent = v
-		case offered:
-			h.Offered = access.List(v)
-		case websocketKey:
-			h.Key = v
-		case traceparent:
-			h.TraceID, h.SpanID = access.Traceparent(v)
-		}
-	}
-	rest = strings.Trim(l.Value(responseCaptures), "{}")
-	if p.response == nil && !p.known {
-		// Of one captured header that only successes have, it is the subprotocol.
-		p.spoiled = p.spoiled || !h.Upgraded && rest != ""
-		if h.Upgraded && !p.spoiled && token(rest) {
-			h.Subprotocol = rest
-		}
-		return
-	}
-	for n := 0; n < len(p.response) && rest != ""; n++ {
-		var v string
-		v, rest, _ = strings.Cut(rest, "|")
-		switch p.response[n] {
-		case subprotocol:
-			h.Subprotocol = v
-		case extensions:
-			h.Extensions = access.List(v)
-		}
-	}
-}
-
-// recognise takes a captured header that nobody has named for what only one header looks like.
-func recognise(h *access.Handshake, v string) {
-	switch {
-	case v == "":
-	case h.Server == "" && hostname(v):
-		h.Server, h.Port = access.Host(v)
-	case h.UserAgent == "" && product(v):
-		h.UserAgent = v
-	}
-}
-
-// hostname reports whether v is a name with a domain, or an address with a port, as only Host has it: an address alone
-// could be of any header.
-func hostname(v string) bool {
-	if v == "localhost" || strings.HasPrefix(v, "localhost:") {
-		return true
-	}
-	if strings.IndexByte(v, ':') > 0 && strings.Trim(v, "0123456789abcdefABCDEF.:[]") == "" {
-		address, err := netip.ParseAddrPort(v)
-		return err == nil && address.Port() > 0
-	}
-	name, _, _ := strings.Cut(v, ":")
-	i := strings.LastIndexByte(name, '.')
-	if i <= 0 || len(name)-i < 3 {
-		return false
-	}
-	for j := range len(name) {
-		c := name[j]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && c != '-' && c != '.' && (c < '0' || c > '9') || j == i+1 && !letter {
-			return false
-		}
-	}
-	return true
-}
-
-// product reports whether v begins with a product and its version, as User-Agent does (RFC 9110 §10.1.5).
-func product(v string) bool {
-	name, rest, found := strings.Cut(v, "/")
-	return found && token(name) && rest != "" && rest[0] >= '0' && rest[0] <= '9'
-}
-
-// token reports whether v is one token (RFC 9110 §5.6.2).
-func token(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}|`, c) >= 0 {
-			return false
-		}
-	}
-	return v != ""
-}
-
 // connectionID hashes HAProxy's unique id where it is logged, else what tells connections apart.
 func (p *Parser) connectionID(m *access.Emitter) string {
 	m.Begin()
@@ -628,65 +477,6 @@ func (p *Parser) connectionID(m *access.Emitter) string {
 	return m.ID()
 }
 
-// expressionOf returns the header that an expression of a format has the value of; false if it has none.
-func expressionOf(name string) (string, bool) {
-	_, expression, found := strings.Cut(name, "[")
-	if !found {
-		return "", false
-	}
-	return argument(expression, "capture.req.hdr", "capture.res.hdr", "var", "req.hdr", "res.hdr")
-}
-
-// advise says what a format lacks.
-func (c *config) advise(paths bool) (advice []string) {
-	tokens, list, _, err := c.tokens(c.format)
-	if err != nil {
-		return nil
-	}
-	has := map[fields.ID]bool{}
-	for _, t := range tokens {
-		has[t.Field] = true
-	}
-	for _, f := range list {
-		has[f.id] = true
-	}
-	any := func(of ...fields.ID) bool {
-		for _, f := range of {
-			if has[f] {
-				return true
-			}
-		}
-		return false
-	}
-	add := func(ok bool, text string) {
-		if !ok {
-			advice = append(advice, text)
-		}
-	}
-	add(any(status), "add %ST: without the status no line says anything")
-	add(any(requestTime, requestZoned, acceptTime, acceptUnix, acceptZoned),
-		"add [%tr]: without a time no line can be used")
-	asks := paths || any(upgrade, capture0, capture1, capture2, capture3)
-	if has[requestCaptures] {
-		for _, f := range c.request {
-			asks = asks || f == upgrade
-		}
-		asks = asks || c.request == nil
-	}
-	add(asks,
-		"add `capture request header Upgrade len 16` and %hr, or name websocket_paths, to see handshakes that were rejected")
-	add(any(timeActive, timeTotal), "add %Ta, to see how long connections lasted and when they closed")
-	add(any(termination), "add %ts, to see idle timeouts and resets")
-	add(any(timeResponse) && any(timeConnect), "add %TR/%Tw/%Tc/%Tr, to see how long handshakes took")
-	add(any(client, clientIP), "add %ci:%cp, to tell connections apart")
-	for i, t := range tokens {
-		if _, known := expressionOf(t.Name); known && i+1 < len(tokens) && strings.HasPrefix(tokens[i+1].Literal, " ") {
-			advice = append(advice, "put "+t.Name+" in quotes, as %{+Q} does: a client can put spaces into it")
-		}
-	}
-	return advice
-}
-
 // Fits returns what says whether a line is of a format that needs no template.
 func Fits() func(line []byte) bool {
 	p, err := New(source.Settings{}, "", nil)
@@ -694,7 +484,7 @@ func Fits() func(line []byte) bool {
 		return func([]byte) bool { return false }
 	}
 	return func(line []byte) bool {
-		line = message(line)
+		line = access.Message(line)
 		if len(line) > 0 && line[0] == '{' {
 			return p.json.Scan(line, p.line) == nil && p.line.Has(status) && p.line.Has(termination)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -179,14 +180,15 @@ func (g *ErrorLog) line(data []byte) {
 	g.causes[key] = knownCause{why, string(client)}
 }
 
-// annotate adds to h why the connection of line l ended, if the error log says so.
-func (g *ErrorLog) annotate(l *fields.Line, h *access.Handshake) {
+// annotate adds to h why the connection of line l ended, if the error log says so. The log is written in the zone other if
+// the line does not tell which.
+func (g *ErrorLog) annotate(l *fields.Line, h *access.Handshake, other *time.Location) {
 	n, err := strconv.ParseUint(l.Value(connection), 10, 64)
 	client := l.Value(remoteAddr)
 	if err != nil || client == "" {
 		return
 	}
-	second := h.Written.Unix() + int64(zone(l, h.Written))
+	second := h.Written.Unix() + int64(zone(l, h.Written, other))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	// What was written so long before the last look has been seen then.
@@ -203,19 +205,20 @@ func (g *ErrorLog) annotate(l *fields.Line, h *access.Handshake) {
 }
 
 // zone returns the offset from UTC of the clock that nginx writes error logs by: that of the line's own time if it has
-// one, else that of this host.
-func zone(l *fields.Line, at time.Time) int {
+// one, else that of other.
+func zone(l *fields.Line, at time.Time, other *time.Location) int {
 	for _, f := range [...]fields.ID{timeText, timeLocal} {
 		if offset, ok := offset(l.Value(f)); ok {
 			return offset
 		}
 	}
-	_, offset := at.In(time.Local).Zone()
+	_, offset := at.In(other).Zone()
 	return offset
 }
 
 // offset returns the seconds of the zone that ends a time: "Z", "+02:00" or "+0200".
 func offset(text string) (int, bool) {
+	text = strings.TrimSuffix(text, "]")
 	if len(text) > 0 && text[len(text)-1] == 'Z' {
 		return 0, true
 	}
@@ -244,7 +247,7 @@ var _ source.Parser = (*ErrorParser)(nil)
 
 // NewErrorParser returns a parser.
 func NewErrorParser(s source.Settings) *ErrorParser {
-	return &ErrorParser{location: time.Local, emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose)}
+	return &ErrorParser{location: s.TimeZone(), emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose)}
 }
 
 // tlsFailures are the beginnings of what nginx says of a client's handshake that failed. "client closed connection" is not

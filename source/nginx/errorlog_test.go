@@ -81,6 +81,16 @@ func TestTheErrorLogSaysWhyAConnectionEnded(t *testing.T) {
 	}
 }
 
+func TestWithoutAZoneInTheLineTheErrorLogIsInThatOfTheSettings(t *testing.T) {
+	t.Parallel()
+	s := sourcetest.Settings()
+	s.Zone = time.FixedZone("", 2*60*60)
+	log := written(strings.Replace(ended("info", "upstream timed out (110: x)"), "07:00:21", "09:00:21", 1))
+	line := strings.Replace(upgraded(79, "203.0.113.7"), `"time_iso8601":"2026-11-22T07:00:21+00:00",`, "", 1)
+	sourcetest.AssertEvents(t, []string{"websocket.open", "websocket.close error.type=idle_timeout"},
+		sourcetest.Parse(t, parser(s, nginx.Options{ErrorLog: log}), line))
+}
+
 func TestTheErrorLogIsLookedAtWhenAnAccessLineMayBeNewer(t *testing.T) {
 	t.Parallel()
 	looks := 0
@@ -153,14 +163,16 @@ func TestTLSHandshakesThatFailedAreRejections(t *testing.T) {
 		line("client 127.0.0.1 closed keepalive connection"):                                                                     false,
 		"2026/11/25 21:12:14 [notice] 2386#2386: start worker processes":                                                         false,
 	} {
-		p := nginx.NewErrorParser(sourcetest.Settings())
+		s := sourcetest.Settings()
+		s.Zone = time.FixedZone("", 2*60*60)
+		p := nginx.NewErrorParser(s)
 		events := sourcetest.Parse(t, p, text)
 		if !rejected {
 			require.Empty(t, events, text)
 			continue
 		}
 		sourcetest.AssertEvents(t, []string{want}, events)
-		require.Equal(t, time.Date(2026, 11, 25, 21, 12, 14, 0, time.Local).UTC(), events[0].Time)
+		require.Equal(t, time.Date(2026, 11, 25, 19, 12, 14, 0, time.UTC), events[0].Time)
 		other := sourcetest.Parse(t, p, strings.Replace(text, "*14", "*15", 1))
 		require.NotEqual(t, other[0].String(event.ConnectionID), events[0].String(event.ConnectionID))
 	}

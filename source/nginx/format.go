@@ -10,12 +10,24 @@ import (
 	"github.com/sockeye-project/sockeye/source/fields"
 )
 
-// Combined is the log_format that nginx has without being told.
+// Formats that have a name: Combined is the one that nginx has without being told, Main that of the nginx.conf of nginx's own
+// packages, Upstreaminfo that of ingress-nginx.
 const (
 	Combined     = "combined"
+	Main         = "main"
+	Upstreaminfo = "upstreaminfo"
+
 	combinedText = `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent ` +
 		`"$http_referer" "$http_user_agent"`
 )
+
+var named = map[string]string{
+	Combined: combinedText,
+	Main:     combinedText + ` "$http_x_forwarded_for"`,
+	Upstreaminfo: combinedText + ` $request_length $request_time [$proxy_upstream_name] ` +
+		`[$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time ` +
+		`$upstream_status $req_id`,
+}
 
 // logFormat is a log_format taken apart.
 type logFormat struct {
@@ -34,8 +46,8 @@ var styles = map[string]fields.Style{"default": fields.Backslash, "json": fields
 // parseFormat takes a log_format as it stands in nginx.conf, with or without the directive around it, or the bare text
 // that its quotes enclose.
 func parseFormat(text string) (*logFormat, error) {
-	if text == Combined {
-		text = combinedText
+	if known, ok := named[text]; ok {
+		text = known
 	}
 	rest := strings.TrimSpace(text)
 	if strings.HasPrefix(rest, "log_format") || strings.HasPrefix(rest, "escape=") || strings.HasPrefix(rest, "'") {
@@ -162,6 +174,8 @@ func token(name, at string) fields.Token {
 		t.Words = 3
 	case requestURI, uri:
 		t.Begins = "/"
+	case remoteAddr, msec, status, connection:
+		t.Unbroken = true
 	}
 	t.List = strings.HasPrefix(name, "upstream_")
 	return t

@@ -81,15 +81,7 @@ var variables = [fieldCount][]string{
 }
 
 // fieldsByName has every name of every field.
-var fieldsByName = func() map[string]fields.ID {
-	m := map[string]fields.ID{}
-	for f, names := range variables {
-		for _, name := range names {
-			m[name] = fields.ID(f)
-		}
-	}
-	return m
-}()
+var fieldsByName = fields.ByName(variables[:], 0)
 
 // fieldsByVariable has the names that are nginx's own. The short forms of JSON keys are not among them: in a log_format
 // such a name would be a variable that somebody made with map or set, and could mean anything.
@@ -101,10 +93,4 @@ var fieldsByVariable = func() map[string]fields.ID {
 	return m
 }()
 
-func newLine() *fields.Line {
-	names := make([]string, fieldCount)
-	for f := range names {
-		names[f] = variables[f][0]
-	}
-	return fields.NewLine(names)
-}
+func newLine() *fields.Line { return fields.NewLineOf(variables[:]) }

@@ -11,6 +11,7 @@
 package nginx
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -24,7 +25,7 @@ const SourceType = "nginx"
 
 // Options are what the parser of an access log may have to be told beyond [source.Settings].
 type Options struct {
-	// Template is "" for JSON, [Combined], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
+	// Template is "" for JSON, [Combined], [Main] or [Upstreaminfo], or a log_format: as it stands in nginx.conf, or the bare text that its quotes
 	// enclose there.
 	Template string
 	// Paths are the URL paths that are WebSockets, as patterns of [path.Match]: without $http_upgrade, only they tell a
@@ -40,6 +41,7 @@ type Parser struct {
 	line      *fields.Line
 	paths     access.Paths
 	errors    *ErrorLog
+	zone      *time.Location
 	advice    []string
 	emitter   *access.Emitter
 	handshake access.Handshake
@@ -50,7 +52,7 @@ var _ source.Parser = (*Parser)(nil)
 // New returns a parser. The error says what is wrong with the template, and where.
 func New(s source.Settings, o Options) (*Parser, error) {
 	p := &Parser{
-		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog,
+		line: newLine(), paths: access.NewPaths(o.Paths), errors: o.ErrorLog, zone: s.TimeZone(),
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}
 	if o.Template == "" {
@@ -156,7 +158,7 @@ func (p *Parser) fill(h *access.Handshake) (err error) {
 			h.Handshake = d
 		}
 		if p.errors != nil {
-			p.errors.annotate(l, h)
+			p.errors.annotate(l, h, p.zone)
 		}
 	} else {
 		h.Handshake = took
@@ -175,12 +177,26 @@ func (p *Parser) written() (time.Time, error) {
 	case l.Value(msec) != "":
 		return l.Unix(msec, time.Second)
 	case l.Value(timeText) != "":
+		// A key of JSON that is called time can have the value of any of nginx's times.
+		switch v := l.Value(timeText); {
+		case strings.Contains(v, "/"):
+			layout := localLayout
+			if v[0] == '[' {
+				layout = "[" + layout + "]"
+			}
+			return l.Time(timeText, layout)
+		case !strings.Contains(v, "-"):
+			return l.Unix(timeText, time.Second)
+		}
 		return l.Time(timeText, time.RFC3339)
 	case l.Value(timeLocal) != "":
-		return l.Time(timeLocal, "02/Jan/2006:15:04:05 -0700")
+		return l.Time(timeLocal, localLayout)
 	}
 	return time.Time{}, l.Fault(source.MissingField, msec)
 }
+
+// localLayout is that of $time_local.
+const localLayout = "02/Jan/2006:15:04:05 -0700"
 
 // request reads what the line says about the request and its two ends.
 func (p *Parser) request(h *access.Handshake) {

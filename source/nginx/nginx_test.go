@@ -134,8 +134,11 @@ func TestTimes(t *testing.T) {
 	require.Equal(t, written, events[0].Facts().CountedAt, "at_close: bucketed by the time of writing")
 
 	for name, members := range map[string][]string{
-		"time_iso8601": {`"msec":""`, `"time":"2026-11-22T08:00:11+01:00"`},
-		"time_local":   {`"msec":""`, `"time_local":"22/Nov/2026:08:00:11 +0100"`},
+		"time_iso8601":                  {`"msec":""`, `"time":"2026-11-22T08:00:11+01:00"`},
+		"time_local":                    {`"msec":""`, `"time_local":"22/Nov/2026:08:00:11 +0100"`},
+		"time_local by another name":    {`"msec":""`, `"time":"22/Nov/2026:08:00:11 +0100"`},
+		"time_local as combined has it": {`"msec":""`, `"time":"[22/Nov/2026:08:00:11 +0100]"`},
+		"msec by another name":          {`"msec":""`, `"time":1795330811.000`},
 	} {
 		events = sourcetest.Parse(t, parser(sourcetest.Settings(), nginx.Options{}), with("403", members...))
 		require.Equal(t, written.Truncate(time.Second), events[0].Time, name)
@@ -227,7 +230,7 @@ func TestLinesThatCannotBeRead(t *testing.T) {
 		"a time out of range":            {with("101", `"msec":99999999999999999999.1`), "bad time: msec"},
 		"a time before nginx":            {with("101", `"msec":12.5`), "bad time: msec"},
 		"a date that is none":            {with("101", `"msec":""`, `"time":"2026-13-45T00:00:00Z"`), "bad time: time_iso8601"},
-		"a duration that is no number":   {with("101", `"request_time":"1e3"`), "bad number: request_time"},
+		"a duration that is no number":   {with("101", `"request_time":"1,5"`), "bad number: request_time"},
 		"a negative duration":            {with("101", `"request_time":-1.5`), "bad number: request_time"},
 		"a duration of a century":        {with("101", `"request_time":3153600000`), "bad number: request_time"},
 		"a size out of range":            {with("101", `"body_bytes_sent":99999999999999999999`), "bad number: body_bytes_sent"},

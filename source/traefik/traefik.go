@@ -115,16 +115,8 @@ func New(s source.Settings, paths []string) (*Parser, error) {
 	if err != nil {
 		return nil, err
 	}
-	first := make([]string, fieldCount)
-	byName := map[string]fields.ID{}
-	for f, list := range names {
-		first[f] = list[0]
-		for _, name := range list {
-			byName[name] = fields.ID(f)
-		}
-	}
 	return &Parser{
-		json: fields.NewJSON(byName), common: template, line: fields.NewLine(first),
+		json: fields.NewJSON(fields.ByName(names[:], 0)), common: template, line: fields.NewLineOf(names[:]),
 		paths: access.NewPaths(paths), now: time.Now,
 		emitter: access.NewEmitter(s, SourceType, event.VisibilityAtClose),
 	}, nil

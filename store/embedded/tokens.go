@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,12 @@ import (
 
 // tokenAdded begins a line of a table's deduplication log: the operation, the part, the token's hash.
 const tokenAdded = "1"
+
+// A log as the engine writes it, and what a line of it may be that was cut off.
+var (
+	tokenLog = regexp.MustCompile(`\A([12]\t[^\t\n]+\t[^\t\n]+\n)*\z`)
+	cutLine  = regexp.MustCompile(`\A([12](\t[^\t\n]*){0,2})?\z`)
+)
 
 // forgetUnstored makes every table of a data directory forget the tokens of inserts that it did not store. The engine
 // notes a part's token before it renames the part to its final name; killed in between it would take the insert's
@@ -36,12 +43,13 @@ func forgetUnstored(dataDir string) error {
 	if err := syscall.Flock(int(status.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil //nolint:nilerr // the engine will say who has it
 	}
-	tables, err := filepath.Glob(filepath.Join(dataDir, "store", "*", "*", "deduplication_logs"))
+	// Below the folder, whose own name may hold anything.
+	tables, err := fs.Glob(os.DirFS(dataDir), "store/*/*/deduplication_logs")
 	if err != nil {
 		return err
 	}
 	for _, logs := range tables {
-		if err := forgetUnstoredOf(logs); err != nil {
+		if err := forgetUnstoredOf(filepath.Join(dataDir, logs)); err != nil {
 			return fmt.Errorf("data directory: tokens of inserts: %w", err)
 		}
 	}
@@ -49,12 +57,12 @@ func forgetUnstored(dataDir string) error {
 }
 
 func forgetUnstoredOf(logs string) error {
-	files, err := filepath.Glob(filepath.Join(logs, "deduplication_log_*.txt"))
+	files, err := fs.Glob(os.DirFS(logs), "deduplication_log_*.txt")
 	if err != nil || len(files) == 0 {
 		return err
 	}
-	number := func(path string) int {
-		n, _ := strconv.Atoi(strings.TrimSuffix(path[strings.LastIndexByte(path, '_')+1:], ".txt"))
+	number := func(name string) int {
+		n, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, "deduplication_log_"), ".txt"))
 		return n
 	}
 	slices.SortFunc(files, func(a, b string) int { return number(b) - number(a) })
@@ -62,7 +70,8 @@ func forgetUnstoredOf(logs string) error {
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
+	for _, name := range files {
+		file := filepath.Join(logs, name)
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -81,20 +90,25 @@ func forgetUnstoredOf(logs string) error {
 	return nil
 }
 
-// storedTokens returns how much of a log to keep.
+// storedTokens returns how much of a log to keep: all of one that is written otherwise than is known here.
 func storedTokens(text []byte, stored []part) int {
-	keep := bytes.LastIndexByte(text, '\n') + 1
-	for keep > 0 {
+	whole := bytes.LastIndexByte(text, '\n') + 1
+	if !tokenLog.Match(text[:whole]) || !cutLine.Match(text[whole:]) {
+		return len(text)
+	}
+	keep := whole
+	for lost := ""; keep > 0; {
 		last := bytes.LastIndexByte(text[:keep-1], '\n') + 1
 		fields := strings.Split(string(text[last:keep-1]), "\t")
-		if len(fields) != 3 || fields[0] != tokenAdded {
-			return keep
-		}
 		added, ok := parsePart(fields[1])
-		if !ok || slices.ContainsFunc(stored, func(p part) bool { return p.covers(added) }) {
+		if fields[0] != tokenAdded || !ok || slices.ContainsFunc(stored, func(p part) bool { return p.covers(added) }) {
 			return keep
 		}
-		keep = last
+		if lost != "" && lost != fields[1] {
+			// One insert leaves one such part. More of them are somewhere else.
+			return whole
+		}
+		lost, keep = fields[1], last
 	}
 	return keep
 }

@@ -69,8 +69,9 @@ func TestEveryFormatOfHAProxyProvesWhatItCan(t *testing.T) {
 			"http-request set-var(txn.ua) req.hdr(user-agent)\n  " +
 			`log-format '{"a":"%trg","b":"%ci","c":"%cp","d":"%[var(txn.up),json(utf8s)]","e":%ST,"f":"%tsc","g":%Ta,"h":"%[var(txn.ua),json(utf8s)]",` +
 			`"i":"%[capture.req.uri,json(utf8s)]"}'`, true, nil},
-		"text of its own":      {"raw", haproxyCaptures + `log-format "%{+Q}o %T <%ci:%cp> %ST in %Tt ms by %ts %[capture.req.hdr(1)] %[capture.req.hdr(2)] %HM %HPO"`, true, nil},
-		"text without a state": {"raw", haproxyCaptures + `log-format %tr\ %ci:%cp\ %ST\ %Ta\ %hr\ %{+Q}r`, true, []string{"connection_reset", "idle_timeout"}},
+		"text of its own": {"raw", haproxyCaptures + `log-format "%{+Q}o %T <%ci:%cp> %ST in %Tt ms by %ts %[capture.req.hdr(1)] %[capture.req.hdr(2)] %HM %HPO"`, true, nil},
+		"CLF without the places of captured headers": {"raw", haproxyCaptures + "option httplog clf", true, nil},
+		"text without a state":                       {"raw", haproxyCaptures + `log-format %tr\ %ci:%cp\ %ST\ %Ta\ %hr\ %{+Q}r`, true, []string{"connection_reset", "idle_timeout"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +91,9 @@ func TestEveryFormatOfHAProxyProvesWhatItCan(t *testing.T) {
 			args := []string{"--format", "haproxy", log}
 			if c.withTemplate {
 				args = append(args, "--template", c.directives)
+			}
+			if strings.HasSuffix(c.directives, "clf") {
+				args = append(args, "--path", "/ws/*")
 			}
 			var events []event.Event
 			eventually(t, 10*1e9, "a line for each of 11 requests and a failure of TLS", func() (bool, string) {

@@ -8,13 +8,17 @@ import (
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
-	"github.com/sockeye-project/sockeye/internal/keyfile"
 )
 
 // Settings says what an [Engine] does. [DefaultSettings] is the place of the defaults.
 type Settings struct {
 	// Key is the installation key; nil means that nothing can be pseudonymised and what should be is dropped.
 	Key []byte
+	// PreviousKey is the key of the epochs that began before Rotated; nil if there was no other.
+	PreviousKey []byte
+	Rotated     time.Time
+	// EpochKeys has a key of its own for each epoch. With it, Key and PreviousKey are not used.
+	EpochKeys *EpochKeys
 	// Tenant separates the pseudonyms of tenants that share an installation.
 	Tenant string
 	// Epoch is how long one subject keeps one pseudonym.
@@ -56,12 +60,13 @@ func DefaultParameters() []string {
 
 // Engine holds the compiled policy. It is immutable and safe for concurrent use.
 type Engine struct {
-	settings   Settings
-	root       []byte
-	kid        string
-	actions    [RuleCount]Action
-	parameters map[string]bool
-	tables     [tableCount]map[string]Treatment
+	settings Settings
+	// current and previous are the keys before and from epoch rotated.
+	current, previous rootKey
+	rotated           int64
+	actions           [RuleCount]Action
+	parameters        map[string]bool
+	tables            [tableCount]map[string]Treatment
 	// known is tables[Record] for the keys of the event model.
 	known     []Treatment
 	overrides map[string]Treatment
@@ -77,9 +82,9 @@ func New(settings Settings) *Engine {
 		overrides:  map[string]Treatment{},
 		schemes:    schemeSet(settings.NationalIDs),
 	}
-	if settings.Key != nil {
-		e.root = keyfile.Derive(settings.Key, "pii")
-		e.kid = kidOf(e.root)
+	e.current, e.previous = rootOf(settings.Key), rootOf(settings.PreviousKey)
+	if length := int64(settings.Epoch / time.Second); e.previous.key != nil && length > 0 {
+		e.rotated = (settings.Rotated.Unix() + length - 1) / length
 	}
 	for _, d := range Detectors() {
 		e.actions[d.Rule] = d.Default
@@ -117,9 +122,6 @@ func New(settings Settings) *Engine {
 	return e
 }
 
-// HasKey reports whether the engine can pseudonymise.
-func (e *Engine) HasKey() bool { return e.root != nil }
-
 // Off returns the detectors that are switched off.
 func (e *Engine) Off() (off []Rule) {
 	for _, d := range Detectors() {
@@ -138,10 +140,16 @@ func (e *Engine) MaxDepth() int { return e.settings.MaxDepth }
 
 // Scanner takes a Scanner with zero counts.
 func (e *Engine) Scanner() *Scanner {
-	if s, ok := e.scanners.Get().(*Scanner); ok {
-		return s
+	s, ok := e.scanners.Get().(*Scanner)
+	if !ok {
+		s = &Scanner{e: e, macs: map[macKey]hash.Hash{}, judged: map[string]judged{}}
 	}
-	return &Scanner{e: e, macs: map[macKey]hash.Hash{}, judged: map[string]judged{}}
+	if ring := e.settings.EpochKeys.ring(); ring != s.ring {
+		// What was made with keys that are gone goes too.
+		clear(s.macs)
+		s.ring = ring
+	}
+	return s
 }
 
 // maxScratch bounds the memory that a Scanner keeps between uses.
@@ -415,7 +423,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 			out = ""
 		}
 	}()
-	if s.e.root == nil {
+	if s.rootKey().key == nil {
 		return ""
 	}
 	known := s.addressOf(v)

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sockeye-project/sockeye/internal/keyfile"
@@ -29,7 +30,58 @@ func pseudonymKey(root []byte, tenant, typ string, epoch time.Duration, n int64)
 	}, "\x1f"))
 }
 
-func kidOf(root []byte) string {
+// rootKey is what the keys of types are derived from, with the name that pseudonyms carry. The zero value is no key.
+type rootKey struct {
+	key []byte
+	kid string
+}
+
+func rootOf(installation []byte) rootKey {
+	if installation == nil {
+		return rootKey{}
+	}
+	root := keyfile.Derive(installation, "pii")
+	return rootKey{root, KeyID(root)}
+}
+
+// EpochKeys hold a key of its own for each of some epochs, so that the pseudonyms of an epoch cannot be made again once its
+// key is gone. It is safe for concurrent use.
+type EpochKeys struct{ current atomic.Pointer[ring] }
+
+type ring struct {
+	kid   string
+	first int64
+	keys  [][]byte
+}
+
+// Set replaces all keys: keys[i] is that of epoch first+i.
+func (k *EpochKeys) Set(kid string, first int64, keys [][]byte) {
+	k.current.Store(&ring{kid, first, keys})
+}
+
+func (k *EpochKeys) ring() *ring {
+	if k == nil {
+		return nil
+	}
+	return k.current.Load()
+}
+
+// rootKey returns the key of the scanner's epoch.
+func (s *Scanner) rootKey() rootKey {
+	switch {
+	case s.e.settings.EpochKeys != nil:
+		if s.ring == nil || s.epoch < s.ring.first || s.epoch >= s.ring.first+int64(len(s.ring.keys)) {
+			return rootKey{}
+		}
+		return rootKey{s.ring.keys[s.epoch-s.ring.first], s.ring.kid}
+	case s.e.previous.key != nil && s.epoch < s.e.rotated:
+		return s.e.previous
+	}
+	return s.e.current
+}
+
+// KeyID returns the name of a key in the pseudonyms that it makes.
+func KeyID(root []byte) string {
 	return lowerBase32.EncodeToString(keyfile.Derive(root, "pii/p1/kid"))[:kidChars]
 }
 
@@ -65,7 +117,7 @@ type macKey struct {
 // months rebuild them; that costs two hashes each.
 const maxMACs = 64
 
-func (s *Scanner) mac(rule Rule) hash.Hash {
+func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
 	k := macKey{rule, s.epoch}
 	if m, ok := s.macs[k]; ok {
 		m.Reset()
@@ -74,7 +126,7 @@ func (s *Scanner) mac(rule Rule) hash.Hash {
 	if len(s.macs) >= maxMACs {
 		clear(s.macs)
 	}
-	key := pseudonymKey(s.e.root, s.e.settings.Tenant, rule.String(), s.e.settings.Epoch, s.epoch)
+	key := pseudonymKey(root, s.e.settings.Tenant, rule.String(), s.e.settings.Epoch, s.epoch)
 	m := hmac.New(sha256.New, key)
 	s.macs[k] = m
 	return m
@@ -83,14 +135,15 @@ func (s *Scanner) mac(rule Rule) hash.Hash {
 // appendPseudonym appends the pseudonym of value, which must be normalised, as a value of rule's type. Without a key it
 // appends nothing and reports false: a caller then drops, and never falls back to a weaker form.
 func (s *Scanner) appendPseudonym(dst []byte, rule Rule, value []byte) ([]byte, bool) {
-	if s.e.root == nil {
+	root := s.rootKey()
+	if root.key == nil {
 		return dst, false
 	}
-	m := s.mac(rule)
+	m := s.mac(root.key, rule)
 	m.Write(value)
 	s.sum = m.Sum(s.sum[:0])
 	dst = append(dst, pseudonymPrefix...)
-	dst = append(dst, s.e.kid...)
+	dst = append(dst, root.kid...)
 	dst = append(dst, '-')
 	dst = strconv.AppendInt(dst, s.epoch, 10)
 	dst = append(dst, ':')

@@ -41,6 +41,8 @@ type Scanner struct {
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
+	// ring has the keys of epochs, if each has its own.
+	ring *ring
 	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What
 	// stands inside does not go to the end again, so that no text takes time quadratic in its length.
 	keyedEnd, queryEnd, runEnd int
@@ -72,6 +74,9 @@ func (s *Scanner) countRange(r Rule, a Action, start, end int) {
 
 // CountDrop notes that a caller dropped a field for rule.
 func (s *Scanner) CountDrop(r Rule) { s.count(r, Drop) }
+
+// CountMask notes that a caller replaced a field for rule.
+func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
 
 // redact returns v without its finds, or v itself where there are none.
 func (s *Scanner) redact(v string, f flavour) string {

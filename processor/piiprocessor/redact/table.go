@@ -205,6 +205,9 @@ func (e *Engine) Unknown(rule Rule) Treatment {
 // Library returns the treatment of an instrumentation scope's name and version.
 func (e *Engine) Library() Treatment { return Treatment{kind: kindLabel} }
 
+// Path returns the treatment of url.path, which names of spans get too.
+func (e *Engine) Path() Treatment { return Treatment{kind: kindPath} }
+
 // SchemaURL returns the treatment of a schema URL that is not OpenTelemetry's.
 func (e *Engine) SchemaURL() Treatment {
 	if !e.settings.ScanUnknown {
@@ -242,8 +245,12 @@ var wellKnown = map[string]Treatment{
 	"exception.stacktrace": {kind: kindText}, "exception.message": {kind: kindText},
 }
 
-// unknown returns the treatment of a key that is in no table.
+// unknown returns the treatment of a key that is not in the table of its map. A key of the event model on a resource or a
+// scope holds what it holds elsewhere; its numbers and closed sets are not vouched for there.
 func (e *Engine) unknown(key string) Treatment {
+	if t, ok := e.tables[Record][key]; ok && t.kind != kindNumber && t.kind != kindEnum {
+		return t
+	}
 	if t, ok := wellKnown[key]; ok {
 		return t
 	}

@@ -23,10 +23,11 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter               metric.Meter
-	mu                  sync.Mutex
-	registrations       []metric.Registration
-	ProcessorPiiActions metric.Int64Counter
+	meter                       metric.Meter
+	mu                          sync.Mutex
+	registrations               []metric.Registration
+	ProcessorPiiActions         metric.Int64Counter
+	ProcessorPiiObservedActions metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -61,6 +62,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorPiiActions, err = builder.meter.Int64Counter(
 		"otelcol_processor_pii_actions",
 		metric.WithDescription("Values that were changed or dropped, by rule and action. A rule oversize, depth, binary or panic dropped a field that could not be judged. [Alpha]"),
+		metric.WithUnit("{value}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPiiObservedActions, err = builder.meter.Int64Counter(
+		"otelcol_processor_pii_observed_actions",
+		metric.WithDescription("Values that would have been changed or dropped and passed unchanged, because of insecure_observe. [Alpha]"),
 		metric.WithUnit("{value}"),
 	)
 	errs = errors.Join(errs, err)

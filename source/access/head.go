@@ -1,13 +1,13 @@
-package haproxy
+package access
 
 import (
 	"bytes"
 	"time"
 )
 
-// message cuts what syslog puts before a line: a priority, and the head of RFC 3164 §4.1 or RFC 5424 §6, as HAProxy or a
-// syslog daemon writes it.
-func message(line []byte) []byte {
+// Message cuts what others put before a line: syslog a priority and the head of RFC 3164 §4.1 or RFC 5424 §6, as a proxy or
+// a syslog daemon writes them; the runtime of a Kubernetes node a time, the stream and a tag.
+func Message(line []byte) []byte {
 	rest := line
 	if len(rest) > 0 && rest[0] == '<' {
 		end := bytes.IndexByte(rest[:min(len(rest), 5)], '>')
@@ -23,6 +23,11 @@ func message(line []byte) []byte {
 	if stamp == 0 {
 		return rest
 	}
+	for _, stream := range streams {
+		if body, ok := bytes.CutPrefix(rest[stamp:], stream); ok {
+			return body
+		}
+	}
 	// The tag ends the head: "haproxy[123]: ".
 	head := rest[stamp:min(len(rest), stamp+maxHead)]
 	if end := bytes.Index(head, []byte("]: ")); end >= 0 && bytes.IndexByte(head[:end], '[') >= 0 {
@@ -33,6 +38,9 @@ func message(line []byte) []byte {
 	}
 	return rest
 }
+
+// streams are what containers log, of which F says that the line is whole.
+var streams = [][]byte{[]byte("stdout F "), []byte("stderr F ")}
 
 // maxHead bounds how far the end of a head is looked for.
 const maxHead = 256
