@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // Event is one WebSocket event. The zero value is empty and ready to use; [Event.Reset] empties one for reuse and
@@ -249,8 +250,8 @@ func (k Kind) String() string {
 // Value is an attribute's value. The zero Value is absent.
 type Value struct {
 	str string
-	// list is a pointer because lists are rare and Values are copied often.
-	list *[]string
+	// list is the first string of a list, whose length is num: lists are rare and Values are copied often.
+	list *string
 	num  uint64
 	kind Kind
 }
@@ -265,7 +266,9 @@ func Int(v int64) Value { return Value{kind: KindInt, num: uint64(v)} }
 func Double(v float64) Value { return Value{kind: KindDouble, num: math.Float64bits(v)} }
 
 // Strings makes a Value of a list, which must not be changed afterwards.
-func Strings(v []string) Value { return Value{kind: KindStrings, list: &v} }
+func Strings(v []string) Value {
+	return Value{kind: KindStrings, list: unsafe.SliceData(v), num: uint64(len(v))}
+}
 
 // Bool makes a Value of a bool.
 func Bool(v bool) (b Value) {
@@ -306,10 +309,10 @@ func (v Value) Bool() bool { return v.kind == KindBool && v.num == 1 }
 
 // Strings returns the list, or nil for another kind. It must not be changed.
 func (v Value) Strings() []string {
-	if v.list == nil {
+	if v.kind != KindStrings {
 		return nil
 	}
-	return *v.list
+	return unsafe.Slice(v.list, v.num)
 }
 
 // Text returns the value as a person would write it; for messages and map-typed storage, not for comparison.

@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Resources kept for sharing, and the longest text that is kept.
 const (
@@ -84,12 +87,12 @@ func (d *Decoder) share(text string, attrs []Named) *Resource {
 // clone returns v with strings of its own, so that they hold no line in memory.
 func (v Value) clone() Value {
 	v.str = strings.Clone(v.str)
-	if v.list != nil {
-		list := make([]string, len(*v.list))
-		for i, s := range *v.list {
+	if v.kind == KindStrings {
+		list := slices.Clone(v.Strings())
+		for i, s := range list {
 			list[i] = strings.Clone(s)
 		}
-		v.list = &list
+		v = Strings(list)
 	}
 	return v
 }
