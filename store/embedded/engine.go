@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,11 +81,14 @@ func openEngine(s Settings) (*engine, error) {
 	if memory <= 0 {
 		memory = DefaultMemoryBytes
 	}
+	config, err := writeConfiguration(memory)
+	if err != nil {
+		return nil, fmt.Errorf("write the engine's configuration: %w", err)
+	}
+	defer os.Remove(config)
 	e := &engine{lib: lib, path: path, reads: memory / 2, idle: map[string][]*connection{}}
 	var keeper *connection
-	said := captureStderr(func() {
-		keeper = e.connect([]string{"--max_server_memory_usage=" + strconv.FormatInt(memory, 10)})
-	})
+	said := captureStderr(func() { keeper = e.connect([]string{"--config-file=" + config}) })
 	if keeper == nil {
 		return nil, explainStart(path, said)
 	}

@@ -451,6 +451,25 @@ func TestEngineFeatures(t *testing.T) {
 	require.Equal(t, "1\t2", embeddedtest.Exec(t, dsn, "SELECT * FROM r"))
 }
 
+// Parts that were merged stay until the disk has the new one, a minute, and are then removed soon: each holds memory.
+func TestMergedPartsGo(t *testing.T) {
+	t.Parallel()
+	dsn := embeddedtest.Database(t)
+	defaults := embeddedtest.Exec(t, dsn, `SELECT name, value FROM system.merge_tree_settings WHERE name IN
+		('old_parts_lifetime', 'cleanup_delay_period', 'max_cleanup_delay_period') ORDER BY name`)
+	require.Equal(t, "cleanup_delay_period\t10\nmax_cleanup_delay_period\t20\nold_parts_lifetime\t60", defaults)
+	embeddedtest.Exec(t, dsn, "CREATE TABLE e (n UInt64) ENGINE = MergeTree ORDER BY n SETTINGS old_parts_lifetime = 1")
+	for range 3 {
+		embeddedtest.Exec(t, dsn, "INSERT INTO e SELECT number FROM numbers(10)")
+	}
+	embeddedtest.Exec(t, dsn, "OPTIMIZE TABLE e FINAL")
+	merged := func() string {
+		return embeddedtest.Exec(t, dsn, `SELECT count() FROM system.parts
+			WHERE database = currentDatabase() AND table = 'e' AND NOT active`)
+	}
+	require.Eventually(t, func() bool { return merged() == "0" }, time.Minute, 200*time.Millisecond)
+}
+
 // BenchmarkInsert inserts rows as wide as an event through clickhouse-go.
 func BenchmarkInsert(b *testing.B) {
 	dsn := embeddedtest.Database(b)

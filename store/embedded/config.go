@@ -1,0 +1,46 @@
+//go:build linux && amd64 && !noembedded
+
+package embedded
+
+import (
+	"fmt"
+	"os"
+)
+
+// configuration is what the library has no arguments for, or other defaults than a server.
+//
+// A part that was merged into another is kept for a minute: parts are not synced to the disk one by one, so the new one
+// may be lost with the machine's power within half a minute of being written. A server keeps them for eight minutes, the
+// library not at all. They are then removed within 20 seconds, not the up to 300 that the engine grants itself: each
+// holds about 46 KiB of memory, and a chunk leaves nine of them. What removes them is two threads, not 128, each
+// of which would stay and hold memory. Caches shall not fill what queries may use.
+const configuration = `<clickhouse>
+  <merge_tree>
+    <old_parts_lifetime>60</old_parts_lifetime>
+    <cleanup_delay_period>10</cleanup_delay_period>
+    <cleanup_delay_period_random_add>0</cleanup_delay_period_random_add>
+    <max_cleanup_delay_period>20</max_cleanup_delay_period>
+  </merge_tree>
+  <max_parts_cleaning_thread_pool_size>2</max_parts_cleaning_thread_pool_size>
+  <max_server_memory_usage>%d</max_server_memory_usage>
+  <mark_cache_size>%d</mark_cache_size>
+  <index_mark_cache_size>%d</index_mark_cache_size>
+</clickhouse>
+`
+
+// writeConfiguration writes the file that an engine with so much memory starts with, and returns its path. It is read once.
+func writeConfiguration(memory int64) (path string, err error) {
+	file, err := os.CreateTemp("", "sockeye-engine-*.xml")
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(file, configuration, memory, memory/8, memory/16)
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		os.Remove(file.Name()) // half a file is of no use
+		return "", err
+	}
+	return file.Name(), nil
+}
