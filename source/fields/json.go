@@ -310,6 +310,19 @@ func skip(data []byte, i int) int {
 	return -1
 }
 
+// Quoted returns what the string stands for whose first quote is at i, and where it ends, or -1. Without escapes it is part
+// of data.
+func Quoted(data []byte, i int) (value []byte, end int) {
+	end, escaped := stringEnd(data, i+1)
+	if end < 0 {
+		return nil, -1
+	}
+	if value = data[i+1 : end]; escaped {
+		value = unescapeJSON(make([]byte, 0, len(value)), value)
+	}
+	return value, end + 1
+}
+
 // unescapeJSON appends to out what the escapes of a string that stringEnd has accepted stand for.
 func unescapeJSON(out, s []byte) []byte {
 	for i := 0; i < len(s); {
