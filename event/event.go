@@ -137,6 +137,9 @@ func (e *Event) At(i int) (Key, Value) { return e.attrs[i].key, e.attrs[i].value
 // KeyAt is the key of [Event.At].
 func (e *Event) KeyAt(i int) Key { return e.attrs[i].key }
 
+// ValueAt is the value of [Event.At]; it belongs to e.
+func (e *Event) ValueAt(i int) *Value { return &e.attrs[i].value }
+
 // Each calls f for every attribute of the model that is set, in the order in which they were set.
 func (e *Event) Each(f func(Key, Value)) {
 	for i := range e.attrs {

@@ -39,8 +39,8 @@ func newParseCommand() *cobra.Command {
 their lines prove, as NDJSON, before personal data is removed. Pipe it into ` + "`sockeye redact`" + ` to see what would
 be stored.
 
-Problems go to stderr as FILE:LINE: REASON; a line's content is never printed. The exit status is 0 if every file could
-be read, and with --strict 1 if a line could not.
+Problems go to stderr as FILE:LINE: REASON, the first ten of them; a line's content is never printed. The exit status is
+0 if every file could be read, and with --strict 1 if a line could not.
 
 Formats:
 ` + formatList(),
@@ -97,6 +97,9 @@ type parseOptions struct {
 // flagOf names the flags whose names are not those of their options.
 var flagOf = map[format.Option]string{format.Paths: "path", format.ErrorLog: "error-log"}
 
+// maxFaultsShown is how many lines that could not be read are named: the tenth tells no more than the first did.
+const maxFaultsShown = 10
+
 // parseTotals is what the last line of stderr reports.
 type parseTotals struct{ lines, events, skipped, errors int }
 
@@ -115,6 +118,9 @@ func (o *parseOptions) run(ctx context.Context, files []string, stdin io.Reader,
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("stdout: %w", err)
+	}
+	if more := totals.errors - maxFaultsShown; more > 0 {
+		fmt.Fprintf(stderr, "%d more that could not be read\n", more)
 	}
 	fmt.Fprintf(stderr, "%d lines: %d events; %d lines not about a WebSocket, %d that could not be read\n",
 		totals.lines, totals.events, totals.skipped, totals.errors)
@@ -366,8 +372,9 @@ func (o *parseOptions) file(
 		case errors.Is(err, source.ErrSkipped):
 			totals.skipped++
 		default:
-			totals.errors++
-			fmt.Fprintf(stderr, "%s:%d: %v\n", name, n, err)
+			if totals.errors++; totals.errors <= maxFaultsShown {
+				fmt.Fprintf(stderr, "%s:%d: %v\n", name, n, err)
+			}
 		}
 	}
 	return ctx.Err()

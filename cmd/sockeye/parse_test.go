@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,24 @@ func TestParseReadsStandardInput(t *testing.T) {
 	require.Equal(t, "stdin:1: missing field: status\nstdin:2: malformed json\nstdin:3: too long\n"+
 		"stdin:4: malformed json\n4 lines: 0 events; 0 lines not about a WebSocket, 4 that could not be read\n",
 		stderr.String())
+}
+
+func TestParseNamesTheFirstLinesThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for lines, more := range map[int]string{10: "", 11: "1 more that could not be read\n", 5000: "4990 more that could not be read\n"} {
+		cmd := newParseCommand()
+		var want, stdout, stderr bytes.Buffer
+		for n := range maxFaultsShown {
+			fmt.Fprintf(&want, "stdin:%d: malformed json\n", n+1)
+		}
+		fmt.Fprintf(&want, "%s%d lines: 0 events; 0 lines not about a WebSocket, %d that could not be read\n", more, lines, lines)
+		cmd.SetIn(strings.NewReader(strings.Repeat("x\n", lines)))
+		cmd.SetOut(&stdout)
+		cmd.SetErr(&stderr)
+		cmd.SetArgs([]string{"--format", "nginx"})
+		require.NoError(t, cmd.ExecuteContext(t.Context()))
+		require.Equal(t, want.String(), stderr.String())
+	}
 }
 
 func TestParseReadsWhatGzipCompressed(t *testing.T) {

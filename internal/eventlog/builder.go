@@ -8,7 +8,8 @@ import (
 )
 
 // Builder makes the records of one chunk one event at a time, so that a source that parses a line need not keep its
-// events. Its result is that of [Encode].
+// events. Its result is that of [Encode]. One Builder is meant for all chunks of a source: what it learns from one makes
+// the next cheaper.
 type Builder struct {
 	logs    plog.Logs
 	groups  map[*event.Resource]plog.LogRecordSlice
@@ -17,6 +18,7 @@ type Builder struct {
 	// shapes are those of the last events: one source has few. replaced counts those that made room for others.
 	shapes   []*shape
 	replaced int
+	memory   memory
 
 	// The last group: most sources have one resource.
 	last      *event.Resource
@@ -25,21 +27,38 @@ type Builder struct {
 
 // NewBuilder returns an empty Builder.
 func NewBuilder() *Builder {
-	return &Builder{logs: plog.NewLogs(), groups: make(map[*event.Resource]plog.LogRecordSlice, 1)}
+	b := &Builder{}
+	b.Reset()
+	return b
 }
+
+// Reset drops the records that have been added.
+func (b *Builder) Reset() {
+	*b = Builder{
+		logs: plog.NewLogs(), groups: make(map[*event.Resource]plog.LogRecordSlice, 1),
+		shapes: b.shapes, replaced: b.replaced, memory: b.memory.next(),
+	}
+}
+
+// Expect says what share of the chunk before the next one is likely to be; otherwise it is expected to be as large. It is
+// to be called before Add.
+func (b *Builder) Expect(share float64) { b.memory.expect(share) }
 
 // Add appends e's record. It keeps no reference to e, but to e's strings.
 func (b *Builder) Add(e *event.Event) {
 	if b.records == 0 || e.Resource != b.last {
 		b.last, b.lastSlice = e.Resource, b.group(e.Resource)
 	}
-	encodeRecord(b.lastSlice.AppendEmpty(), e, b.shape(e))
+	encodeRecord(b.lastSlice.AppendEmpty(), e, b.shape(e), &b.memory)
 	b.records++
 }
 
 const maxShapes = 16
 
 func (b *Builder) shape(e *event.Event) *shape {
+	if !direct {
+		return nil
+	}
 	for _, s := range b.shapes {
 		if s.fits(e) {
 			return s
@@ -71,10 +90,12 @@ func (b *Builder) group(r *event.Resource) plog.LogRecordSlice {
 // Records returns how many records there are.
 func (b *Builder) Records() int { return b.records }
 
-// Logs returns the records as that chunk, as [Encode] does. The Builder must not be used after.
+// Logs returns the records as that chunk, as [Encode] does. The Builder is empty then.
 func (b *Builder) Logs(chunk Chunk) plog.Logs {
 	for _, scope := range b.scopes {
 		chunk.put(scope, b.records)
 	}
-	return b.logs
+	logs := b.logs
+	b.Reset()
+	return logs
 }

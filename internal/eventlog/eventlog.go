@@ -63,21 +63,19 @@ func Encode(events []event.Event, chunk Chunk) plog.Logs {
 }
 
 // EncodeRecord writes e into lr, which must be empty. A [Builder] does it faster for many events.
-func EncodeRecord(lr plog.LogRecord, e *event.Event) { encodeRecord(lr, e, nil) }
+func EncodeRecord(lr plog.LogRecord, e *event.Event) { encodeRecord(lr, e, nil, nil) }
 
-// shape is a map with the keys of an event and no values. Copying it costs one allocation, where putting one key after
-// the other compares each with all before it.
+// shape is which attributes an event has, and in which order.
 type shape struct {
 	keys  []event.Key
-	empty pcommon.Map
+	names []string
 }
 
 func newShape(e *event.Event) *shape {
-	s := &shape{keys: make([]event.Key, e.Len()), empty: pcommon.NewMap()}
-	s.empty.EnsureCapacity(e.Len())
+	s := &shape{keys: make([]event.Key, e.Len()), names: make([]string, e.Len())}
 	for i := range s.keys {
-		s.keys[i], _ = e.At(i)
-		s.empty.PutEmpty(s.keys[i].String())
+		s.keys[i] = e.KeyAt(i)
+		s.names[i] = s.keys[i].String()
 	}
 	return s
 }
@@ -99,8 +97,8 @@ func (s *shape) fits(e *event.Event) bool {
 // spare is room for what processors add to a record, such as the pseudonym of its client, without moving the rest.
 const spare = 1
 
-// encodeRecord is [EncodeRecord] for an event of that shape; nil means that the shape is not known.
-func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
+// encodeRecord is [EncodeRecord] for an event of that shape, in that memory; without them it takes pdata's methods.
+func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape, m *memory) {
 	lr.SetEventName(string(e.Name))
 	lr.SetTimestamp(timestamp(e.Time))
 	observed := e.Observed
@@ -117,17 +115,11 @@ func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
 	}
 	attrs := lr.Attributes()
 	extra := e.Extra()
-	attrs.EnsureCapacity(e.Len() + len(extra) + spare)
-	if s == nil {
-		e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
+	if s != nil {
+		m.put(attrs, e, s, len(extra)+spare)
 	} else {
-		s.empty.CopyTo(attrs)
-		i := 0
-		for _, v := range attrs.All() {
-			_, value := e.At(i)
-			encodeValue(v, value)
-			i++
-		}
+		attrs.EnsureCapacity(e.Len() + len(extra) + spare)
+		putEach(attrs, e)
 	}
 	for _, a := range extra {
 		// An attribute of the model wins over one outside it with the same name, and the first of two over the second.
@@ -135,6 +127,10 @@ func encodeRecord(lr plog.LogRecord, e *event.Event, s *shape) {
 			encodeValue(v, a.Value)
 		}
 	}
+}
+
+func putEach(attrs pcommon.Map, e *event.Event) {
+	e.Each(func(k event.Key, v event.Value) { encodeValue(attrs.PutEmpty(k.String()), v) })
 }
 
 func encodeNamed(m pcommon.Map, attrs []event.Named) {

@@ -31,6 +31,8 @@ type assembler struct {
 	// latest is the greatest time at which the source says it wrote one of the records.
 	latest time.Time
 	emit   func(*event.Event)
+	// bytes is what the chunk's lines have, before what those of the last chunk had.
+	bytes, before int64
 
 	lines, skipped, future int64
 	malformed              map[string]int64
@@ -38,20 +40,33 @@ type assembler struct {
 
 // newAssembler returns an assembler of lines in the configured format with these options.
 func (r *logReceiver) newAssembler(o format.Options) *assembler {
-	a := &assembler{r: r, parser: r.newParser(o), options: o}
+	a := &assembler{r: r, parser: r.newParser(o), options: o, builder: eventlog.NewBuilder()}
 	a.emit = a.add
 	return a
 }
 
 // begin starts a chunk of lines received at that time.
 func (a *assembler) begin(receipt time.Time) {
-	a.builder, a.receipt, a.latest = eventlog.NewBuilder(), receipt, time.Time{}
+	a.builder.Reset()
+	if a.bytes > 0 {
+		a.before, a.bytes = a.bytes, 0
+	}
+	a.receipt, a.latest = receipt, time.Time{}
 	a.lines, a.skipped, a.future, a.malformed = 0, 0, 0, nil
+}
+
+// expect says how many bytes of lines there are for the chunk that has begun, as far as is known. A file that has caught up
+// must not take memory for a chunk as large as those before.
+func (a *assembler) expect(bytes int64) {
+	if bytes < a.before {
+		a.builder.Expect(float64(bytes) / float64(a.before))
+	}
 }
 
 // line adds a line's events. The error is that of a line that could not be read; it has been counted.
 func (a *assembler) line(text []byte) error {
 	a.lines++
+	a.bytes += int64(len(text))
 	err := a.parser.Parse(text, a.emit)
 	if errors.Is(err, source.ErrSkipped) {
 		a.skipped++

@@ -236,7 +236,11 @@ func (p *pushServer) cut(
 		}
 		start = at
 	}
-	a.begin(arrived)
+	begin := func() {
+		a.begin(arrived)
+		a.expect(int64(len(body) - at))
+	}
+	begin()
 	number := int64(0)
 	for at < len(body) {
 		line := body[at:]
@@ -263,14 +267,14 @@ func (p *pushServer) cut(
 			// Only the other faults are still of interest.
 			if a.builder.Records() > 0 {
 				flush()
-				a.begin(arrived)
+				begin()
 			}
 			chunks = nil
 			continue
 		}
 		if a.builder.Records() > limits.MaxRecords-eventsPerLine || at-start >= limits.MaxBytes {
 			flush()
-			a.begin(arrived)
+			begin()
 		}
 	}
 	flush()

@@ -432,6 +432,9 @@ func (t *tail) add(ctx context.Context, c *chunk, line rawLine) error {
 		c.raw = t.r.raws.Get().(*bytes.Buffer)
 		c.raw.Reset()
 		t.asm.begin(c.receipt)
+		t.mu.Lock()
+		t.asm.expect(t.size - line.start)
+		t.mu.Unlock()
 	}
 	t.learn()
 	c.Lines++
@@ -482,5 +485,4 @@ func (t *tail) close(ctx context.Context, c *chunk) {
 		t.mu.Unlock()
 	}
 	c.logs = t.asm.builder.Logs(eventlog.Chunk{ID: c.ID, Repeated: c.repeated})
-	t.asm.builder = nil
 }

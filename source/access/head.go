@@ -3,6 +3,38 @@ package access
 import (
 	"bytes"
 	"time"
+
+	"github.com/sockeye-project/sockeye/source/fields"
+)
+
+// Unwrap takes a line out of what is around it: the byte order mark that some programs begin a file of UTF-8 with, and the
+// object that Docker's json-file driver makes of each line that a container prints:
+//
+//	{"log":"the line\n","stream":"stdout","attrs":{…},"time":"2026-11-22T07:00:11.547Z"}
+//
+// A line of more than 16 KiB is in several objects, which are not joined.
+func Unwrap(line []byte) []byte {
+	line = bytes.TrimPrefix(line, byteOrderMark)
+	if !bytes.HasPrefix(line, dockerHead) {
+		return line
+	}
+	message, end := fields.Quoted(line, len(dockerHead)-1)
+	if end < 0 {
+		return line
+	}
+	rest, ok := bytes.CutPrefix(line[end:], dockerStream)
+	if !ok || !bytes.HasPrefix(rest, []byte(`out",`)) && !bytes.HasPrefix(rest, []byte(`err",`)) ||
+		!bytes.Contains(rest, dockerTime) || rest[len(rest)-1] != '}' {
+		return line
+	}
+	return bytes.TrimRight(message, "\r\n")
+}
+
+var (
+	byteOrderMark = []byte("\uFEFF")
+	dockerHead    = []byte(`{"log":"`)
+	dockerStream  = []byte(`,"stream":"std`)
+	dockerTime    = []byte(`"time":"`)
 )
 
 // Message cuts what others put before a line: syslog a priority and the head of RFC 3164 §4.1 or RFC 5424 §6, as a proxy or

@@ -7,6 +7,7 @@ package fields
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"strconv"
 	"strings"
@@ -93,7 +94,7 @@ func (l *Line) Set(f ID, start, end int, escaped bool) {
 // Keep gives the values memory that outlives the line: one string for all of them, and nothing for the rest of the
 // line, since events hold on to it. Texts can be read only after it.
 func (l *Line) Keep() {
-	l.kept, l.clean = l.kept[:0], true
+	l.kept = l.kept[:0]
 	for i := range l.spans {
 		s := &l.spans[i]
 		if s.start == s.end {
@@ -108,12 +109,36 @@ func (l *Line) Keep() {
 		} else {
 			l.kept = append(l.kept, v...)
 		}
-		// Of two values that are broken each, one after the other can look whole.
-		v = l.kept[start:]
-		l.clean = l.clean && utf8.Valid(v) && bytes.IndexByte(v, 0) < 0
 		s.start, s.end = int32(start), int32(len(l.kept))
 	}
 	l.data, l.text = l.kept, string(l.kept)
+	l.clean = ascii(l.kept) || l.valid()
+}
+
+// valid reports whether events can carry each value. Of two that are broken, one after the other can look whole.
+func (l *Line) valid() bool {
+	for _, s := range l.spans {
+		if v := l.kept[s.start:s.end]; !utf8.Valid(v) || bytes.IndexByte(v, 0) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// ascii reports whether all bytes are from 1 to 127, as they nearly always are. Eight at a time, as [special] does.
+func ascii(data []byte) bool {
+	i := 0
+	for ; i+8 <= len(data); i += 8 {
+		if x := binary.LittleEndian.Uint64(data[i:]); (x|(x-ones)&^x)&highs != 0 {
+			return false
+		}
+	}
+	for ; i < len(data); i++ {
+		if data[i]-1 >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // Raw returns the bytes of a value, as they stand until Keep is called and decoded afterwards; false if the line does not

@@ -160,3 +160,14 @@ func TestAnObjectCanBeAField(t *testing.T) {
 	require.True(t, l.Has(1))
 	require.False(t, l.Has(2), "an object is no value unless asked for as one")
 }
+
+func TestAByteThatEventsCannotCarryIsSeenWhereverItStands(t *testing.T) {
+	t.Parallel()
+	const text = "0123456789abcdef-"
+	for i := range len(text) {
+		for bad, want := range map[string]string{"\x7f": "\x7f", "é": "é", "\x80": "\uFFFD", "\xff": "\uFFFD", `\u0000`: "\uFFFD"} {
+			l := scan(t, fields.NewJSON(names), `{"status":"`+text[:i]+bad+text[i:]+`"}`)
+			require.Equal(t, text[:i]+want+text[i:], l.Value(status))
+		}
+	}
+}

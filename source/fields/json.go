@@ -235,14 +235,16 @@ func stringEnd(data []byte, i int) (int, bool) {
 	}
 }
 
+// Of eight bytes at once: the lowest bit of each, and the highest.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
 // special returns the first place from i on where a string's scan has to stop: its end, an escape, or one of the
 // control characters that RFC 8259 §7 forbids. Eight bytes at a time: a byte of x is zero, or below n, where the usual
 // subtraction borrows; a false alarm behind the first hit does no harm.
 func special(data []byte, i int) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	for ; i+8 <= len(data); i += 8 {
 		x := binary.LittleEndian.Uint64(data[i:])
 		quote := x ^ ones*'"'
@@ -306,6 +308,19 @@ func skip(data []byte, i int) int {
 		i++
 	}
 	return -1
+}
+
+// Quoted returns what the string stands for whose first quote is at i, and where it ends, or -1. Without escapes it is part
+// of data.
+func Quoted(data []byte, i int) (value []byte, end int) {
+	end, escaped := stringEnd(data, i+1)
+	if end < 0 {
+		return nil, -1
+	}
+	if value = data[i+1 : end]; escaped {
+		value = unescapeJSON(make([]byte, 0, len(value)), value)
+	}
+	return value, end + 1
 }
 
 // unescapeJSON appends to out what the escapes of a string that stringEnd has accepted stand for.

@@ -152,7 +152,7 @@ func headLines(head []byte) (lines [][]byte) {
 		if !whole && (len(lines) > 0 || cut) {
 			break
 		}
-		if line = bytes.TrimRight(line, "\r"); len(line) > 0 {
+		if line = access.Unwrap(bytes.TrimRight(line, "\r")); len(line) > 0 {
 			lines = append(lines, line)
 		}
 	}

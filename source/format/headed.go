@@ -8,14 +8,15 @@ import (
 	"github.com/sockeye-project/sockeye/source/access"
 )
 
-// headed reads lines also behind the head that syslog or a container's runtime puts before them. A line is first taken as
-// it stands, since a format may begin as a head does.
+// headed reads lines also within what a container's runtime makes of them, and behind the head that syslog or another such
+// runtime puts before them. A line is first taken without a head, since a format may begin as a head does.
 type headed struct{ parser source.Parser }
 
 var _ source.Adviser = headed{}
 
 // Parse implements [source.Parser].
 func (p headed) Parse(line []byte, emit func(*event.Event)) error {
+	line = access.Unwrap(line)
 	err := p.parser.Parse(line, emit)
 	if err == nil || errors.Is(err, source.ErrSkipped) {
 		return err

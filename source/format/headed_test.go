@@ -1,6 +1,7 @@
 package format_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -12,7 +13,13 @@ import (
 	"github.com/sockeye-project/sockeye/source/sourcetest"
 )
 
-// What syslog or the runtime of a container puts before a line is not taken for a part of it, whatever the format.
+// dockered is a line as Docker's json-file driver has it: written by Go's encoding/json, which escapes more than others.
+func dockered(line, attrs string) string {
+	text, _ := json.Marshal(line + "\n")
+	return `{"log":` + string(text) + `,"stream":"stdout",` + attrs + `"time":"2026-11-22T07:00:11.547123456Z"}`
+}
+
+// What syslog or the runtime of a container puts before or around a line is not taken for a part of it, whatever the format.
 func TestLinesAreReadBehindTheHeadsOfOthers(t *testing.T) {
 	t.Parallel()
 	lines := map[string][]string{
@@ -46,14 +53,21 @@ func TestLinesAreReadBehindTheHeadsOfOthers(t *testing.T) {
 			}
 			want := parse(name, template, c[0])
 			require.NotEmpty(t, want)
+			wrapped := []string{
+				dockered(c[0], ""), dockered(c[0]+"\r", `"attrs":{"app":"\"edge\""},`), "\uFEFF" + c[0], "\uFEFF" + dockered(c[0], ""),
+				dockered("<190>Nov 22 07:00:11 edge-1 nginx: "+c[0], ""),
+			}
 			for _, head := range []string{
 				"<190>Nov 22 07:00:11 edge-1 nginx: ", "Nov  2 07:00:11 edge-1 proxy[12]: ", "2026-11-22T07:00:11.1+01:00 edge-1 proxy[12]: ",
 				"<190>1 2026-11-22T07:00:11Z edge-1 proxy 12 - - ", "2026-11-22T07:00:11.123456789Z stdout F ",
 			} {
-				require.Equal(t, want, parse(name, template, head+c[0]), head)
+				wrapped = append(wrapped, head+c[0])
+			}
+			for _, line := range wrapped {
+				require.Equal(t, want, parse(name, template, line), line)
 				if template == "" {
-					_, err := format.Recognise([]byte(head+c[0]), "")
-					require.NoError(t, err, head)
+					_, err := format.Recognise([]byte(line), "")
+					require.NoError(t, err, line)
 				}
 			}
 		})
