@@ -168,7 +168,11 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			s.dot(t, i)
 			i++
 		case tLetter:
-			i = s.letter(t, i)
+			if i+1 < len(t) && letterPairs[t[i]&0x7F][t[i+1]&0x7F] {
+				i = s.letter(t, i)
+			} else {
+				i++
+			}
 		case tPercent:
 			encoded = encoded || i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2])
 			i++

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// letter handles the few words that start a credential. It returns where to go on.
+// letter handles the few words that start a credential, at t[i:] one of letterPairs. It returns where to go on.
 func (s *Scanner) letter(t string, i int) int {
 	switch t[i] {
 	case 'e':
@@ -114,17 +114,20 @@ func plainWords(v string) bool {
 	return true
 }
 
-// vendorPairs says which two characters a key of vendorWords begins with.
-var vendorPairs = func() (pairs [128][128]bool) {
+// letterPairs says which two characters the words that [Scanner.letter] looks for begin with.
+var letterPairs = func() (pairs [128][128]bool) {
 	for _, w := range vendorWords {
 		pairs[w.prefix[0]][w.prefix[1]] = true
+	}
+	for _, begin := range []string{"ey", "ew", "be", "bE", "ba", "bA", "Be", "BE", "Ba", "BA", "ZX"} {
+		pairs[begin[0]][begin[1]] = true
 	}
 	return pairs
 }()
 
 // vendorWord looks for a key of vendorWords at t[i], a capital.
 func (s *Scanner) vendorWord(t string, i int) {
-	if i+1 >= len(t) || !vendorPairs[t[i]&0x7F][t[i+1]&0x7F] || i > 0 && isAlnum(t[i-1]) {
+	if i > 0 && isAlnum(t[i-1]) {
 		return
 	}
 	for _, w := range vendorWords {
