@@ -30,9 +30,9 @@ var trigger = func() (t [256]uint8) {
 	t['+'], t['?'], t['%'], t['\\'], t['&'], t['.'] = tPlus, tQuestion, tPercent, tBackslash, tAmpersand, tDot
 	// First byte of full-width forms (U+FF00 to U+FFEF) in UTF-8.
 	t[0xEF] = tHigh
-	// "eyJ" (JWT), "Bearer", "Basic", and the capitals that vendors' keys without a separator begin with: capitals are
-	// rare, b and e are not.
-	t['e'], t['b'] = tLetter, tLetter
+	// "Bearer", "Basic", and the capitals that vendors' keys without a separator begin with. Of "eyJ" (JWT) the second
+	// letter, because e is the most frequent of all.
+	t['y'], t['w'], t['b'] = tLetter, tLetter, tLetter
 	for _, c := range "ABELSYZ" {
 		t[c] = tLetter
 	}

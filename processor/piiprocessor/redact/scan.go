@@ -151,7 +151,9 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			s.element(t, i)
 			i++
 		case tComma:
-			s.argument(t, i)
+			if i > 0 && (t[i-1] == '"' || t[i-1] == '\'') {
+				s.argument(t, i)
+			}
 			i++
 		case tDash:
 			s.option(t, i)
