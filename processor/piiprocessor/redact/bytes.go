@@ -40,6 +40,16 @@ var trigger = func() (t [256]uint8) {
 	return t
 }()
 
+// inWord says which letters and digits trigger nothing where a letter or a digit stands before them and, for digits,
+// another digit stands in the same word. The others are parts of a JWT's start.
+var inWord = func() (t [256]bool) {
+	for c := range 256 {
+		b := byte(c)
+		t[c] = isAlnum(b) && b != 'y' && b != 'w' && b != 'Z'
+	}
+	return t
+}()
+
 const (
 	cDigit uint8 = 1 << iota
 	cUpper

@@ -10,10 +10,6 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if i > 0 {
 		switch p := t[i-1]; {
 		case isAlpha(p):
-			if i > 1 && isDigit(t[i-2]) {
-				// In the middle of hexadecimal digits or the like.
-				return end
-			}
 			if end-i >= 2 {
 				if e := s.iban(t, i); e > 0 {
 					return e

@@ -137,6 +137,12 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			i++
 		case tDigit:
 			i = s.digits(t, i, f)
+			if i < len(t) && isDigit(t[i-1]) && isAlpha(t[i]) {
+				// What goes on as hexadecimal or base64 has no more numbers in it: one that follows letters begins its word.
+				for i < len(t) && inWord[t[i]] {
+					i++
+				}
+			}
 		case tAt:
 			s.email(t, i, f)
 			i++
