@@ -23,18 +23,18 @@ func TestPdataLayout(t *testing.T) {
 func TestUnknownLayoutsHaveNoHolder(t *testing.T) {
 	t.Parallel()
 	type (
-		holder      struct{ s string }
-		holderBytes struct{ s []byte }
+		holder      struct{ S string }
+		holderBytes struct{ S []byte }
 		holderMore  struct {
-			s    string
-			hash uint64
+			S    string
+			Hash uint64
 		}
-		cellAny  struct{ v any }
+		cellAny  struct{ V any }
 		cellMore struct {
-			v    any
-			size int
+			V    any
+			Size int
 		}
-		cellTyped struct{ v *holder }
+		cellTyped struct{ V *holder }
 		state     struct{}
 	)
 	for what, tt := range map[string]struct {
@@ -86,7 +86,7 @@ func TestUnknownLayoutsHaveNoHolder(t *testing.T) {
 		"a size beside the holder": {struct {
 			*cellMore
 			*state
-		}{&cellMore{v: &holder{}}, &state{}}, nil},
+		}{&cellMore{V: &holder{}}, &state{}}, nil},
 		"a cell without an interface": {struct {
 			*cellTyped
 			*state
