@@ -81,7 +81,7 @@ func (w *walker) value(v pcommon.Value, t redact.Treatment, depth int) redact.Ve
 	case pcommon.ValueTypeStr:
 		out, verdict := w.scanner.String(t, v.Str())
 		if verdict == redact.Changed {
-			v.SetStr(out)
+			setStr(v, out)
 		}
 		return verdict
 	case pcommon.ValueTypeInt:
@@ -142,7 +142,7 @@ func (w *walker) list(list pcommon.Slice, t redact.Treatment, depth int) {
 		if t.IsSubprotocol() && item.Type() == pcommon.ValueTypeStr {
 			var out string
 			if out, announced = w.scanner.SubprotocolItem(item.Str(), announced); out != item.Str() {
-				item.SetStr(out)
+				setStr(item, out)
 			}
 			return false
 		}

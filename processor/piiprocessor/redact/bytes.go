@@ -30,13 +30,23 @@ var trigger = func() (t [256]uint8) {
 	t['+'], t['?'], t['%'], t['\\'], t['&'], t['.'] = tPlus, tQuestion, tPercent, tBackslash, tAmpersand, tDot
 	// First byte of full-width forms (U+FF00 to U+FFEF) in UTF-8.
 	t[0xEF] = tHigh
-	// "eyJ" (JWT), "Bearer", "Basic", and the capitals that vendors' keys without a separator begin with: capitals are
-	// rare, b and e are not.
-	t['e'], t['b'] = tLetter, tLetter
+	// "Bearer", "Basic", and the capitals that vendors' keys without a separator begin with. Of "eyJ" (JWT) the second
+	// letter, because e is the most frequent of all.
+	t['y'], t['w'], t['b'] = tLetter, tLetter, tLetter
 	for _, c := range "ABELSYZ" {
 		t[c] = tLetter
 	}
 	t['>'], t[','] = tGreater, tComma
+	return t
+}()
+
+// inWord says which letters and digits trigger nothing where a letter or a digit stands before them and, for digits,
+// another digit stands in the same word. The others are parts of a JWT's start.
+var inWord = func() (t [256]bool) {
+	for c := range 256 {
+		b := byte(c)
+		t[c] = isAlnum(b) && b != 'y' && b != 'w' && b != 'Z'
+	}
 	return t
 }()
 

@@ -219,7 +219,7 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 	// A mask can be the neighbour that lets a detector see what it did not see before, so what was changed is looked
 	// at until nothing changes. That makes redacting again a no-op.
 	for range maxRounds {
-		if verdict != Changed {
+		if verdict != Changed || t.kind.settles() {
 			return out, verdict
 		}
 		next, again := s.apply(t, out)
@@ -231,6 +231,10 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 	s.count(UnknownValue, Drop)
 	return "", Dropped
 }
+
+// settles reports whether what such a treatment makes of a value is what it would make of that again: a network, a
+// pseudonym, a mask.
+func (k kind) settles() bool { return k == kindAddress || k == kindHash || k == kindMask }
 
 // maxRounds bounds how often a value is treated. Texts made to need more are dropped.
 const maxRounds = 5

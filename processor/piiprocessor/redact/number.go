@@ -25,7 +25,7 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 			return end
 		}
 	}
-	if end < len(t) && t[end] == '.' && end-i <= 3 {
+	if end+1 < len(t) && t[end] == '.' && end-i <= 3 && isDigit(t[end+1]) {
 		if e := s.ipv4(t, i, f); e > 0 {
 			return e
 		}
@@ -41,8 +41,10 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 	if end-i == 3 && s.ssn(t, i) {
 		return i + 11
 	}
-	if e := s.card(t, i); e > 0 {
-		return e
+	if end-i >= minCard || groupOfCard(end-i) && end+1 < len(t) && (t[end] == ' ' || t[end] == '-') && isDigit(t[end+1]) {
+		if e := s.card(t, i); e > 0 {
+			return e
+		}
 	}
 	if f != plain || end-i > maxNationalID {
 		return end
@@ -53,7 +55,7 @@ func (s *Scanner) digits(t string, i int, f flavour) int {
 		}
 	}
 	start, ok := numberStart(t, i)
-	if !ok {
+	if !ok || end-i < min(minNationalID, minNationalPhone) && !numberGoesOn(t, end) {
 		return end
 	}
 	c := before(t, start)
@@ -78,6 +80,11 @@ func numberStart(t string, i int) (start int, ok bool) {
 		}
 	}
 	return i, true
+}
+
+// numberGoesOn reports whether what stands at t[i], after digits, may belong to their number.
+func numberGoesOn(t string, i int) bool {
+	return i < len(t) && (isAlnum(t[i]) || isIDSeparator(t[i]) || isPhoneSeparator(t[i]))
 }
 
 // letteredStart takes along the two or six letters before the number at t[i] that some national numbers begin with:
@@ -125,6 +132,11 @@ func (s *Scanner) botToken(t string, i, mark int) int {
 	return end
 }
 
+const minCard = 12
+
+// groupOfCard reports whether a payment card's number may be written in groups of n digits.
+func groupOfCard(n int) bool { return n >= 2 && n <= 7 }
+
 // card looks for a payment card at t[i]: one number, or groups of two to seven digits with one kind of separator.
 func (s *Scanner) card(t string, i int) int {
 	var digits [19]byte
@@ -142,17 +154,17 @@ func (s *Scanner) card(t string, i int) int {
 			group++
 			continue
 		}
-		if grouped && (group < 2 || group > 7) {
+		if grouped && !groupOfCard(group) {
 			break
 		}
 		ends := j == len(t) || !isAlpha(t[j]) && t[j] != '_' && !(t[j] == '.' && j+1 < len(t) && isDigit(t[j+1]))
-		if n >= 12 && ends && isCard(digits[:n], grouped, t, i) && !(grouped && afterIBANHead(t, i)) {
+		if n >= minCard && ends && isCard(digits[:n], grouped, t, i) && !(grouped && afterIBANHead(t, i)) {
 			found = j
 		}
 		if j == len(t) || j+1 >= len(t) || t[j] != ' ' && t[j] != '-' || !isDigit(t[j+1]) {
 			break
 		}
-		if grouped && t[j] != sep || group < 2 || group > 7 {
+		if grouped && t[j] != sep || !groupOfCard(group) {
 			break
 		}
 		sep, grouped, group = t[j], true, 0
@@ -328,8 +340,7 @@ func (s *Scanner) plus(t string, i int, f flavour) int {
 			end = j + 1
 			continue
 		}
-		separator := c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/'
-		if !separator || j-end >= 2 || n >= 8 && wholeN == 0 {
+		if !isPhoneSeparator(c) || j-end >= 2 || n >= 8 && wholeN == 0 {
 			break
 		}
 		wholeN, wholeEnd = n, end

@@ -1,11 +1,17 @@
 package redact
 
+const minNationalPhone = 5
+
+func isPhoneSeparator(c byte) bool {
+	return c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/'
+}
+
 // nationalPhone looks for a telephone number as people write it at home, which begins at t[start] and whose first digits
 // end at t[end]: where the words around it, c those before it, say that it is one, or where it has the form of North
 // America's. It returns where to go on, or 0.
 func (s *Scanner) nationalPhone(t string, start, end int, c context) int {
 	n, groups, stop := phoneShape(t, start)
-	if n < 5 || n > 15 || stop < end {
+	if n < minNationalPhone || n > 15 || stop < end {
 		return 0
 	}
 	grouped := groups > 1
@@ -40,8 +46,7 @@ func phoneShape(t string, i int) (digits, groups, end int) {
 			last, end = c, j+1
 			continue
 		}
-		separator := c == ' ' || c == '-' || c == '.' || c == '(' || c == ')' || c == '/'
-		if !separator || j-end >= 2 {
+		if !isPhoneSeparator(c) || j-end >= 2 {
 			break
 		}
 		if c == ')' && end == j {

@@ -137,6 +137,12 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			i++
 		case tDigit:
 			i = s.digits(t, i, f)
+			if i < len(t) && isDigit(t[i-1]) && isAlpha(t[i]) {
+				// What goes on as hexadecimal or base64 has no more numbers in it: one that follows letters begins its word.
+				for i < len(t) && inWord[t[i]] {
+					i++
+				}
+			}
 		case tAt:
 			s.email(t, i, f)
 			i++
@@ -151,7 +157,9 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			s.element(t, i)
 			i++
 		case tComma:
-			s.argument(t, i)
+			if i > 0 && (t[i-1] == '"' || t[i-1] == '\'') {
+				s.argument(t, i)
+			}
 			i++
 		case tDash:
 			s.option(t, i)
@@ -168,7 +176,11 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			s.dot(t, i)
 			i++
 		case tLetter:
-			i = s.letter(t, i)
+			if i+1 < len(t) && letterPairs[t[i]&0x7F][t[i+1]&0x7F] {
+				i = s.letter(t, i)
+			} else {
+				i++
+			}
 		case tPercent:
 			encoded = encoded || i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2])
 			i++

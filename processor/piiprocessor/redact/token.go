@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// letter handles the few words that start a credential. It returns where to go on.
+// letter handles the few words that start a credential, at t[i:] one of letterPairs. It returns where to go on.
 func (s *Scanner) letter(t string, i int) int {
 	switch t[i] {
-	case 'e':
-		if strings.HasPrefix(t[i:], "eyJ") || strings.HasPrefix(t[i:], "eyA") || strings.HasPrefix(t[i:], "ewo") {
-			return s.jwt(t, i)
+	case 'y', 'w':
+		if i > 0 && t[i-1] == 'e' {
+			return max(s.jwt(t, i-1), i+1)
 		}
 	case 'B', 'b':
 		if i == 0 || !isAlnum(t[i-1]) {
@@ -114,17 +114,20 @@ func plainWords(v string) bool {
 	return true
 }
 
-// vendorPairs says which two characters a key of vendorWords begins with.
-var vendorPairs = func() (pairs [128][128]bool) {
+// letterPairs says which two characters the words that [Scanner.letter] looks for begin with.
+var letterPairs = func() (pairs [128][128]bool) {
 	for _, w := range vendorWords {
 		pairs[w.prefix[0]][w.prefix[1]] = true
+	}
+	for _, begin := range []string{"yJ", "yA", "wo", "be", "bE", "ba", "bA", "Be", "BE", "Ba", "BA", "ZX"} {
+		pairs[begin[0]][begin[1]] = true
 	}
 	return pairs
 }()
 
 // vendorWord looks for a key of vendorWords at t[i], a capital.
 func (s *Scanner) vendorWord(t string, i int) {
-	if i+1 >= len(t) || !vendorPairs[t[i]&0x7F][t[i+1]&0x7F] || i > 0 && isAlnum(t[i-1]) {
+	if i > 0 && isAlnum(t[i-1]) {
 		return
 	}
 	for _, w := range vendorWords {
@@ -248,20 +251,27 @@ func (s *Scanner) dot(t string, i int) {
 	if i+8 < len(t) && t[i+7] == '.' && i >= 24 {
 		s.discord(t, i)
 	}
-	if i >= 1 && vendorDots[t[i-1]] {
-		s.vendor(t, i)
-	}
+	s.vendor(t, i)
 }
 
-// vendorDots are the characters before the dot of a prefix that ends with one.
-var vendorDots = func() (last [256]bool) {
+// vendorEnds has a bit for each mark that follows a character in one of the prefixes.
+var vendorEnds = func() (ends [256]uint8) {
 	for prefix := range vendorPrefixes {
-		if n := len(prefix); prefix[n-1] == '.' {
-			last[prefix[n-2]] = true
-		}
+		n := len(prefix)
+		ends[prefix[n-2]] |= markBit(prefix[n-1])
 	}
-	return last
+	return ends
 }()
+
+func markBit(mark byte) uint8 {
+	switch mark {
+	case '_':
+		return 1
+	case '-':
+		return 2
+	}
+	return 4
+}
 
 func (s *Scanner) discord(t string, i int) {
 	start, end := i, i+8
@@ -288,6 +298,9 @@ func base64Run(v string) bool {
 
 // vendor looks for a vendor's token whose prefix ends with the mark at t[i].
 func (s *Scanner) vendor(t string, i int) {
+	if i == 0 || vendorEnds[t[i-1]]&markBit(t[i]) == 0 {
+		return
+	}
 	start := i
 	for start > 0 && i-start < maxVendorPrefix && isAlnum(t[start-1]) {
 		start--

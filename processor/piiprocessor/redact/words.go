@@ -130,6 +130,47 @@ func gluedMeaning(all []byte) meaning {
 	return meansNothing
 }
 
+// wordShapes is a set of words by first letter, last letter and length, which rules most other words out without hashing
+// them.
+type wordShapes [64]uint64
+
+func (s *wordShapes) add(word string) {
+	i := shape(word[0], word[len(word)-1], len(word))
+	s[i/64] |= 1 << (i % 64)
+}
+
+// have reports whether word, which must not be empty, may be one of the set.
+func (s *wordShapes) have(word []byte) bool {
+	i := shape(word[0], word[len(word)-1], len(word))
+	return s[i/64]>>(i%64)&1 != 0
+}
+
+func shape(first, last byte, length int) uint {
+	return uint(first&31)<<7 | uint(last&31)<<2 | uint(length)&3
+}
+
+// knownShapes are those of all words above that are looked up.
+var knownShapes = func() (s wordShapes) {
+	for w := range words {
+		s.add(w)
+	}
+	for _, set := range []map[string]bool{anywhere, telemetryWords, vendorNames} {
+		for w := range set {
+			s.add(w)
+		}
+	}
+	return s
+}()
+
+// wordMeaning looks word up in words.
+func wordMeaning(word []byte) (m meaning, ok bool) {
+	if !knownShapes.have(word) {
+		return meansNothing, false
+	}
+	m, ok = words[string(word)]
+	return m, ok
+}
+
 // maxKeyBytes is the longest key that is looked at; keys are identifiers.
 const maxKeyBytes = 64
 
@@ -168,25 +209,25 @@ func meaningOf(key string) meaning {
 		return meansNothing
 	}
 	all := joined[:n]
-	if m, ok := words[string(all)]; ok {
+	if m, ok := wordMeaning(all); ok {
 		return m
 	}
 	last := int(starts[count-1])
 	if count >= 2 {
-		if m := words[string(all[starts[count-2]:])]; m != meansNothing {
+		if m, _ := wordMeaning(all[starts[count-2]:]); m != meansNothing {
 			return m
 		}
 	}
 	if count >= 3 {
-		if m := words[string(all[starts[count-3]:])]; m != meansNothing {
+		if m, _ := wordMeaning(all[starts[count-3]:]); m != meansNothing {
 			return m
 		}
 	}
-	if m := words[string(all[last:])]; m != meansNothing {
+	if m, _ := wordMeaning(all[last:]); m != meansNothing {
 		return m
 	}
 	for i := range count - 1 {
-		if anywhere[string(all[starts[i]:starts[i+1]])] {
+		if word := all[starts[i]:starts[i+1]]; knownShapes.have(word) && anywhere[string(word)] {
 			return meansSecret
 		}
 	}
@@ -203,6 +244,9 @@ func meaningOf(key string) meaning {
 			end = int(starts[i+1])
 		}
 		word := all[starts[i]:end]
+		if !knownShapes.have(word) {
+			continue
+		}
 		if telemetryWords[string(word)] {
 			return meansNothing
 		}
