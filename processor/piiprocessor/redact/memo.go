@@ -34,9 +34,10 @@ type addressResult struct {
 	// network is what may be passed on; known says that it has been found out.
 	network string
 	known   bool
-	// hash is the pseudonym in epoch; hashed says that it has been made.
+	// hash is the pseudonym in epoch for tenant; hashed says that it has been made.
 	hash   string
 	epoch  int64
+	tenant string
 	hashed bool
 }
 

@@ -22,8 +22,8 @@ func (t Treatment) Keeps() bool { return t.kind == kindKeep }
 // IsText reports whether the value is free text.
 func (t Treatment) IsText() bool { return t.kind == kindText }
 
-// IsAddress reports whether the value is an address to truncate, which may have a pseudonym beside it.
-func (t Treatment) IsAddress() bool { return t.kind == kindAddress }
+// IsAddress reports whether the value is an address to shorten or to replace, which may have a pseudonym beside it.
+func (t Treatment) IsAddress() bool { return t.kind == kindAddress || t.kind == kindPrefix }
 
 // IsSubprotocol reports whether the value is a subprotocol, where one item can announce that the next is a secret.
 func (t Treatment) IsSubprotocol() bool { return t.kind == kindSubprotocol }
@@ -51,6 +51,9 @@ const (
 	kindHash
 	kindMask
 	kindMinted // masked where it looks minted, text elsewhere
+	kindTokenise
+	kindPartial
+	kindPrefix // an address, replaced by a pseudonym that keeps prefixes
 )
 
 // special are the keys of the event model whose value is more than a label or a number.
@@ -310,6 +313,10 @@ func (e *Engine) byMeaning(key string) Treatment {
 		return Treatment{kind: kindText}
 	case Hash:
 		return Treatment{kind: kindHash, rule: r}
+	case Partial:
+		return Treatment{kind: kindPartial, rule: r}
+	case Tokenise:
+		return Treatment{kind: kindTokenise, rule: r}
 	}
 	return Treatment{kind: kindMask, rule: r}
 }
