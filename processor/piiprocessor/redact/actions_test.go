@@ -449,3 +449,25 @@ func TestTenantsHavePseudonymsOfTheirOwn(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(s.macs), maxMACs)
 }
+
+func TestRemarksAreBounded(t *testing.T) {
+	t.Parallel()
+	var all Counts
+	for r := range all {
+		for a := range all[r] {
+			all[r][a] = 1<<32 - 1
+		}
+	}
+	text := FormatRemarks(all)
+	require.LessOrEqual(t, len(text), maxRemarksBytes)
+	parsed, ok := ParseRemarks(text)
+	require.True(t, ok)
+	require.Equal(t, text, FormatRemarks(parsed))
+	for _, bad := range []string{
+		"", ",", "ip", "ip:mask", "ip:mask:0", "ip:mask:01", "ip:mask:-1", "ip:mask:1,", ":mask:1", "ip::1", "ip:mask:x",
+		"ann@example.com", "ip:mask:4294967296", strings.Repeat("ip:mask:1,", 200) + "ip:mask:1",
+	} {
+		_, ok := ParseRemarks(bad)
+		require.False(t, ok, "%q", bad)
+	}
+}

@@ -311,6 +311,12 @@ func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 			return s.mask(t.rule, v)
 		}
 		out = s.redact(v, plain)
+	case kindRemarks:
+		if _, ok := ParseRemarks(v); ok {
+			return v, Kept
+		}
+		s.count(t.rule, Drop)
+		return "", Dropped
 	case kindTokenise:
 		return s.tokenise(t.rule, v)
 	case kindPartial:

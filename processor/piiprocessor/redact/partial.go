@@ -107,6 +107,9 @@ func (s *Scanner) partial(r Rule, v string) (string, Verdict) {
 // never are the rules whose finds leave nothing that leads back to them.
 var never = [RuleCount]bool{Card: true, JWT: true, Credential: true, Secret: true}
 
+// Never reports whether nothing may lead back to what the rule finds.
+func (r Rule) Never() bool { return never[r] }
+
 // holdsSecret reports whether v holds something of which nothing may lead back to it. A value that is all a card is
 // none where cards may be: the action partial keeps the end of one.
 func (s *Scanner) holdsSecret(v string, cards bool) (found bool) {

@@ -37,7 +37,8 @@ const (
 )
 
 var ruleNames = [RuleCount]string{
-	Email: "email", IP: "ip", MAC: "mac", Card: "card", IBAN: "iban", Phone: "phone", NationalID: "national_id",
+	ruleNone: "other",
+	Email:    "email", IP: "ip", MAC: "mac", Card: "card", IBAN: "iban", Phone: "phone", NationalID: "national_id",
 	JWT: "jwt", Credential: "credential", Secret: "secret", Person: "person", Location: "location",
 	QueryParameter: "query_parameter", PathSegment: "path_segment", Subprotocol: "subprotocol",
 	AttributeKey: "attribute_key", UnknownKey: "unknown_key", UnknownValue: "unknown_value", KeyText: "key_text",

@@ -53,7 +53,8 @@ const (
 	kindMinted // masked where it looks minted, text elsewhere
 	kindTokenise
 	kindPartial
-	kindPrefix // an address, replaced by a pseudonym that keeps prefixes
+	kindRemarks // what FormatRemarks writes, or nothing
+	kindPrefix  // an address, replaced by a pseudonym that keeps prefixes
 )
 
 // special are the keys of the event model whose value is more than a label or a number.
@@ -83,6 +84,7 @@ var special = map[event.Key]Treatment{
 	event.DeployVersion:      {kind: kindInfra},
 	event.SchemaID:           {kind: kindInfra},
 	event.ProgressSource:     {kind: kindSource},
+	event.RedactionRemarks:   {kind: kindRemarks, rule: AttributeKey},
 }
 
 func attributeTable() map[string]Treatment {
@@ -262,6 +264,19 @@ func (e *Engine) unknown(key string) Treatment {
 	}
 	return e.byMeaning(key)
 }
+
+// NamesSecret reports whether the words of a key that is not the event model's say that its value is a credential.
+func NamesSecret(key string) bool {
+	if _, ok := event.KeyOf(key); ok {
+		return false
+	}
+	m := meaningOf(key)
+	header, ok := headerName(key)
+	return m != meansKey && ruleOf(m) == Secret || credentialHeaders[strings.ToLower(key)] || ok && credentialHeaders[header]
+}
+
+// NamesCard reports whether the words of a key say that its value is the number of a payment card.
+func NamesCard(key string) bool { return meaningOf(key) == meansCard }
 
 func headerName(key string) (string, bool) {
 	for _, prefix := range [...]string{"http.request.header.", "http.response.header."} {
