@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/sockeye-project/sockeye/processor/piiprocessor/redact"
 )
@@ -15,7 +16,9 @@ import (
 const maxRevealLine = 4 * maxParseLine
 
 // runReveal copies lines with values in place of tokens.
-func (o *redactOptions) runReveal(ctx context.Context, files []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func (o *redactOptions) runReveal(
+	ctx context.Context, files []string, stdin io.Reader, stdout, stderr io.Writer,
+) error {
 	identity, err := readIdentity(o.identity)
 	if err != nil {
 		return fmt.Errorf("--identity: %w", err)
@@ -27,7 +30,7 @@ func (o *redactOptions) runReveal(ctx context.Context, files []string, stdin io.
 		err := eachLine(ctx, name, stdin, func(line string) {
 			lines++
 			// Values in text stay as they are; in a JSON object they stand in a string.
-			inJSON := !o.text && len(line) > 0 && line[0] == '{'
+			inJSON := !o.text && strings.HasPrefix(strings.TrimLeft(line, " \t"), "{")
 			text, n, bad := identity.Reveal(line, inJSON)
 			revealed, failed = revealed+n, failed+bad
 			// A write error stays with the writer, and Flush returns it.

@@ -146,7 +146,9 @@ func (w *walker) record(lr plog.LogRecord) {
 	}()
 	w.scanner.SetTime(recordTime(lr))
 	w.tenant(lr.Attributes())
-	w.beginRemarks()
+	if w.remarking {
+		w.before = w.scanner.Counts
+	}
 	if name := lr.EventName(); name != "" && !event.Name(name).Known() {
 		lr.SetEventName(w.foreign(name))
 		w.note("event_name")
@@ -166,7 +168,9 @@ func (w *walker) record(lr plog.LogRecord) {
 	}
 	w.field = "attributes"
 	w.walk(lr.Attributes(), redact.Record)
-	w.writeRemarks(lr.Attributes())
+	if w.remarking {
+		w.writeRemarks(lr.Attributes())
+	}
 }
 
 // recordTime is the source's time of the record, which a replay does not change.

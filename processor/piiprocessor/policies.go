@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -99,7 +100,7 @@ func (c *Config) validatePolicies(fault func(format string, args ...any)) {
 	names := map[string]bool{}
 	for i := range c.Policies {
 		p := &c.Policies[i]
-		if p.Name == "" || len(p.Name) > maxPolicyName || strings.ContainsFunc(p.Name, func(r rune) bool { return r <= ' ' }) {
+		if p.Name == "" || len(p.Name) > maxPolicyName || strings.ContainsFunc(p.Name, unicode.IsSpace) {
 			fault("policies[%d].name: must be 1 to %d characters without spaces, got %q", i, maxPolicyName, p.Name)
 		}
 		if names[p.Name] {

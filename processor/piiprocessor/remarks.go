@@ -9,18 +9,8 @@ import (
 
 var remarksKey = event.RedactionRemarks.String()
 
-// beginRemarks remembers what had been done before the record.
-func (w *walker) beginRemarks() {
-	if w.remarking {
-		w.before = w.scanner.Counts
-	}
-}
-
-// writeRemarks adds what was done to a record to the remarks that it has.
+// writeRemarks adds what was done to a record since before was noted to the remarks that it has.
 func (w *walker) writeRemarks(attributes pcommon.Map) {
-	if !w.remarking {
-		return
-	}
 	done := Counts(w.scanner.Counts)
 	for r := range done {
 		for a := range done[r] {

@@ -471,3 +471,32 @@ func TestRemarksAreBounded(t *testing.T) {
 		require.False(t, ok, "%q", bad)
 	}
 }
+
+// BenchmarkActions is what one value costs. "data key" is what a token would cost without a shared one, in addition.
+func BenchmarkActions(b *testing.B) {
+	set, _ := recipient(b, "r")
+	for name, bench := range map[string]struct {
+		k  kind
+		in string
+	}{
+		"hash": {kindHash, "ann@example.com"}, "tokenise": {kindTokenise, "ann@example.com"},
+		"partial": {kindPartial, "john.smith@gmail.com"}, "prefix IPv4": {kindPrefix, "203.0.113.77"},
+		"prefix IPv6": {kindPrefix, "2001:db8:1:2::77"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := scanner(b, set)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = s.apply(Treatment{kind: bench.k, rule: AttributeKey}, bench.in)
+			}
+		})
+	}
+	b.Run("data key", func(b *testing.B) {
+		s := scanner(b, set)
+		for b.Loop() {
+			s.e.sealer.left = 0
+			_, _, err := s.e.sealer.dataKey()
+			require.NoError(b, err)
+		}
+	})
+}

@@ -176,7 +176,7 @@ func (s *Scanner) Release() {
 	s.forget()
 	clear(s.out[:cap(s.out)])
 	clear(s.text[:cap(s.text)])
-	s.tenant = ""
+	s.tenant, s.tenantID = "", 0
 	clear(s.pairs[:cap(s.pairs)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
 	s.explain, s.remarks = false, nil
@@ -446,7 +446,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 		return ""
 	}
 	known := s.addressOf(v)
-	if known.hashed && known.epoch == s.epoch && known.tenant == s.tenant {
+	if known.hashed && known.epoch == s.epoch && known.tenant == s.tenantID {
 		s.count(IP, Hash)
 		return known.hash
 	}
@@ -466,7 +466,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
 	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
 	s.count(IP, Hash)
-	known.hash, known.epoch, known.tenant, known.hashed = s.results.bytes(s.out), s.epoch, s.tenant, true
+	known.hash, known.epoch, known.tenant, known.hashed = s.results.bytes(s.out), s.epoch, s.tenantID, true
 	return known.hash
 }
 

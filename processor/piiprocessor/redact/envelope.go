@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -184,34 +185,39 @@ func tokenEnd(v string) int {
 // spare takes the finds out that lie in tokens and in pseudonyms that keep prefixes: what was done once is not done
 // again. A find that reaches out of one takes all of it.
 func (s *Scanner) spare(v string) {
+	s.made = s.made[:0]
 	for at := 0; ; {
 		i := strings.Index(v[at:], "1:")
 		if i < 0 {
-			return
+			break
 		}
 		start := at + i - 1
 		at += i + 2
 		if start < 0 || v[start] != tokenPrefix[0] && v[start] != prefixedPrefix[0] || start > 0 && isAlnum(v[start-1]) {
 			continue
 		}
-		n := max(tokenEnd(v[start:]), prefixedEnd(v[start:]))
-		if n == 0 {
-			continue
+		if n := max(tokenEnd(v[start:]), prefixedEnd(v[start:])); n > 0 {
+			at = start + n
+			s.made = append(s.made, find{start: start, end: at})
 		}
-		end := start + n
-		at = end
-		kept := s.finds[:0]
-		for _, f := range s.finds {
-			if f.start < end && f.end > start {
-				if f.start >= start && f.end <= end {
-					continue
-				}
-				f.start, f.end = min(f.start, start), max(f.end, end)
-			}
-			kept = append(kept, f)
-		}
-		s.finds = kept
 	}
+	if len(s.made) == 0 {
+		return
+	}
+	kept := s.finds[:0]
+	for _, f := range s.finds {
+		first := sort.Search(len(s.made), func(i int) bool { return s.made[i].end > f.start })
+		after := sort.Search(len(s.made), func(i int) bool { return s.made[i].start >= f.end })
+		if first < after {
+			start, end := s.made[first].start, s.made[after-1].end
+			if f.start >= start && f.end <= end && after == first+1 {
+				continue
+			}
+			f.start, f.end = min(f.start, start), max(f.end, end)
+		}
+		kept = append(kept, f)
+	}
+	s.finds = kept
 }
 
 // Identity is the private key of a recipient. It is for one goroutine at a time.

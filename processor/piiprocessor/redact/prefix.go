@@ -57,14 +57,13 @@ func (p *pan) bytes(b []byte) {
 
 // pan returns the cipher of the scanner's epoch and tenant.
 func (s *Scanner) pan(root []byte) *pan {
-	k := macKey{IP, s.epoch, s.tenant}
+	k := macKey{s.epoch, s.tenantID, IP}
 	if p, ok := s.pans[k]; ok {
 		return p
 	}
 	if len(s.pans) >= maxMACs || s.pans == nil {
 		s.pans = map[macKey]*pan{}
 	}
-	k.tenant = strings.Clone(k.tenant)
 	p := newPAN(keyfile.Derive(root, s.purpose("ip-prefix")))
 	s.pans[k] = p
 	return p

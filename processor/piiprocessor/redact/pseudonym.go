@@ -37,12 +37,36 @@ func (s *Scanner) purpose(typ string) string {
 	}, "\x1f")
 }
 
-// maxTenant is the longest name of a tenant. Keys are remembered by it.
-const maxTenant = 256
+const (
+	// maxTenant is the longest name of a tenant, and maxTenants how many a Scanner tells apart at once.
+	maxTenant  = 256
+	maxTenants = 1024
+)
 
 // SetTenant says whose the data is, "" for nobody's in particular: tenants have different pseudonyms. Under a name that
 // is too long there are none.
-func (s *Scanner) SetTenant(tenant string) { s.tenant = tenant }
+func (s *Scanner) SetTenant(tenant string) {
+	if tenant == s.tenant {
+		return
+	}
+	s.tenant, s.tenantID = tenant, 0
+	if tenant == "" || len(tenant) > maxTenant {
+		return
+	}
+	id, ok := s.tenants[tenant]
+	if !ok {
+		if s.tenants == nil || len(s.tenants) >= maxTenants {
+			// Numbers begin anew, so what is remembered by them goes.
+			s.tenants = map[string]uint32{}
+			clear(s.macs)
+			clear(s.pans)
+			s.forget()
+		}
+		id = uint32(len(s.tenants) + 1)
+		s.tenants[strings.Clone(tenant)] = id
+	}
+	s.tenantID = id
+}
 
 // rootKey is what the keys of types are derived from, with the name that pseudonyms carry. The zero value is no key.
 type rootKey struct {
@@ -132,9 +156,9 @@ func isKeyID(kid string) bool {
 }
 
 type macKey struct {
-	rule   Rule
 	epoch  int64
-	tenant string
+	tenant uint32
+	rule   Rule
 }
 
 // maxMACs bounds the keyed states that a Scanner remembers: types times epochs times tenants in sight. Old records replayed
@@ -142,7 +166,7 @@ type macKey struct {
 const maxMACs = 64
 
 func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
-	k := macKey{rule, s.epoch, s.tenant}
+	k := macKey{s.epoch, s.tenantID, rule}
 	if m, ok := s.macs[k]; ok {
 		m.Reset()
 		return m
@@ -150,7 +174,6 @@ func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
 	if len(s.macs) >= maxMACs {
 		clear(s.macs)
 	}
-	k.tenant = strings.Clone(k.tenant) // a piece of somebody's data
 	m := hmac.New(sha256.New, keyfile.Derive(root, s.purpose(rule.String())))
 	s.macs[k] = m
 	return m

@@ -45,9 +45,12 @@ type Scanner struct {
 	judged map[string]judged
 	epoch  int64
 	// tenant is whose data it is; pans and sealed are for pseudonyms that keep prefixes and for tokens.
-	tenant string
-	pans   map[macKey]*pan
-	sealed []byte
+	tenant   string
+	tenantID uint32
+	tenants  map[string]uint32
+	pans     map[macKey]*pan
+	sealed   []byte
+	made     []find
 	// ring has the keys of epochs, if each has its own.
 	ring *ring
 	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What

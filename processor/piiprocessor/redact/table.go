@@ -270,9 +270,12 @@ func NamesSecret(key string) bool {
 	if _, ok := event.KeyOf(key); ok {
 		return false
 	}
+	name, ok := headerName(key)
+	if !ok {
+		name = strings.ToLower(key)
+	}
 	m := meaningOf(key)
-	header, ok := headerName(key)
-	return m != meansKey && ruleOf(m) == Secret || credentialHeaders[strings.ToLower(key)] || ok && credentialHeaders[header]
+	return m != meansKey && ruleOf(m) == Secret || credentialHeaders[name]
 }
 
 // NamesCard reports whether the words of a key say that its value is the number of a payment card.
