@@ -385,6 +385,25 @@ func TestAttributesWithTheNewActions(t *testing.T) {
 	require.NotNil(t, identity)
 }
 
+func TestPrecedenceOfTheLists(t *testing.T) {
+	t.Parallel()
+	kinds := []kind{kindKeep, kindText, kindPartial, kindPrefix, kindHash, kindTokenise, kindMask, kindDrop}
+	for strictest := range kinds {
+		s := scanner(t, func(s *Settings) {
+			for i, list := range []*[]string{
+				&s.Keep, &s.Scan, &s.Partial, &s.PrefixPreserving, &s.Hash, &s.Tokenise, &s.Mask, &s.Drop,
+			} {
+				if i <= strictest {
+					*list = []string{"url.query"}
+				}
+			}
+		})
+		treatment, ok := s.Key(Record, "url.query")
+		require.True(t, ok)
+		require.Equal(t, kinds[strictest], treatment.kind)
+	}
+}
+
 // TestOverlaps: which detector names a find says precedence; what is done about it says the stricter of their actions.
 func TestOverlaps(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,9 @@ func domainOf(address string) (domain string, ok bool) {
 }
 
 func plainDomain(v string) bool {
+	if len(v) > 253 { // RFC 1035 §2.3.4, as text
+		return false
+	}
 	for i := range len(v) {
 		if c := v[i]; !isAlnum(c) && c != '.' && c != '-' {
 			return false
