@@ -84,6 +84,7 @@ const (
 	TLSProtocolVersion
 	ErrorType
 	LogRecordOriginal
+	RedactionRemarks
 
 	HTTPRequestMethod
 	ClientSubprotocols
@@ -233,6 +234,7 @@ var definitions = [keyCount]Definition{
 	TLSProtocolVersion:  {Name: "tls.protocol.version", Kind: KindString, Level: Recommended, Origin: Development, Low: true, Values: []string{"1.0", "1.1", "1.2", "1.3"}, Example: "1.3", Brief: "TLS version of the client's connection."},
 	ErrorType:           {Name: "error.type", Kind: KindString, Level: Conditional, Origin: Stable, Low: true, Values: errorTypeNames(), Example: "unauthenticated", Brief: "What went wrong, from the table of error types. Present only on a failure."},
 	LogRecordOriginal:   {Name: "log.record.original", Kind: KindString, Level: OptIn, Origin: Development, Example: "-", Brief: "The line as the source wrote it. Stored redacted."},
+	RedactionRemarks:    {Name: "sockeye.redaction.remarks", Kind: KindString, Level: OptIn, Origin: Ours, Example: "ip:truncate:1,query_parameter:mask:2", Brief: "What the pii processor did to the record: rule, action and how often. No value, and no key that a sender chose."},
 
 	HTTPRequestMethod:      {Name: "http.request.method", Kind: KindString, Level: Required, Origin: Stable, Low: true, Values: []string{"GET", "CONNECT", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "_OTHER"}, Example: "GET", Brief: "GET, or CONNECT for RFC 8441 and RFC 9220."},
 	ClientSubprotocols:     {Name: "websocket.client.subprotocols", Kind: KindStrings, Level: OptIn, Origin: Ours, Example: "chat.v1,chat.v0", Brief: "Subprotocols the client offered. Bearer tokens in them are redacted."},

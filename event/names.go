@@ -108,7 +108,7 @@ var commonNeeds = []Key{ConnectionID, Vantage, SourceVisibility, NetworkProtocol
 var commonMay = []Key{
 	HandshakeKeyHash, NetworkTransport, HTTPVersion, ServerAddress, ServerPort, ClientAddress, ClientHash, ClientPort,
 	URLScheme, URLTemplate, URLPath, URLQuery, TenantID, TenantTier, SessionID, UserHash, UserID, UserEmail,
-	TLSProtocolVersion, LogRecordOriginal,
+	TLSProtocolVersion, LogRecordOriginal, RedactionRemarks,
 }
 
 // withoutConnection lists the events that are about an instance or a service, so that they need no connection id.

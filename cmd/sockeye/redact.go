@@ -26,7 +26,7 @@ import (
 func newRedactCommand() *cobra.Command {
 	var o redactOptions
 	cmd := &cobra.Command{
-		Use:   "redact [--policy FILE] [--unknown-keys drop|scan] [--text] [--explain|--audit] [FILE|-]...",
+		Use:   "redact [--policy FILE] [--unknown-keys drop|scan] [--text] [--explain|--audit|--reveal] [FILE|-]...",
 		Short: "Show what the pii processor leaves of events or text",
 		Long: `Reads NDJSON events and prints what the pii processor would pass on, one line for every line, in the same
 order. A line that is no event of the model but a JSON object is treated as attributes. A line that is neither becomes
@@ -39,16 +39,23 @@ action, separated by tabs. No value is printed, and no key that looks like one.
 
 With --audit, lines are labelled data and it prints how much of what must go is gone and how much of what must stay is
 there: {"text":…,"spans":[{"type":…,"start":…,"end":…}],"neg_for":…} in bytes, or {"attrs":{…},"body":…,
-"labels":[{"type":…,"value":…}],"safe":[…]}. Files may be compressed with gzip.`,
+"labels":[{"type":…,"value":…}],"safe":[…]}. Files may be compressed with gzip.
+
+With --reveal, nothing is redacted: in place of the tokens that were made for the private key in --identity, it prints
+the values. Everything else stays as it is.`,
 		Example: `  sockeye parse --format nginx access.json.log | sockeye redact
   sockeye redact --policy collector.yaml --unknown-keys scan events.ndjson
   echo 'user ann@example.com rejected' | sockeye redact --text
   sockeye redact --explain --unknown-keys scan events.ndjson
-  sockeye redact --audit --unknown-keys scan labelled.jsonl.gz`,
+  sockeye redact --audit --unknown-keys scan labelled.jsonl.gz
+  sockeye redact --reveal --identity reveal.pem events.ndjson`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			if len(args) == 0 {
 				args = []string{"-"}
+			}
+			if o.reveal {
+				return o.runReveal(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
 			return o.run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -63,14 +70,20 @@ there: {"text":…,"spans":[{"type":…,"start":…,"end":…}],"neg_for":…} i
 	f.BoolVar(&o.explain, "explain", false, "print what was done and why instead of what is left")
 	f.BoolVar(&o.audit, "audit", false, "measure recall and what is kept on labelled data")
 	f.StringVarP(&o.output, "output", "o", "table", "`table or json`, for --audit")
+	f.BoolVar(&o.reveal, "reveal", false, "print values in place of tokens; needs --identity")
+	f.StringVar(&o.identity, "identity", "", "private key `FILE` in PEM, for --reveal")
 	cmd.MarkFlagsMutuallyExclusive("audit", "explain")
+	cmd.MarkFlagsRequiredTogether("reveal", "identity")
+	for _, other := range []string{"audit", "explain", "policy", "unknown-keys", "key-file"} {
+		cmd.MarkFlagsMutuallyExclusive("reveal", other)
+	}
 	cmd.MarkFlagsMutuallyExclusive("audit", "text")
 	return cmd
 }
 
 type redactOptions struct {
-	policy, unknownKeys, keyFile, output string
-	text, explain, audit                 bool
+	policy, unknownKeys, keyFile, output, identity string
+	text, explain, audit, reveal                   bool
 }
 
 // redactRun is one run of the command.
@@ -137,19 +150,19 @@ func (o *redactOptions) redactor(ctx context.Context, stderr io.Writer) (*piipro
 		if err != nil {
 			return nil, fmt.Errorf("--key-file: %w", err)
 		}
-		return piiprocessor.NewRedactor(cfg, key), nil
+		return piiprocessor.LoadRedactor(cfg, key)
 	}
 	if cfg.KeyFile != "" {
 		key, err := keyfile.Load(cfg.KeyFile)
 		switch {
 		case err == nil:
-			return piiprocessor.NewRedactor(cfg, key), nil
+			return piiprocessor.LoadRedactor(cfg, key)
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("key_file: %w", err)
 		}
 	}
 	fmt.Fprintln(stderr, "no key: client.hash, session.id and other pseudonyms are dropped; use --key-file")
-	return piiprocessor.NewRedactor(cfg, nil), nil
+	return piiprocessor.LoadRedactor(cfg, nil)
 }
 
 // readPolicy reads a pii processor's configuration, alone or out of a collector's.

@@ -40,6 +40,13 @@ type Config struct {
 	NationalIDs []string `mapstructure:"national_ids"`
 	// Pseudonyms says how long one subject keeps one pseudonym.
 	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
+	// Tokens says who can read values that are tokenised.
+	Tokens Tokens `mapstructure:"tokens"`
+	// Policies are what differs for the data of some resources, most often a tenant's. The first that matches counts; what
+	// none matches has the settings above.
+	Policies []Policy `mapstructure:"policies"`
+	// Remarks writes what was done to a record into it.
+	Remarks string `mapstructure:"remarks"`
 	// InsecureObserve counts what would be done and passes everything on as it came.
 	InsecureObserve bool `mapstructure:"insecure_observe"`
 }
@@ -55,15 +62,21 @@ type Attributes struct {
 	Keep []string `mapstructure:"keep"`
 	// Scan passes the value without what detectors find.
 	Scan []string `mapstructure:"scan"`
+	// Partial keeps the domain of an e-mail address and the last four characters of others.
+	Partial []string `mapstructure:"partial"`
+	// PrefixPreserving replaces an address by a pseudonym that keeps prefixes; without a key it is dropped.
+	PrefixPreserving []string `mapstructure:"prefix_preserving"`
 	// Mask replaces the value.
 	Mask []string `mapstructure:"mask"`
 	// Hash replaces the value by a keyed pseudonym; without a key it is dropped.
 	Hash []string `mapstructure:"hash"`
+	// Tokenise encrypts the value to the recipient of Tokens.
+	Tokenise []string `mapstructure:"tokenise"`
 	// Drop removes the attribute.
 	Drop []string `mapstructure:"drop"`
 }
 
-// Detectors holds one action for each kind of find: mask, hash or truncate where that makes sense, or off.
+// Detectors holds one action for each kind of find, or off.
 type Detectors struct {
 	Email      string `mapstructure:"email"`
 	IP         string `mapstructure:"ip"`
@@ -85,6 +98,9 @@ type Pseudonyms struct {
 	Epoch time.Duration `mapstructure:"epoch"`
 	// Tenant separates installations that share a key.
 	Tenant string `mapstructure:"tenant"`
+	// TenantAttribute names the attribute of the resource, or else of the record, that says whose the data is. Tenants have
+	// different pseudonyms.
+	TenantAttribute string `mapstructure:"tenant_attribute"`
 	// PreviousKeyFile holds the key that key_file had until RotatedAt.
 	PreviousKeyFile string `mapstructure:"previous_key_file"`
 	// RotatedAt is when key_file got another key, as RFC 3339. The epoch of that moment still has the previous one.
@@ -111,6 +127,7 @@ func createDefaultConfig() component.Config {
 		MaxDepth:        d.MaxDepth,
 		QueryParameters: QueryParameters{Allow: d.Parameters},
 		Pseudonyms:      Pseudonyms{Epoch: d.Epoch, Keep: defaultKeep},
+		Remarks:         remarksNone,
 	}
 	for _, detector := range redact.Detectors() {
 		*cfg.Detectors.field(detector.Rule) = detector.Default.String()
@@ -162,52 +179,45 @@ func (c *Config) Validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
-	if c.UnknownKeys != unknownDrop && c.UnknownKeys != unknownScan {
-		fault("unknown_keys: must be drop or scan, got %q", c.UnknownKeys)
-	}
 	if c.MaxValueBytes < 64 || c.MaxValueBytes > maxValueBytes {
 		fault("max_value_bytes: must be between 64 and %d, got %d", maxValueBytes, c.MaxValueBytes)
 	}
 	if c.MaxDepth < 1 || c.MaxDepth > maxDepth {
 		fault("max_depth: must be between 1 and %d, got %d", maxDepth, c.MaxDepth)
 	}
+	c.validatePolicy(fault)
+	if c.tokenises() && c.Tokens.RecipientFile == "" {
+		fault("tokens.recipient_file: must be set where something is tokenised")
+	}
+	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
+		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
+	}
+	c.validateKeys(fault)
+	c.validatePolicies(fault)
+	if c.Remarks != remarksNone && c.Remarks != remarksAttribute {
+		fault("remarks: must be none or attribute, got %q", c.Remarks)
+	}
+	return errors.Join(faults...)
+}
+
+// validatePolicy looks at what a policy can have too.
+func (c *Config) validatePolicy(fault func(format string, args ...any)) {
+	if c.UnknownKeys != unknownDrop && c.UnknownKeys != unknownScan {
+		fault("unknown_keys: must be drop or scan, got %q", c.UnknownKeys)
+	}
 	for _, p := range c.QueryParameters.Allow {
 		if p == "" || strings.ContainsAny(p, "=&?#; ") {
 			fault("query_parameters.allow: %q is not the name of a parameter", p)
 		}
 	}
-	seen := map[string]string{}
-	for _, list := range c.Attributes.lists() {
-		for _, key := range list.keys {
-			if key == "" {
-				fault("attributes.%s: empty key", list.name)
-				continue
-			}
-			if other, ok := seen[key]; ok {
-				fault("attributes.%s: %q is in attributes.%s too; a key can have one treatment", list.name, key, other)
-				continue
-			}
-			seen[key] = list.name
-		}
-	}
-	for _, d := range redact.Detectors() {
-		name := *c.Detectors.field(d.Rule)
-		action, ok := redact.ActionOf(name)
-		if !ok || !slices.Contains(d.Allowed, action) {
-			fault("detectors.%s: must be %s, got %q", d.Rule, oneOf(d.Allowed), name)
-		}
-	}
+	c.Attributes.validate(fault)
+	c.Detectors.validate(fault)
 	known := redact.Schemes()
 	for _, name := range c.NationalIDs {
 		if !slices.ContainsFunc(known, func(s redact.Scheme) bool { return s.Name == name }) {
 			fault("national_ids: there is no scheme %q; docs/pii.md has the list", name)
 		}
 	}
-	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
-		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
-	}
-	c.validateKeys(fault)
-	return errors.Join(faults...)
 }
 
 func (c *Config) validateKeys(fault func(format string, args ...any)) {
@@ -231,11 +241,51 @@ func (c *Config) validateKeys(fault func(format string, args ...any)) {
 
 type keyList struct {
 	name string
-	keys []string
+	keys *[]string
 }
 
 func (a *Attributes) lists() []keyList {
-	return []keyList{{"keep", a.Keep}, {"scan", a.Scan}, {"mask", a.Mask}, {"hash", a.Hash}, {"drop", a.Drop}}
+	return []keyList{
+		{"keep", &a.Keep}, {"scan", &a.Scan}, {"partial", &a.Partial}, {"prefix_preserving", &a.PrefixPreserving},
+		{"hash", &a.Hash}, {"tokenise", &a.Tokenise}, {"mask", &a.Mask}, {"drop", &a.Drop},
+	}
+}
+
+func (a *Attributes) validate(fault func(format string, args ...any)) {
+	seen := map[string]string{}
+	for _, list := range a.lists() {
+		for _, key := range *list.keys {
+			if key == "" {
+				fault("attributes.%s: empty key", list.name)
+				continue
+			}
+			if other, ok := seen[key]; ok {
+				fault("attributes.%s: %q is in attributes.%s too; a key can have one treatment", list.name, key, other)
+				continue
+			}
+			seen[key] = list.name
+			if leads := list.name == "hash" || list.name == "tokenise"; redact.NamesSecret(key) &&
+				(leads || list.name == "partial") || redact.NamesCard(key) && leads {
+				fault("attributes.%s: %q holds a card or a secret, to which nothing may lead back; put it into "+
+					"attributes.mask or attributes.drop", list.name, key)
+			}
+		}
+	}
+}
+
+func (d *Detectors) validate(fault func(format string, args ...any)) {
+	for _, detector := range redact.Detectors() {
+		name := *d.field(detector.Rule)
+		action, ok := redact.ActionOf(name)
+		if ok && slices.Contains(detector.Allowed, action) {
+			continue
+		}
+		why := ""
+		if detector.Rule.Never() && (action == redact.Hash || action == redact.Tokenise) && ok {
+			why = ": nothing may lead back to cards and secrets"
+		}
+		fault("detectors.%s: must be %s, got %q%s", detector.Rule, oneOf(detector.Allowed), name, why)
+	}
 }
 
 func oneOf(actions []redact.Action) string {
@@ -250,6 +300,8 @@ func oneOf(actions []redact.Action) string {
 type keys struct {
 	current, previous []byte
 	epochs            *redact.EpochKeys
+	// recipients are who can read tokens, by file.
+	recipients map[string]*redact.Recipient
 }
 
 // settings returns the engine's settings.
@@ -260,6 +312,7 @@ func (c *Config) settings(k keys) redact.Settings {
 		PreviousKey:   k.previous,
 		Rotated:       rotated,
 		EpochKeys:     k.epochs,
+		Recipient:     k.recipients[c.Tokens.RecipientFile],
 		Tenant:        c.Pseudonyms.Tenant,
 		Epoch:         c.Pseudonyms.Epoch,
 		ScanUnknown:   c.UnknownKeys == unknownScan,
@@ -269,10 +322,14 @@ func (c *Config) settings(k keys) redact.Settings {
 		Mask:          c.Attributes.Mask,
 		Hash:          c.Attributes.Hash,
 		Drop:          c.Attributes.Drop,
+		Partial:       c.Attributes.Partial,
+		Tokenise:      c.Attributes.Tokenise,
 		Actions:       map[redact.Rule]redact.Action{},
 		MaxValueBytes: c.MaxValueBytes,
 		MaxDepth:      c.MaxDepth,
 		NationalIDs:   c.NationalIDs,
+
+		PrefixPreserving: c.Attributes.PrefixPreserving,
 	}
 	for _, d := range redact.Detectors() {
 		if a, ok := redact.ActionOf(*c.Detectors.field(d.Rule)); ok {

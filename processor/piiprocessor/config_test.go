@@ -42,11 +42,23 @@ func TestConfig(t *testing.T) {
 	want.QueryParameters.Allow = []string{"v", "room"}
 	want.Attributes = Attributes{
 		Keep: []string{"user.id"}, Scan: []string{"app.note"}, Mask: []string{"app.owner"},
-		Hash: []string{"user.email"}, Drop: []string{"url.query"},
+		Hash: []string{"user.email"}, Drop: []string{"url.query"}, Partial: []string{"app.account"},
+		PrefixPreserving: []string{"client.address"}, Tokenise: []string{"session.id"},
 	}
 	want.Detectors.Email, want.Detectors.IP, want.Detectors.Phone = "hash", "mask", "off"
+	want.Detectors.Card, want.Detectors.Person = "partial", "tokenise"
+	want.Tokens.RecipientFile, want.Remarks = "/etc/sockeye/recipient.pem", "attribute"
+	want.Policies = []Policy{
+		{
+			Name: "acme", Match: map[string][]string{"service.name": {"chat", "chat-eu"}, "k8s.namespace.name": {"acme"}},
+			UnknownKeys: "drop", QueryParameters: &QueryParameters{Allow: []string{"v"}},
+			Attributes: Attributes{Keep: []string{"app.note"}}, Detectors: Detectors{Email: "mask", Phone: "partial"},
+			NationalIDs: []string{"us_npi"}, Tokens: Tokens{RecipientFile: "/etc/sockeye/acme.pem"},
+		},
+		{Name: "globex", Match: map[string][]string{"service.namespace": {"globex"}}},
+	}
 	want.Pseudonyms = Pseudonyms{
-		Epoch: 168 * time.Hour, Tenant: "acme", Keep: 24 * time.Hour,
+		Epoch: 168 * time.Hour, Tenant: "acme", TenantAttribute: "websocket.tenant.id", Keep: 24 * time.Hour,
 		PreviousKeyFile: "/var/lib/sockeye/key.old", RotatedAt: "2026-11-03T00:00:00Z",
 	}
 	want.InsecureObserve = true
@@ -66,10 +78,30 @@ func TestBadConfig(t *testing.T) {
 		"attributes": {
 			"attributes.keep: empty key",
 			`attributes.drop: "user.id" is in attributes.keep too; a key can have one treatment`,
+			`attributes.hash: "app.password" holds a card or a secret, to which nothing may lead back`,
+			`attributes.tokenise: "app.card_number" holds a card or a secret`, `attributes.partial: "x-api-key" holds a card`,
+			`attributes.tokenise: "http.request.header.cookie" holds a card`,
+			"tokens.recipient_file: must be set where something is tokenised",
 		},
 		"detectors": {
-			`detectors.email: must be mask, hash or off, got "truncate"`, `detectors.card: must be mask or off, got "hash"`,
+			`detectors.email: must be mask, partial, hash, tokenise or off, got "truncate"`,
+			`detectors.card: must be mask, partial or off, got "hash": nothing may lead back to cards and secrets`,
+			`detectors.secret: must be mask or off, got "tokenise": nothing may lead back to cards and secrets`,
 		},
+		"policies": {
+			`policies[0].name: must be 1 to 64 characters without spaces, got ""`,
+			`policies[1].name: must be 1 to 64 characters without spaces, got "a b"`,
+			`policies[a b].match: must name an attribute of the resource and its values`,
+			`policies[2].name: "" is the name of another policy`, `policies[2].match: "service.name" must have 1 to 64 values`,
+			`policies[acme].unknown_keys: must be drop or scan, got "pass"`,
+			`policies[acme].query_parameters.allow: "a=b" is not the name of a parameter`,
+			`policies[acme].detectors.card: must be mask, partial or off, got "hash": nothing may lead back`,
+			`policies[acme].attributes.drop: "user.id" is in attributes.keep too`,
+			`policies[acme].national_ids: there is no scheme "atlantis"`,
+			"policies[acme].tokens.recipient_file: must be set, here or outside, where something is tokenised",
+			`policies[again].match: policy "acme" matches the same, and is asked first`,
+		},
+		"remarks":      {`remarks: must be none or attribute, got "yes"`},
 		"national_ids": {`national_ids: there is no scheme "atlantis"`},
 		"epoch":        {"pseudonyms.epoch: must be whole seconds and at least 1h0m0s, got 10m0s"},
 		"keys": {

@@ -15,32 +15,67 @@ import (
 // Redactor applies a Config to data without a collector around it: the processor and `sockeye redact` are both one.
 // It is safe for concurrent use.
 type Redactor struct {
-	engine  *redact.Engine
-	walkers sync.Pool
+	engine    *redact.Engine
+	policies  []policy
+	tenantKey string
+	remarking bool
+	walkers   sync.Pool
 }
 
 // Counts says how often each rule took each action.
 type Counts [redact.RuleCount][redact.ActionCount]uint32
 
+func (c *Counts) add(more *[redact.RuleCount][redact.ActionCount]uint32) {
+	for r := range more {
+		for a, n := range more[r] {
+			c[r][a] += n
+		}
+	}
+}
+
 // NewRedactor returns a Redactor for cfg, which must be valid. A nil key means that what should be pseudonymised is
-// dropped.
-func NewRedactor(cfg *Config, key []byte) *Redactor {
-	return &Redactor{engine: redact.New(cfg.settings(keys{current: key}))}
+// dropped. It reads no files: what should be tokenised is masked.
+func NewRedactor(cfg *Config, key []byte) *Redactor { return newRedactor(cfg, keys{current: key}) }
+
+// LoadRedactor is [NewRedactor] with the public keys that cfg names.
+func LoadRedactor(cfg *Config, key []byte) (*Redactor, error) {
+	recipients, err := cfg.loadRecipients()
+	if err != nil {
+		return nil, err
+	}
+	return newRedactor(cfg, keys{current: key, recipients: recipients}), nil
+}
+
+func newRedactor(cfg *Config, k keys) *Redactor {
+	return &Redactor{
+		engine: redact.New(cfg.settings(k)), policies: cfg.compilePolicies(k), tenantKey: cfg.Pseudonyms.TenantAttribute,
+		remarking: cfg.Remarks == remarksAttribute,
+	}
 }
 
 func (r *Redactor) take() *walker {
 	w, ok := r.walkers.Get().(*walker)
 	if !ok {
-		w = newWalker(r.engine)
+		w = newWalker(r)
 	}
-	w.scanner = r.engine.Scanner()
+	w.scanners[0] = r.engine.Scanner()
+	w.use(-1)
 	return w
 }
 
 func (r *Redactor) release(w *walker) (counts Counts) {
-	counts = w.scanner.Counts
-	w.scanner.Release()
-	w.scanner, w.clientHash = nil, ""
+	counts = w.scanners[0].Counts
+	for i, s := range w.scanners {
+		if s == nil {
+			continue
+		}
+		if i > 0 {
+			counts.add(&s.Counts)
+		}
+		s.Release()
+		w.scanners[i] = nil
+	}
+	w.scanner, w.clientHash, w.resourceTenant = nil, "", ""
 	clear(w.digits[:cap(w.digits)])
 	r.walkers.Put(w)
 	return counts
@@ -62,6 +97,7 @@ func (r *Redactor) Logs(ld plog.Logs) Counts {
 
 func (w *walker) logs(ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
+		w.choose(rl.Resource())
 		rl.SetSchemaUrl(w.schemaURL(rl.SchemaUrl()))
 		w.note("schema_url")
 		w.field = "resource"
@@ -109,6 +145,10 @@ func (w *walker) record(lr plog.LogRecord) {
 		}
 	}()
 	w.scanner.SetTime(recordTime(lr))
+	w.tenant(lr.Attributes())
+	if w.remarking {
+		w.before = w.scanner.Counts
+	}
 	if name := lr.EventName(); name != "" && !event.Name(name).Known() {
 		lr.SetEventName(w.foreign(name))
 		w.note("event_name")
@@ -128,6 +168,9 @@ func (w *walker) record(lr plog.LogRecord) {
 	}
 	w.field = "attributes"
 	w.walk(lr.Attributes(), redact.Record)
+	if w.remarking {
+		w.writeRemarks(lr.Attributes())
+	}
 }
 
 // recordTime is the source's time of the record, which a replay does not change.

@@ -18,6 +18,7 @@ func (r *Redactor) Metrics(md pmetric.Metrics) Counts {
 
 func (w *walker) metrics(md pmetric.Metrics) {
 	for _, rm := range md.ResourceMetrics().All() {
+		w.choose(rm.Resource())
 		rm.SetSchemaUrl(w.schemaURL(rm.SchemaUrl()))
 		w.resource(rm.Resource())
 		for _, sm := range rm.ScopeMetrics().All() {
@@ -42,6 +43,7 @@ func (w *walker) metric(m pmetric.Metric) {
 		}
 	}()
 	w.scanner.SetTime(asTime())
+	w.tenant(m.Metadata())
 	if name := m.Name(); name != "" {
 		m.SetName(w.metricName(name))
 	}
@@ -84,6 +86,7 @@ func (w *walker) numbers(points pmetric.NumberDataPointSlice) {
 
 func (w *walker) point(at, start pcommon.Timestamp, attributes pcommon.Map) {
 	w.scanner.SetTime(asTime(at, start))
+	w.tenant(attributes)
 	w.walk(attributes, redact.Record)
 }
 

@@ -2,6 +2,7 @@ package piiprocessor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -47,25 +48,39 @@ func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
 // start reads the key and says once what is weaker than the defaults. A key file that is there and wrong stops the
 // start: going on without would silently lose what joins events of one client.
 func (p *piiProcessor) start(context.Context, component.Host) error {
+	recipients, err := p.cfg.loadRecipients()
+	if err != nil {
+		return err
+	}
 	k, err := p.loadKeys()
 	if err != nil {
 		return err
 	}
-	p.redactor = &Redactor{engine: redact.New(p.cfg.settings(k))}
+	k.recipients = recipients
+	p.redactor = newRedactor(p.cfg, k)
 	if p.cfg.InsecureObserve {
 		p.logger.Warn("insecure_observe: personal data and secrets pass unchanged; what would be done is only counted")
 	}
-	if off := p.redactor.engine.Off(); len(off) > 0 {
+	p.sayWhatPasses(p.redactor.engine.Off(), p.cfg.Attributes.Keep)
+	for i, compiled := range p.redactor.policies {
+		own := p.cfg.Policies[i]
+		off := slices.DeleteFunc(compiled.engine.Off(), func(r redact.Rule) bool { return *own.Detectors.field(r) == "" })
+		p.sayWhatPasses(off, own.Attributes.Keep, zap.String("policy", own.Name))
+	}
+	return nil
+}
+
+func (p *piiProcessor) sayWhatPasses(off []redact.Rule, keep []string, whose ...zap.Field) {
+	if len(off) > 0 {
 		names := make([]string, len(off))
 		for i, r := range off {
 			names[i] = r.String()
 		}
-		p.logger.Warn("detectors are off: what they find passes through", zap.Strings("detectors", names))
+		p.logger.Warn("detectors are off: what they find passes through", append(whose, zap.Strings("detectors", names))...)
 	}
-	if len(p.cfg.Attributes.Keep) > 0 {
-		p.logger.Warn("attributes pass unseen", zap.Strings("attributes.keep", p.cfg.Attributes.Keep))
+	if len(keep) > 0 {
+		p.logger.Warn("attributes pass unseen", append(whose, zap.Strings("attributes.keep", keep))...)
 	}
-	return nil
 }
 
 func (p *piiProcessor) loadKeys() (k keys, err error) {

@@ -20,6 +20,7 @@ func (r *Redactor) Traces(td ptrace.Traces) Counts {
 
 func (w *walker) traces(td ptrace.Traces) {
 	for _, rs := range td.ResourceSpans().All() {
+		w.choose(rs.Resource())
 		rs.SetSchemaUrl(w.schemaURL(rs.SchemaUrl()))
 		w.resource(rs.Resource())
 		for _, ss := range rs.ScopeSpans().All() {
@@ -46,6 +47,7 @@ func (w *walker) span(span ptrace.Span) {
 	}()
 	// One time for all of a span, so that its events and links join it.
 	w.scanner.SetTime(asTime(span.StartTimestamp(), span.EndTimestamp()))
+	w.tenant(span.Attributes())
 	if name := span.Name(); name != "" {
 		span.SetName(w.spanName(name))
 	}

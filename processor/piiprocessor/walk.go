@@ -14,8 +14,17 @@ import (
 // walker goes through pdata with one Scanner. It knows maps and values; logs.go, traces.go and
 // metrics.go know the signals.
 type walker struct {
-	engine  *redact.Engine
-	scanner *redact.Scanner
+	// engine and scanner are those of the policy that applies, base the engine outside of all policies.
+	engine, base *redact.Engine
+	scanner      *redact.Scanner
+	policies     []policy
+	// scanners are those that were taken: base's, then one for each policy.
+	scanners []*redact.Scanner
+	// tenantKey names the attribute that says whose the data is; resourceTenant is what it is on the resource.
+	tenantKey, resourceTenant string
+	// remarking writes remarks into records; before is what had been done when the record began.
+	remarking bool
+	before    Counts
 	// table is the key table of the map that is being walked.
 	table redact.Table
 	// attribute is w.remove bound once, so that walking a map allocates nothing.
@@ -31,8 +40,11 @@ type walker struct {
 	remarks    []Remark
 }
 
-func newWalker(e *redact.Engine) *walker {
-	w := &walker{engine: e, spare: pcommon.NewResource()}
+func newWalker(r *Redactor) *walker {
+	w := &walker{
+		base: r.engine, policies: r.policies, scanners: make([]*redact.Scanner, 1+len(r.policies)), tenantKey: r.tenantKey,
+		remarking: r.remarking, spare: pcommon.NewResource(),
+	}
 	w.attribute = w.remove
 	return w
 }

@@ -27,8 +27,15 @@ type Settings struct {
 	ScanUnknown bool
 	// Parameters are the names of query parameters whose values stay.
 	Parameters []string
-	// Keep, Drop, Hash, Mask and Scan override the key table, in this order of precedence: Drop, Mask, Hash, Scan, Keep.
-	Keep, Drop, Hash, Mask, Scan []string
+	// Policy is the name of the policy that these are the settings of; policies have different pseudonyms.
+	Policy string
+	// Recipient is who can read tokens; nil means that what should become one is masked.
+	Recipient *Recipient
+	// Now is the time by which keys of tokens are replaced; nil means the machine's.
+	Now func() time.Time
+	// The lists override the key table, in this order of precedence: Drop, Mask, Tokenise, Hash, PrefixPreserving,
+	// Partial, Scan, Keep.
+	Drop, Mask, Tokenise, Hash, PrefixPreserving, Partial, Scan, Keep []string
 	// Actions overrides what is done about a detector's finds.
 	Actions map[Rule]Action
 	// NationalIDs are the names of schemes (see [Schemes]) whose numbers are found without a word that says what they are.
@@ -71,6 +78,7 @@ type Engine struct {
 	known     []Treatment
 	overrides map[string]Treatment
 	schemes   schemeBits
+	sealer    *sealer
 	scanners  sync.Pool
 }
 
@@ -81,6 +89,7 @@ func New(settings Settings) *Engine {
 		parameters: make(map[string]bool, len(settings.Parameters)),
 		overrides:  map[string]Treatment{},
 		schemes:    schemeSet(settings.NationalIDs),
+		sealer:     newSealer(&settings),
 	}
 	e.current, e.previous = rootOf(settings.Key), rootOf(settings.PreviousKey)
 	if length := int64(settings.Epoch / time.Second); e.previous.key != nil && length > 0 {
@@ -101,7 +110,10 @@ func New(settings Settings) *Engine {
 		t    Treatment
 	}{
 		{settings.Keep, Treatment{kind: kindKeep}}, {settings.Scan, Treatment{kind: kindText}},
+		{settings.Partial, Treatment{kind: kindPartial, rule: AttributeKey}},
+		{settings.PrefixPreserving, Treatment{kind: kindPrefix}},
 		{settings.Hash, Treatment{kind: kindHash, rule: AttributeKey}},
+		{settings.Tokenise, Treatment{kind: kindTokenise, rule: AttributeKey}},
 		{settings.Mask, Treatment{kind: kindMask, rule: AttributeKey}},
 		{settings.Drop, Treatment{kind: kindDrop, rule: AttributeKey}},
 	} {
@@ -147,6 +159,7 @@ func (e *Engine) Scanner() *Scanner {
 	if ring := e.settings.EpochKeys.ring(); ring != s.ring {
 		// What was made with keys that are gone goes too.
 		clear(s.macs)
+		clear(s.pans)
 		s.ring = ring
 	}
 	return s
@@ -163,6 +176,7 @@ func (s *Scanner) Release() {
 	s.forget()
 	clear(s.out[:cap(s.out)])
 	clear(s.text[:cap(s.text)])
+	s.tenant, s.tenantID = "", 0
 	clear(s.pairs[:cap(s.pairs)])
 	s.Counts = [RuleCount][ActionCount]uint32{}
 	s.explain, s.remarks = false, nil
@@ -298,18 +312,23 @@ func (s *Scanner) apply(t Treatment, v string) (out string, verdict Verdict) {
 		return s.pseudonymise(t.rule, v)
 	case kindMinted:
 		if s.e.actions[t.rule] != Off && secretLike(v) {
-			return s.apply(Treatment{kind: kindMask, rule: t.rule}, v)
+			return s.mask(t.rule, v)
 		}
 		out = s.redact(v, plain)
-	case kindMask:
-		if v == "" || isMask(v) {
+	case kindRemarks:
+		if _, ok := ParseRemarks(v); ok {
 			return v, Kept
 		}
-		s.count(t.rule, Mask)
-		if masks[t.rule] == "" {
-			return Redacted, Changed
-		}
-		return masks[t.rule], Changed
+		s.count(t.rule, Drop)
+		return "", Dropped
+	case kindTokenise:
+		return s.tokenise(t.rule, v)
+	case kindPartial:
+		return s.partial(t.rule, v)
+	case kindPrefix:
+		return s.prefixed(v)
+	case kindMask:
+		return s.mask(t.rule, v)
 	default:
 		s.count(t.rule, Drop)
 		return "", Dropped
@@ -431,7 +450,7 @@ func (s *Scanner) ClientHash(v string) (out string) {
 		return ""
 	}
 	known := s.addressOf(v)
-	if known.hashed && known.epoch == s.epoch {
+	if known.hashed && known.epoch == s.epoch && known.tenant == s.tenantID {
 		s.count(IP, Hash)
 		return known.hash
 	}
@@ -451,12 +470,23 @@ func (s *Scanner) ClientHash(v string) (out string) {
 	s.text = a.Unmap().WithZone("").AppendTo(s.text[:0])
 	s.out, _ = s.appendPseudonym(s.out[:0], IP, s.text)
 	s.count(IP, Hash)
-	known.hash, known.epoch, known.hashed = s.results.bytes(s.out), s.epoch, true
+	known.hash, known.epoch, known.tenant, known.hashed = s.results.bytes(s.out), s.epoch, s.tenantID, true
 	return known.hash
 }
 
+func (s *Scanner) mask(r Rule, v string) (string, Verdict) {
+	if v == "" || isMask(v) {
+		return v, Kept
+	}
+	s.count(r, Mask)
+	if masks[r] == "" {
+		return Redacted, Changed
+	}
+	return masks[r], Changed
+}
+
 func (s *Scanner) pseudonymise(r Rule, v string) (string, Verdict) {
-	if v == "" || IsPseudonym(v) {
+	if v == "" || isMade(v) {
 		return v, Kept
 	}
 	s.text = append(s.text[:0], strings.TrimSpace(v)...)

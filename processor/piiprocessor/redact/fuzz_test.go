@@ -21,6 +21,7 @@ var seeds = []string{
 	"pAssword=ssword=[", "<token>x1</token>", `set("api_key", "x1")`, "--password x1 curl -u a:b", `{"name":"k_token","value":"x"}`,
 	"tel (020) 7946 0958 fax", "nhs 943 476 5919", "nino AB 12 34 56 C", "card 503890547220", "110201543:AAHd9TcvCH1vGWJxfSe1ofSAs0K5PALDsaw",
 	"ZXlKaGJHY2lPaUpJVXpJMU5pSjkuZXlKemRXSWlPaUl4SW4w", "LTAIkd83hd72js91mx72bq", "a_token ::= `x", "var token string = 'x",
+	"a1:ab-1:203.0.113.77:443", "john.smith@gmail.com [email]@gmail.com [card*1111] userName=t1:x", storedToken + "@example.com",
 	"?a=b&?c=d", "eyJ", "%%%4", "\xef\xbc", "a:\"", "secret:{[", "pin=1.2.3.4@a.bc",
 }
 
@@ -64,6 +65,7 @@ func FuzzRedact(f *testing.F) {
 		if s.Counts[Panic] != [ActionCount]uint32{} {
 			t.Fatalf("panic for %q", in)
 		}
+		fuzzActions(t, in)
 		s.finds = s.finds[:0]
 		s.search(in, plain)
 		var values []string
@@ -85,6 +87,37 @@ func FuzzRedact(f *testing.F) {
 			}
 		}
 	})
+}
+
+// fuzzActions holds for the other actions that they never panic, that doing them twice changes nothing, and that whoever
+// may read tokens can.
+func fuzzActions(t *testing.T, in string) {
+	set, identity := recipient(t, "r")
+	for _, chosen := range []map[Rule]Action{
+		{Email: Partial, Card: Partial, IBAN: Partial, Phone: Partial, IP: PrefixPreserving, MAC: Hash, Person: Tokenise},
+		{Email: Tokenise, IP: Tokenise, MAC: Tokenise, IBAN: Hash, Phone: Tokenise, NationalID: Tokenise, Person: Hash, Location: Tokenise},
+	} {
+		s := scanner(t, set, actions(chosen))
+		for _, k := range append([]kind{kindTokenise, kindPartial, kindPrefix, kindHash}, shapes...) {
+			treatment := Treatment{kind: k, rule: AttributeKey}
+			once, verdict := s.String(treatment, in)
+			if verdict == Dropped {
+				continue
+			}
+			if utf8.ValidString(in) && !utf8.ValidString(once) {
+				t.Fatalf("kind %d: %q → %q is not UTF-8", k, in, once)
+			}
+			if twice, _ := s.String(treatment, once); twice != once {
+				t.Fatalf("kind %d: not idempotent: %q → %q → %q", k, in, once, twice)
+			}
+			if _, _, failed := identity.Reveal(once, false); failed > 0 && !strings.Contains(in, tokenPrefix) {
+				t.Fatalf("kind %d: %q has a token that nobody can read: %q", k, in, once)
+			}
+		}
+		if s.Counts[Panic] != [ActionCount]uint32{} {
+			t.Fatalf("panic for %q", in)
+		}
+	}
 }
 
 // maskPart reports whether v is a piece of a mask, as a find in text that holds masks can be.

@@ -407,5 +407,6 @@ func (s *Scanner) embeddedQuery(t string, i int) {
 // allowed reports whether a query parameter's value may stay, apart from what detectors find in it. A value with a
 // separator in it may hold a parameter of its own and may not.
 func (s *Scanner) allowed(name, value string) bool {
-	return s.e.parameters[name] && len(value) <= 128 && !strings.ContainsAny(value, "=;&?") && !tokenLike(value)
+	return s.e.parameters[name] &&
+		(len(value) <= 128 && !strings.ContainsAny(value, "=;&?") && !tokenLike(value) || IsToken(value))
 }

@@ -33,11 +33,11 @@ type addressResult struct {
 	value string
 	// network is what may be passed on; known says that it has been found out.
 	network string
-	known   bool
-	// hash is the pseudonym in epoch; hashed says that it has been made.
-	hash   string
-	epoch  int64
-	hashed bool
+	// hash is the pseudonym in epoch for tenant; hashed says that it has been made.
+	hash          string
+	epoch         int64
+	tenant        uint32
+	known, hashed bool
 }
 
 var seed = maphash.MakeSeed()

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 )
@@ -23,11 +22,50 @@ const (
 
 var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// pseudonymKey derives the key of one type in one epoch: HKDF(root, tenant, type, epoch).
-func pseudonymKey(root []byte, tenant, typ string, epoch time.Duration, n int64) []byte {
-	return keyfile.Derive(root, strings.Join([]string{
-		"pii/p1", strconv.Quote(tenant), typ, epoch.String(), strconv.FormatInt(n, 10),
-	}, "\x1f"))
+// purpose names the key of one type for the scanner's tenant and epoch, which is HKDF(root, purpose).
+func (s *Scanner) purpose(typ string) string {
+	tenant := strconv.Quote(s.e.settings.Tenant)
+	// Each kind of tenant has a mark of its own, so that no two have one name.
+	if policy := s.e.settings.Policy; policy != "" {
+		tenant += "/policy=" + strconv.Quote(policy)
+	}
+	if s.tenant != "" {
+		tenant += "/tenant=" + strconv.Quote(s.tenant)
+	}
+	return strings.Join([]string{
+		"pii/p1", tenant, typ, s.e.settings.Epoch.String(), strconv.FormatInt(s.epoch, 10),
+	}, "\x1f")
+}
+
+const (
+	// maxTenant is the longest name of a tenant, and maxTenants how many a Scanner tells apart at once.
+	maxTenant  = 256
+	maxTenants = 1024
+)
+
+// SetTenant says whose the data is, "" for nobody's in particular: tenants have different pseudonyms. Under a name that
+// is too long there are none.
+func (s *Scanner) SetTenant(tenant string) {
+	if tenant == s.tenant {
+		return
+	}
+	s.tenant, s.tenantID = tenant, 0
+	if tenant == "" || len(tenant) > maxTenant {
+		return
+	}
+	id, ok := s.tenants[tenant]
+	if !ok {
+		if s.tenants == nil || len(s.tenants) >= maxTenants {
+			// Numbers begin anew, so what is remembered by them goes.
+			s.tenants = map[string]uint32{}
+			clear(s.macs)
+			clear(s.pans)
+			s.forget()
+		}
+		id = uint32(len(s.tenants) + 1)
+		s.tenants[strings.Clone(tenant)] = id
+	}
+	s.tenantID = id
 }
 
 // rootKey is what the keys of types are derived from, with the name that pseudonyms carry. The zero value is no key.
@@ -69,6 +107,8 @@ func (k *EpochKeys) ring() *ring {
 // rootKey returns the key of the scanner's epoch.
 func (s *Scanner) rootKey() rootKey {
 	switch {
+	case len(s.tenant) > maxTenant:
+		return rootKey{}
 	case s.e.settings.EpochKeys != nil:
 		if s.ring == nil || s.epoch < s.ring.first || s.epoch >= s.ring.first+int64(len(s.ring.keys)) {
 			return rootKey{}
@@ -92,13 +132,11 @@ func IsPseudonym(v string) bool {
 		return false
 	}
 	kid, code, ok := strings.Cut(rest, ":")
-	if !ok || len(kid) == 0 || len(kid) > 32 || len(code) < 20 || len(code) > 64 {
+	if !ok || len(code) < 20 || len(code) > 64 {
 		return false
 	}
-	for i := range len(kid) {
-		if c := kid[i]; !isLower(c) && !isDigit(c) && c != '-' {
-			return false
-		}
+	if !isKeyID(kid) {
+		return false
 	}
 	for i := range len(code) {
 		if c := code[i]; !isLower(c) && (c < '2' || c > '7') {
@@ -108,17 +146,27 @@ func IsPseudonym(v string) bool {
 	return true
 }
 
-type macKey struct {
-	rule  Rule
-	epoch int64
+func isKeyID(kid string) bool {
+	for i := range len(kid) {
+		if c := kid[i]; !isLower(c) && !isDigit(c) && c != '-' {
+			return false
+		}
+	}
+	return len(kid) > 0 && len(kid) <= 32
 }
 
-// maxMACs bounds the keyed states that a Scanner remembers: types times epochs in sight. Old records replayed over
-// months rebuild them; that costs two hashes each.
+type macKey struct {
+	epoch  int64
+	tenant uint32
+	rule   Rule
+}
+
+// maxMACs bounds the keyed states that a Scanner remembers: types times epochs times tenants in sight. Old records replayed
+// over months rebuild them; that costs two hashes each.
 const maxMACs = 64
 
 func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
-	k := macKey{rule, s.epoch}
+	k := macKey{s.epoch, s.tenantID, rule}
 	if m, ok := s.macs[k]; ok {
 		m.Reset()
 		return m
@@ -126,8 +174,7 @@ func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
 	if len(s.macs) >= maxMACs {
 		clear(s.macs)
 	}
-	key := pseudonymKey(root, s.e.settings.Tenant, rule.String(), s.e.settings.Epoch, s.epoch)
-	m := hmac.New(sha256.New, key)
+	m := hmac.New(sha256.New, keyfile.Derive(root, s.purpose(rule.String())))
 	s.macs[k] = m
 	return m
 }
@@ -143,9 +190,7 @@ func (s *Scanner) appendPseudonym(dst []byte, rule Rule, value []byte) ([]byte, 
 	m.Write(value)
 	s.sum = m.Sum(s.sum[:0])
 	dst = append(dst, pseudonymPrefix...)
-	dst = append(dst, root.kid...)
-	dst = append(dst, '-')
-	dst = strconv.AppendInt(dst, s.epoch, 10)
+	dst = s.appendKeyID(dst, root)
 	dst = append(dst, ':')
 	return lowerBase32.AppendEncode(dst, s.sum[:pseudonymBytes]), true
 }

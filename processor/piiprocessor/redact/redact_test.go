@@ -388,7 +388,7 @@ func TestNoTextIsQuadratic(t *testing.T) {
 	t.Parallel()
 	for _, piece := range []string{
 		"?a=b", "eyJ", "sk_", `"pin":{`, "pin=", "cookie:", `"pin":"`, "@", "a@", ":", "1.", "%40", "://", "-----BEGIN ",
-		"+1", "4111-", `\"pin\":\"`, "a@b.cc ", "Bearer ", "::1", "ａ",
+		"+1", "4111-", `\"pin\":\"`, "a@b.cc ", "Bearer ", "::1", "ａ", "a1:x-1:1.1.1.1 ", "t1:abcdefgh:A", "t1:",
 	} {
 		in := strings.Repeat(piece, 60<<10/len(piece))
 		s := scanner(t)

@@ -37,7 +37,8 @@ const (
 )
 
 var ruleNames = [RuleCount]string{
-	Email: "email", IP: "ip", MAC: "mac", Card: "card", IBAN: "iban", Phone: "phone", NationalID: "national_id",
+	ruleNone: "other",
+	Email:    "email", IP: "ip", MAC: "mac", Card: "card", IBAN: "iban", Phone: "phone", NationalID: "national_id",
 	JWT: "jwt", Credential: "credential", Secret: "secret", Person: "person", Location: "location",
 	QueryParameter: "query_parameter", PathSegment: "path_segment", Subprotocol: "subprotocol",
 	AttributeKey: "attribute_key", UnknownKey: "unknown_key", UnknownValue: "unknown_value", KeyText: "key_text",
@@ -56,11 +57,23 @@ const (
 	Truncate
 	Drop
 	Off
+	Partial
+	Tokenise
+	PrefixPreserving
 
 	ActionCount
 )
 
-var actionNames = [ActionCount]string{Mask: "mask", Hash: "hash", Truncate: "truncate", Drop: "drop", Off: "off"}
+var actionNames = [ActionCount]string{
+	Mask: "mask", Hash: "hash", Truncate: "truncate", Drop: "drop", Off: "off", Partial: "partial", Tokenise: "tokenise",
+	PrefixPreserving: "prefix_preserving",
+}
+
+// strictness decides between the actions of two finds that overlap: what must not be seen does not pass as part of
+// something that may be.
+var strictness = [ActionCount]uint8{
+	Drop: 7, Mask: 6, Tokenise: 5, Hash: 4, PrefixPreserving: 3, Partial: 2, Truncate: 1,
+}
 
 func (a Action) String() string { return actionNames[a] }
 
@@ -78,26 +91,26 @@ func ActionOf(name string) (Action, bool) {
 type Detector struct {
 	Rule    Rule
 	Default Action
-	// Allowed lists the actions that make sense: secrets and cards are never hashed, because their value space can
-	// be searched or because nothing good comes from joining them.
+	// Allowed lists the actions that make sense: secrets and cards are never hashed or tokenised, because their value
+	// space can be searched or because nothing good comes from having them back.
 	Allowed []Action
 }
 
 // Detectors returns all of them in a fixed order.
 func Detectors() []Detector {
 	return []Detector{
-		{Email, Mask, []Action{Mask, Hash, Off}},
-		{IP, Truncate, []Action{Truncate, Mask, Hash, Off}},
-		{MAC, Mask, []Action{Mask, Hash, Off}},
-		{Card, Mask, []Action{Mask, Off}},
-		{IBAN, Mask, []Action{Mask, Hash, Off}},
-		{Phone, Mask, []Action{Mask, Hash, Off}},
-		{NationalID, Mask, []Action{Mask, Off}},
+		{Email, Mask, []Action{Mask, Partial, Hash, Tokenise, Off}},
+		{IP, Truncate, []Action{Truncate, PrefixPreserving, Mask, Hash, Tokenise, Off}},
+		{MAC, Mask, []Action{Mask, Hash, Tokenise, Off}},
+		{Card, Mask, []Action{Mask, Partial, Off}},
+		{IBAN, Mask, []Action{Mask, Partial, Hash, Tokenise, Off}},
+		{Phone, Mask, []Action{Mask, Partial, Hash, Tokenise, Off}},
+		{NationalID, Mask, []Action{Mask, Tokenise, Off}},
 		{JWT, Mask, []Action{Mask, Off}},
 		{Credential, Mask, []Action{Mask, Off}},
 		{Secret, Mask, []Action{Mask, Off}},
-		{Person, Mask, []Action{Mask, Hash, Off}},
-		{Location, Mask, []Action{Mask, Off}},
+		{Person, Mask, []Action{Mask, Hash, Tokenise, Off}},
+		{Location, Mask, []Action{Mask, Tokenise, Off}},
 	}
 }
 
@@ -124,9 +137,14 @@ func isMask(v string) bool {
 				return true
 			}
 		}
-		return false
+		return isPartial(v)
 	}
-	return IsPseudonym(v)
+	return isMade(v)
+}
+
+// isMade reports whether v is wholly a pseudonym or a token.
+func isMade(v string) bool {
+	return len(v) > 3 && v[1] == '1' && v[2] == ':' && (IsPseudonym(v) || IsToken(v) || isPrefixed(v))
 }
 
 // precedence decides which rule names a find when two overlap: a value under a secret's key is a secret, whatever

@@ -24,6 +24,9 @@ const (
 type find struct {
 	start, end int
 	rule       Rule
+	// united says that finds of several rules became one, for which action stands and not the rule's.
+	united bool
+	action Action
 }
 
 // Scanner applies an [Engine] to values. It keeps scratch memory and counts, and is for one goroutine at a time: take
@@ -41,6 +44,13 @@ type Scanner struct {
 	// judged remembers keys in no table, which repeat from record to record.
 	judged map[string]judged
 	epoch  int64
+	// tenant is whose data it is; pans and sealed are for pseudonyms that keep prefixes and for tokens.
+	tenant   string
+	tenantID uint32
+	tenants  map[string]uint32
+	pans     map[macKey]*pan
+	sealed   []byte
+	made     []find
 	// ring has the keys of epochs, if each has its own.
 	ring *ring
 	// How far a value under a telling key, a query and a run of base64 reach that the pass has seen to the end. What
@@ -82,6 +92,9 @@ func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
 func (s *Scanner) redact(v string, f flavour) string {
 	s.finds = s.finds[:0]
 	s.search(v, f)
+	if len(s.finds) > 0 {
+		s.spare(v)
+	}
 	if len(s.finds) == 0 {
 		return v
 	}
@@ -124,7 +137,7 @@ func (s *Scanner) search(v string, f flavour) {
 
 func (s *Scanner) add(start, end int, r Rule) {
 	if end > start && s.e.actions[r] != Off {
-		s.finds = append(s.finds, find{start, end, r})
+		s.finds = append(s.finds, find{start: start, end: end, rule: r})
 	}
 }
 
@@ -210,7 +223,7 @@ const maxRepeated = 64
 func (s *Scanner) rewrite(v string) string {
 	s.repeat(v)
 	s.merge()
-	if f := s.finds[0]; f.start == 0 && f.end == len(v) && s.e.actions[f.rule] == Mask {
+	if f := s.finds[0]; f.start == 0 && f.end == len(v) && s.actionOf(f) == Mask {
 		s.countRange(f.rule, Mask, f.start, f.end)
 		return masks[f.rule]
 	}
@@ -221,21 +234,25 @@ func (s *Scanner) rewrite(v string) string {
 		at = f.end
 		value := v[f.start:f.end]
 		bare := len(out)
-		action := s.e.actions[f.rule]
+		action, ok := s.actionOf(f), false
 		switch action {
 		case Truncate:
 			if out = s.appendTruncated(out, value); string(out[bare:]) == value {
 				// A network already.
 				continue
 			}
+			ok = true
 		case Hash:
-			var ok bool
 			s.text = normalise(s.text[:0], f.rule, value)
-			if out, ok = s.appendPseudonym(out, f.rule, s.text); !ok {
-				action = Mask
-				out = append(out, masks[f.rule]...)
-			}
-		default:
+			out, ok = s.appendPseudonym(out, f.rule, s.text)
+		case Partial:
+			out, ok = appendPartial(out, f.rule, value)
+		case PrefixPreserving:
+			out, ok = s.appendPrefixed(out, value)
+		case Tokenise:
+			out, ok = s.appendToken(out, value)
+		}
+		if !ok {
 			action = Mask
 			out = append(out, masks[f.rule]...)
 		}
@@ -270,7 +287,7 @@ func (s *Scanner) repeat(v string) {
 			}
 			at += j
 			if at != f.start {
-				s.finds = append(s.finds, find{at, at + len(value), f.rule})
+				s.finds = append(s.finds, find{start: at, end: at + len(value), rule: f.rule})
 			}
 			at += len(value)
 		}
@@ -280,7 +297,28 @@ func (s *Scanner) repeat(v string) {
 	}
 }
 
-// merge sorts the finds and unites those that overlap under the rule of higher precedence.
+// actionOf is what is done about f.
+func (s *Scanner) actionOf(f find) Action {
+	if f.united {
+		return f.action
+	}
+	return s.e.actions[f.rule]
+}
+
+// stricter returns what is done about a and b, two rules' finds that overlap. Nothing may lead back to some, so that what
+// they are part of is masked.
+func (s *Scanner) stricter(a, b find) Action {
+	x, y := s.actionOf(a), s.actionOf(b)
+	switch {
+	case never[a.rule] || never[b.rule]:
+		return Mask
+	case strictness[y] > strictness[x]:
+		return y
+	}
+	return x
+}
+
+// merge sorts the finds and unites those that overlap under the rule of higher precedence and the stricter action.
 func (s *Scanner) merge() {
 	finds := s.finds
 	slices.SortFunc(finds, func(a, b find) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
@@ -290,6 +328,9 @@ func (s *Scanner) merge() {
 		if f.start >= last.end {
 			kept = append(kept, f)
 			continue
+		}
+		if f.rule != last.rule {
+			last.action, last.united = s.stricter(*last, f), true
 		}
 		if precedence[f.rule] > precedence[last.rule] {
 			last.rule = f.rule

@@ -22,8 +22,8 @@ func (t Treatment) Keeps() bool { return t.kind == kindKeep }
 // IsText reports whether the value is free text.
 func (t Treatment) IsText() bool { return t.kind == kindText }
 
-// IsAddress reports whether the value is an address to truncate, which may have a pseudonym beside it.
-func (t Treatment) IsAddress() bool { return t.kind == kindAddress }
+// IsAddress reports whether the value is an address to shorten or to replace, which may have a pseudonym beside it.
+func (t Treatment) IsAddress() bool { return t.kind == kindAddress || t.kind == kindPrefix }
 
 // IsSubprotocol reports whether the value is a subprotocol, where one item can announce that the next is a secret.
 func (t Treatment) IsSubprotocol() bool { return t.kind == kindSubprotocol }
@@ -51,6 +51,10 @@ const (
 	kindHash
 	kindMask
 	kindMinted // masked where it looks minted, text elsewhere
+	kindTokenise
+	kindPartial
+	kindRemarks // what FormatRemarks writes, or nothing
+	kindPrefix  // an address, replaced by a pseudonym that keeps prefixes
 )
 
 // special are the keys of the event model whose value is more than a label or a number.
@@ -80,6 +84,7 @@ var special = map[event.Key]Treatment{
 	event.DeployVersion:      {kind: kindInfra},
 	event.SchemaID:           {kind: kindInfra},
 	event.ProgressSource:     {kind: kindSource},
+	event.RedactionRemarks:   {kind: kindRemarks, rule: AttributeKey},
 }
 
 func attributeTable() map[string]Treatment {
@@ -260,6 +265,22 @@ func (e *Engine) unknown(key string) Treatment {
 	return e.byMeaning(key)
 }
 
+// NamesSecret reports whether the words of a key that is not the event model's say that its value is a credential.
+func NamesSecret(key string) bool {
+	if _, ok := event.KeyOf(key); ok {
+		return false
+	}
+	name, ok := headerName(key)
+	if !ok {
+		name = strings.ToLower(key)
+	}
+	m := meaningOf(key)
+	return m != meansKey && ruleOf(m) == Secret || credentialHeaders[name]
+}
+
+// NamesCard reports whether the words of a key say that its value is the number of a payment card.
+func NamesCard(key string) bool { return meaningOf(key) == meansCard }
+
 func headerName(key string) (string, bool) {
 	for _, prefix := range [...]string{"http.request.header.", "http.response.header."} {
 		if name, ok := strings.CutPrefix(key, prefix); ok {
@@ -310,6 +331,10 @@ func (e *Engine) byMeaning(key string) Treatment {
 		return Treatment{kind: kindText}
 	case Hash:
 		return Treatment{kind: kindHash, rule: r}
+	case Partial:
+		return Treatment{kind: kindPartial, rule: r}
+	case Tokenise:
+		return Treatment{kind: kindTokenise, rule: r}
 	}
 	return Treatment{kind: kindMask, rule: r}
 }

@@ -93,7 +93,7 @@ func (s *Scanner) path(v string) string {
 }
 
 func (s *Scanner) minted(segment string) bool {
-	if len(segment) < 16 {
+	if len(segment) < 16 || isMade(segment) {
 		return false
 	}
 	if strings.IndexByte(segment, '%') >= 0 {
