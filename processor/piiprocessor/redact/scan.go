@@ -55,6 +55,9 @@ type Scanner struct {
 	explain bool
 	base    int
 	remarks []Remark
+	// json are parts of the text that are JSON, and bodyDepth is how deep forms are inside forms; see body.go.
+	json      []textRange
+	bodyDepth int
 	// counted is the sum of Counts, by which a treatment is seen to count nothing.
 	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
@@ -80,7 +83,7 @@ func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
 
 // redact returns v without its finds, or v itself where there are none.
 func (s *Scanner) redact(v string, f flavour) string {
-	s.finds = s.finds[:0]
+	s.finds, s.json = s.finds[:0], s.json[:0]
 	s.search(v, f)
 	if len(s.finds) == 0 {
 		return v
@@ -90,7 +93,7 @@ func (s *Scanner) redact(v string, f flavour) string {
 
 // contains reports whether a detector finds anything in v.
 func (s *Scanner) contains(v string, f flavour) bool {
-	s.finds = s.finds[:0]
+	s.finds, s.json = s.finds[:0], s.json[:0]
 	s.search(v, f)
 	found := len(s.finds) > 0
 	s.finds = s.finds[:0]
@@ -100,8 +103,16 @@ func (s *Scanner) contains(v string, f flavour) bool {
 // maxDecodings bounds how often text is decoded again: %2540 is an "@" after two.
 const maxDecodings = 3
 
-// search adds the finds in v, also those behind an encoding.
+// search adds the finds in v.
 func (s *Scanner) search(v string, f flavour) {
+	if f == plain && len(v) >= minBody && bodyForms[v[0]] != 0 && s.body(v) {
+		return
+	}
+	s.encodedPass(v, f)
+}
+
+// encodedPass adds the finds in v as text, also those behind an encoding.
+func (s *Scanner) encodedPass(v string, f flavour) {
 	if !s.pass(v, f) {
 		return
 	}
@@ -227,10 +238,10 @@ func (s *Scanner) rewrite(v string) string {
 			action = Mask
 			out = append(out, masks[f.rule]...)
 		}
-		if f.rule != QueryParameter && jsonNumber(v, f.start, f.end) {
-			out = append(out, `""`...)
-			copy(out[bare+1:], out[bare:len(out)-2])
-			out[bare], out[len(out)-1] = '"', '"'
+		if f.rule != QueryParameter {
+			if quote := s.quoteFor(v, f.start, f.end); quote != "" {
+				out = append(slices.Insert(out, bare, []byte(quote)...), quote...)
+			}
 		}
 		s.countRange(f.rule, action, f.start, f.end)
 	}
