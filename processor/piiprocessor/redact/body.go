@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -314,11 +315,11 @@ func (s *Scanner) framesInStrings(v string) bool {
 	}
 	// Where the next string of each kind starts.
 	var next [len(wrappedHeads)]int
-	at, found := 0, false
-	for n := 0; n < maxParts; n++ {
+	var wrapped []textRange
+	for at := 0; len(wrapped) < maxParts; {
 		start := len(v)
 		for i := range next {
-			if n == 0 || next[i] < at {
+			if at == 0 || next[i] < at {
 				next[i] = nextWrapped(v, at, wrappedHeads[i])
 			}
 			start = min(start, next[i])
@@ -326,14 +327,30 @@ func (s *Scanner) framesInStrings(v string) bool {
 		if start == len(v) {
 			break
 		}
-		if !found {
-			found = true
-			s.searchText(v, 0)
-		}
 		at = closing(v, start, '"', 0)
 		s.searchDecoded(v, start, at, jsonEscape)
+		wrapped = append(wrapped, textRange{start, at})
 	}
-	return found
+	if len(wrapped) == 0 {
+		return false
+	}
+	m := s.mark()
+	s.searchText(v, 0)
+	s.withdraw(m, wrapped)
+	return true
+}
+
+// withdraw takes back the finds since m that begin in ranges, which are in order and were searched as what they stand for.
+func (s *Scanner) withdraw(m mark, ranges []textRange) {
+	s.finds = append(s.finds[:m.finds], slices.DeleteFunc(s.finds[m.finds:], func(f find) bool {
+		return inRanges(ranges, f.start)
+	})...)
+}
+
+// inRanges reports whether i stands in one of ranges, which are in order.
+func inRanges(ranges []textRange, i int) bool {
+	n, _ := slices.BinarySearchFunc(ranges, i, func(r textRange, i int) int { return cmp.Compare(r.end, i+1) })
+	return n < len(ranges) && ranges[n].start <= i
 }
 
 // wrappedHeads are what gives away a string with a form in it: the end of STOMP's command, the start of XML, of a packet

@@ -52,6 +52,10 @@ var bodies = map[string]map[string]bodyCase{
 		"SockJS": {
 			`["CONNECT\nlogin:ann\npasscode:two words\n\n\u0000"]`, `["CONNECT\nlogin:[person]\npasscode:[secret]\n\n\u0000"]`,
 		},
+		"a header before others in SockJS": {
+			`["CONNECT\nAuthorization:Bearer x y\nX-Room:lobby\n\n\u0000"]`,
+			`["CONNECT\nAuthorization:[secret]\nX-Room:lobby\n\n\u0000"]`,
+		},
 		"SockJS from the server": {
 			`a["MESSAGE\ndestination:/a\n\n{\"password\":\"p w\"}\u0000"]`,
 			`a["MESSAGE\ndestination:/a\n\n{\"password\":\"[secret]\"}\u0000"]`,
@@ -182,6 +186,9 @@ var bodies = map[string]map[string]bodyCase{
 		"a packet without its transport": {`2["login","p w"]`, `2["login","[secret]"]`},
 		"a packet in a log of JSON":      {`{"packet":"42[\"login\",\"p w\"]"}`, `{"packet":"42[\"login\",\"[secret]\"]"}`},
 		"numbers that are no packet":     {"42 is the answer; 403 Forbidden", "42 is the answer; 403 Forbidden"},
+		"cards that begin like packets":  {"4111111111111111", "[card]"},
+		"a card before JSON":             {`4111111111111111["a"]`, `[card]["a"]`},
+		"an address that begins so":      {"42.113.7.9", "42.113.7.0"},
 		"a time":                         {"12:00:00 [\"login\",\"x\"]", "12:00:00 [\"login\",\"x\"]"},
 		"words that begin with b":        {"bonjour", "bonjour"},
 	},

@@ -1,9 +1,6 @@
 package redact
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // graphQLMessage reads a message of GraphQL over WebSocket (graphql-transport-ws, and graphql-ws as
 // subscriptions-transport-ws spoke it) or the body of a request: {"type":"subscribe","payload":{"query":"…"}}.
@@ -42,25 +39,20 @@ func (s *Scanner) graphQLMessage(v string) bool {
 		s.reset(m)
 	}
 	found := typ == "connection_init"
-	var kept []find
 	for _, q := range queries[:n] {
 		d := decodeWith(v[q.start:q.end], jsonEscape)
 		before := s.mark()
 		if s.graphQL(d.text) {
 			s.move(before, func(i int) int { return d.source(i) + q.start })
-			kept, found = append(kept, s.finds[before.finds:]...), true
-			read = append(read, q)
+			read, found = append(read, q), true
 		}
-		s.reset(before)
 	}
 	if !found {
 		return false
 	}
+	m = s.mark()
 	s.searchJSON(v, 0, len(v))
-	s.finds = slices.DeleteFunc(s.finds, func(f find) bool {
-		return slices.ContainsFunc(read, func(q textRange) bool { return q.start <= f.start && f.end <= q.end })
-	})
-	s.finds = append(s.finds, kept...)
+	s.withdraw(m, read)
 	return true
 }
 
@@ -313,13 +305,5 @@ func (p *graphQLWalk) isName(f find) bool {
 	default:
 		return false
 	}
-	i, j := 0, len(p.names)
-	for i < j {
-		if h := (i + j) / 2; p.names[h].end <= f.start {
-			i = h + 1
-		} else {
-			j = h
-		}
-	}
-	return i < len(p.names) && p.names[i].start <= f.start
+	return inRanges(p.names, f.start)
 }

@@ -41,6 +41,9 @@ func (s *Scanner) socketIO(v string) bool {
 	return n > 0
 }
 
+// maxAck is how many digits the id of an acknowledgement has at most.
+const maxAck = 10
+
 // packet searches the packet in v[i:end] and returns where it ends.
 func (s *Scanner) packet(v string, i, end int) (stop int, ok bool) {
 	start := i
@@ -63,8 +66,8 @@ func (s *Scanner) packet(v string, i, end int) (stop int, ok bool) {
 		return i, false
 	}
 	if i == end {
-		// Ping, pong, close, noop; a short number at the end of a list of packets is one too.
-		return end, i-start == 1 && start > 0 || v[start] == '4' && i-start == 2
+		// Ping, pong, close, noop: a packet in a list of them, a number elsewhere.
+		return end, end-start < len(v)
 	}
 	if i-start == 2 && v[start] != '4' {
 		return start, false
@@ -73,7 +76,7 @@ func (s *Scanner) packet(v string, i, end int) (stop int, ok bool) {
 	for j < end && isDigit(v[j]) {
 		j++
 	}
-	if j < end && j > i && v[j] == '-' {
+	if j < end && j > i && j-i <= maxAck && v[j] == '-' {
 		// The number of binary attachments.
 		i = j + 1
 	}
@@ -90,13 +93,11 @@ func (s *Scanner) packet(v string, i, end int) (stop int, ok bool) {
 			i++
 		}
 	}
-	for i < end && isDigit(v[i]) {
-		i++ // the id of an acknowledgement
+	// What stands before the payload is short: a number of attachments, the id of an acknowledgement.
+	for j = i; i < end && isDigit(v[i]); {
+		i++
 	}
-	if i == end {
-		return end, v[start] == '4' && i-start <= 12
-	}
-	if v[i] != '[' && v[i] != '{' {
+	if i == end || i-j > maxAck || v[i] != '[' && v[i] != '{' {
 		return start, false
 	}
 	return s.payload(v, i, end)
