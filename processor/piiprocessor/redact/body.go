@@ -316,10 +316,10 @@ func (s *Scanner) framesInStrings(v string) bool {
 	// Where the next string of each kind starts.
 	var next [len(wrappedHeads)]int
 	var wrapped []textRange
-	for at := 0; len(wrapped) < maxParts; {
+	for n, at := 0, 0; n < maxParts; n++ {
 		start := len(v)
 		for i := range next {
-			if at == 0 || next[i] < at {
+			if n == 0 || next[i] < at {
 				next[i] = nextWrapped(v, at, wrappedHeads[i])
 			}
 			start = min(start, next[i])
@@ -328,7 +328,12 @@ func (s *Scanner) framesInStrings(v string) bool {
 			break
 		}
 		at = closing(v, start, '"', 0)
-		s.searchDecoded(v, start, at, jsonEscape)
+		d := decodeWith(v[start:at], jsonEscape)
+		m := s.mark()
+		if len(d.text) < minBody || !s.body(d.text) {
+			continue
+		}
+		s.move(m, func(i int) int { return d.source(i) + start })
 		wrapped = append(wrapped, textRange{start, at})
 	}
 	if len(wrapped) == 0 {
@@ -340,10 +345,11 @@ func (s *Scanner) framesInStrings(v string) bool {
 	return true
 }
 
-// withdraw takes back the finds since m that begin in ranges, which are in order and were searched as what they stand for.
+// withdraw takes back the finds since m that begin inside ranges, which are in order and were searched as what they stand
+// for. One that begins with a range is a value under a telling key.
 func (s *Scanner) withdraw(m mark, ranges []textRange) {
 	s.finds = append(s.finds[:m.finds], slices.DeleteFunc(s.finds[m.finds:], func(f find) bool {
-		return inRanges(ranges, f.start)
+		return inRanges(ranges, f.start) && inRanges(ranges, f.start-1)
 	})...)
 }
 
@@ -387,7 +393,8 @@ func wraps(v, head string) bool {
 	case `"<`:
 		return len(v) > 2 && (isAlpha(v[1]) || v[1] == '?')
 	case `"4`:
-		return len(v) > 3 && v[1] >= '0' && v[1] <= '6' && strings.IndexByte(`[{/0123456789`, v[2]) >= 0
+		rest := strings.TrimLeft(v[:min(len(v), 2*maxAck)], "0123456789")
+		return rest != "" && strings.IndexByte(`[{/-`, rest[0]) >= 0
 	}
 	return strings.Contains(v[:min(len(v), 4096)], `\"query\"`) || strings.Contains(v[:min(len(v), 4096)], `connection_init`)
 }

@@ -185,6 +185,8 @@ var bodies = map[string]map[string]bodyCase{
 		},
 		"a packet without its transport": {`2["login","p w"]`, `2["login","[secret]"]`},
 		"a packet in a log of JSON":      {`{"packet":"42[\"login\",\"p w\"]"}`, `{"packet":"42[\"login\",\"[secret]\"]"}`},
+		"a number in JSON":               {`{"phone":"443 201 234","ok":true}`, `{"phone":"[phone]","ok":true}`},
+		"a packet under a secret's key":  {`{"password":"42[\"a\",\"b\"]"}`, `{"password":"[secret]"}`},
 		"numbers that are no packet":     {"42 is the answer; 403 Forbidden", "42 is the answer; 403 Forbidden"},
 		"cards that begin like packets":  {"4111111111111111", "[card]"},
 		"a card before JSON":             {`4111111111111111["a"]`, `[card]["a"]`},
