@@ -126,7 +126,7 @@ func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
 	if len(s.macs) >= maxMACs {
 		clear(s.macs)
 	}
-	key := pseudonymKey(root, s.e.settings.Tenant, rule.String(), s.e.settings.Epoch, s.epoch)
+	key := pseudonymKey(root, s.e.settings.Tenant, s.e.Name(rule), s.e.settings.Epoch, s.epoch)
 	m := hmac.New(sha256.New, key)
 	s.macs[k] = m
 	return m

@@ -5,6 +5,7 @@ import (
 	"hash"
 	"slices"
 	"strings"
+	"time"
 )
 
 // flavour says what kind of text is scanned, which decides what numbers may mean in it.
@@ -58,6 +59,11 @@ type Scanner struct {
 	// json are parts of the text that are JSON, and bodyDepth is how deep forms are inside forms; see body.go.
 	json      []textRange
 	bodyDepth int
+	// doomed says why the value that is looked at must go; customTime is what custom rules took for this record, and
+	// lowered is scratch of theirs.
+	doomed     Rule
+	customTime time.Duration
+	lowered    []byte
 	// counted is the sum of Counts, by which a treatment is seen to count nothing.
 	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
@@ -94,8 +100,11 @@ func (s *Scanner) redact(v string, f flavour) string {
 // contains reports whether a detector finds anything in v.
 func (s *Scanner) contains(v string, f flavour) bool {
 	s.finds, s.json = s.finds[:0], s.json[:0]
+	doomed := s.doomed
+	s.doomed = ruleNone
 	s.search(v, f)
-	found := len(s.finds) > 0
+	found := len(s.finds) > 0 || s.doomed != ruleNone
+	s.doomed = doomed
 	s.finds = s.finds[:0]
 	return found
 }
@@ -105,6 +114,9 @@ const maxDecodings = 3
 
 // search adds the finds in v.
 func (s *Scanner) search(v string, f flavour) {
+	if len(s.e.custom) > 0 {
+		s.customRules(v)
+	}
 	if f == plain && len(v) >= minBody && bodyForms[v[0]] != 0 && s.body(v) {
 		return
 	}
@@ -123,6 +135,9 @@ func (s *Scanner) encodedPass(v string, f flavour) {
 		}
 		before := len(s.finds)
 		again := s.pass(d.text, f)
+		if len(s.e.custom) > 0 {
+			s.customRules(d.text)
+		}
 		for i := before; i < len(s.finds); i++ {
 			s.finds[i].start, s.finds[i].end = d.source(s.finds[i].start), d.source(s.finds[i].end)
 		}
@@ -290,7 +305,7 @@ func (s *Scanner) merge() {
 			kept = append(kept, f)
 			continue
 		}
-		if precedence[f.rule] > precedence[last.rule] {
+		if s.outranks(f.rule, last.rule) {
 			last.rule = f.rule
 		}
 		last.end = max(last.end, f.end)
