@@ -199,7 +199,7 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			encoded = encoded || i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2])
 			i++
 		case tBackslash:
-			encoded = encoded || i+1 < len(t) && (t[i+1] == 'u' || t[i+1] == 'x' || t[i+1] == '/' || t[i+1] == '\\')
+			encoded = encoded || i+1 < len(t) && hides(t, i)
 			i++
 		case tAmpersand:
 			encoded = encoded || i+1 < len(t) && (t[i+1] == '#' || strings.HasPrefix(t[i+1:], "amp;") ||
