@@ -82,7 +82,8 @@ func (c *CustomRule) checkPattern() error {
 			return errors.New("pattern: is no regular expression")
 		}
 		at := max(strings.LastIndex(c.Pattern, broken.Expr), 0)
-		return fmt.Errorf("pattern: byte %d: %s: %q", at+1, broken.Code, broken.Expr[:min(len(broken.Expr), longestPlaceInText)])
+		place := broken.Expr[:min(len(broken.Expr), longestPlaceInText)]
+		return fmt.Errorf("pattern: byte %d: %s: %q", at+1, broken.Code, place)
 	}
 	if c.Group < 0 || c.Group > parsed.MaxCap() {
 		return fmt.Errorf("group: the pattern has %d groups, got %d", parsed.MaxCap(), c.Group)
@@ -98,7 +99,8 @@ func (c *CustomRule) checkPattern() error {
 		return errors.New("pattern: is no regular expression")
 	}
 	if len(program.Inst) > maxProgram {
-		return fmt.Errorf("pattern: compiles to %d instructions, at most %d are allowed; repeat less", len(program.Inst), maxProgram)
+		return fmt.Errorf("pattern: compiles to %d instructions, at most %d are allowed; repeat less",
+			len(program.Inst), maxProgram)
 	}
 	// RE2 works on bytes: each range of characters beyond ASCII becomes several instructions, and classes such as \pL have
 	// hundreds of them.
@@ -107,7 +109,8 @@ func (c *CustomRule) checkPattern() error {
 		ranges += len(program.Inst[i].Rune)
 	}
 	if ranges > maxRanges {
-		return fmt.Errorf("pattern: its classes of characters come to %d ranges, at most %d are allowed; repeat less", ranges/2, maxRanges/2)
+		return fmt.Errorf("pattern: its classes of characters come to %d ranges, at most %d are allowed; repeat less",
+			ranges/2, maxRanges/2)
 	}
 	if _, err := re2.Compile(c.Pattern); err != nil {
 		return fmt.Errorf("pattern: RE2 does not take it: %w", err)

@@ -166,7 +166,8 @@ const maxScratch = 1 << 20
 
 // Release gives s back. What it remembers of values is overwritten by its next use and never read before.
 func (s *Scanner) Release() {
-	if cap(s.out) > maxScratch || cap(s.lowered) > maxScratch || cap(s.pairs) > maxScratch || cap(s.finds) > maxScratch/32 {
+	if cap(s.out) > maxScratch || cap(s.pairs) > maxScratch || cap(s.lowered) > maxScratch ||
+		cap(s.finds) > maxScratch/32 {
 		return
 	}
 	s.forget()

@@ -89,8 +89,11 @@ func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
 
 // redact returns v without its finds, or v itself where there are none.
 func (s *Scanner) redact(v string, f flavour) string {
-	s.finds, s.json = s.finds[:0], s.json[:0]
+	s.finds, s.json, s.bodyDepth = s.finds[:0], s.json[:0], 0
 	s.search(v, f)
+	if s.doomed != ruleNone {
+		return ""
+	}
 	if len(s.finds) == 0 {
 		return v
 	}
@@ -99,7 +102,7 @@ func (s *Scanner) redact(v string, f flavour) string {
 
 // contains reports whether a detector finds anything in v.
 func (s *Scanner) contains(v string, f flavour) bool {
-	s.finds, s.json = s.finds[:0], s.json[:0]
+	s.finds, s.json, s.bodyDepth = s.finds[:0], s.json[:0], 0
 	doomed := s.doomed
 	s.doomed = ruleNone
 	s.search(v, f)

@@ -18,7 +18,7 @@ func nextFrame(v string, i int) (f stompFrame, ok bool) {
 	for i < len(v) && (v[i] == '\n' || v[i] == '\r') {
 		i++
 	}
-	command, next := line(v, i)
+	command, next := line(v[:min(len(v), i+len("UNSUBSCRIBE\r\n"))], i)
 	if !stompCommands[command] || next == i+len(command) {
 		return f, false
 	}
