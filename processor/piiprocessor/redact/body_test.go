@@ -109,6 +109,10 @@ var bodies = map[string]map[string]bodyCase{
 			"<iq type='result'><query xmlns='jabber:iq:roster'><item jid='ben@example.com' name='Ben Lee' subscription='both'/></query></iq>",
 			"<iq type='result'><query xmlns='jabber:iq:roster'><item jid='[email]' name='[person]' subscription='both'/></query></iq>",
 		},
+		"a page of an archive": {
+			"<iq type='result'><fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a1-b2</first><last>c3-d4</last></set></fin></iq>",
+			"<iq type='result'><fin xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a1-b2</first><last>c3-d4</last></set></fin></iq>",
+		},
 		"a stream": {
 			"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>",
 			"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='example.com' version='1.0'/>",
@@ -152,6 +156,7 @@ var bodies = map[string]map[string]bodyCase{
 			`{"type":"subscribe","payload":{"query":"subscription ($room: ID!) { messages(room: $room, first: 20) { id login: userName } }","variables":{"room":"lobby"}}}`,
 			`{"type":"subscribe","payload":{"query":"subscription ($room: ID!) { messages(room: $room, first: 20) { id login: userName } }","variables":{"room":"lobby"}}}`,
 		},
+		"an object that reads like GraphQL": {`{"query":"{ password: hunter2 }"}`, `{"query":"{ password: [secret] }"}`},
 		"a comment with an address": {
 			"query { # for ann@example.com\n a }", "query { # for [email]\n a }",
 		},

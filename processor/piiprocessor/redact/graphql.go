@@ -231,7 +231,10 @@ func (p *graphQLWalk) walk() bool {
 				p.name(before, k)
 			case next.kind == ':':
 			case !values && before.kind == ':':
-				p.name(before, k)
+				// The field behind an alias. One with digits may be a value in something that only reads like GraphQL.
+				if !hasDigit(p.v[k.start:k.end]) {
+					p.name(before, k)
+				}
 			case values && (before.kind == ':' || before.kind == '=' || in.kind == '['):
 				p.literal(k.textRange, before, name, in)
 			}

@@ -12,7 +12,7 @@ var xmppWords = map[string]Rule{
 	"digest": Secret, "handshake": Secret, "resource": Person, "nick": Person, "first": Person, "last": Person,
 	"given": Person, "family": Person, "middle": Person, "fn": Person, "bday": Person, "email": Email, "userid": Email,
 	"jid": Email, "street": Person, "extadd": Person, "locality": Person, "pcode": Person, "address": Person,
-	"city": Person, "zip": Person, "number": Phone, "misc": Person, "desc": Person,
+	"city": Person, "zip": Person, "number": Phone,
 }
 
 // saslElements have the messages of a SASL mechanism as their text, in base64 (RFC 6120 §6.4, XEP-0388).
@@ -204,7 +204,8 @@ func (s *Scanner) xmlText(v string, start, end int, stack []xmlTag, xmpp bool) {
 	if name == "value" && len(stack) > 1 && stack[len(stack)-2].field != "" {
 		name = stack[len(stack)-2].field
 	}
-	if xmpp {
+	// <set> has the first and the last id of a page (XEP-0059).
+	if page := len(stack) > 1 && stack[len(stack)-2].name == "set"; xmpp && !page {
 		text := v[start:end]
 		if saslElements[tag.name] && (tag.sasl || base64Text(text)) {
 			// RFC 6120 §6.4.2: "=" is a message of no bytes.
