@@ -297,14 +297,14 @@ func (s *Scanner) ifDoomed(out string, verdict Verdict) (string, Verdict) {
 	return "", Dropped
 }
 
-// strictness orders actions by how little they leave.
-var strictness = [ActionCount]uint8{Drop: 3, Mask: 3, Hash: 2, Truncate: 1}
+// leavesLess orders actions by how little they leave.
+var leavesLess = [ActionCount]uint8{Drop: 3, Mask: 3, Hash: 2, Truncate: 1}
 
 // outranks reports whether a names a find in which a and b meet. Where one is a custom rule the stricter action decides,
 // so that no detector's find passes as part of a hash.
 func (s *Scanner) outranks(a, b Rule) bool {
 	if max(a, b) >= custom0 {
-		if x, y := strictness[s.e.actions[a]], strictness[s.e.actions[b]]; x != y {
+		if x, y := leavesLess[s.e.actions[a]], leavesLess[s.e.actions[b]]; x != y {
 			return x > y
 		}
 	}
