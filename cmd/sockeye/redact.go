@@ -247,7 +247,7 @@ func (r *redactRun) file(ctx context.Context, name string, stdin io.Reader, out 
 		if r.explain {
 			for _, remark := range r.remarks {
 				fmt.Fprintf(out, "%s:%d\t%s\t%s\t%s\t%s\n",
-					name, n, remark.Field, place(remark), remark.Rule, remark.Action)
+					name, n, remark.Field, place(remark), r.redactor.RuleName(remark.Rule), remark.Action)
 			}
 			r.remarks = nil
 			continue
@@ -321,7 +321,7 @@ func (r *redactRun) add(counts piiprocessor.Counts) {
 	for rule := range counts {
 		for action, n := range counts[rule] {
 			if n > 0 {
-				r.counts[redact.Rule(rule).String()+" "+redact.Action(action).String()] += int(n)
+				r.counts[r.redactor.RuleName(redact.Rule(rule))+" "+redact.Action(action).String()] += int(n)
 			}
 		}
 	}

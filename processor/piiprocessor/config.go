@@ -38,6 +38,10 @@ type Config struct {
 	// NationalIDs names schemes whose numbers are found wherever they stand, not only after a word that says what they
 	// are.
 	NationalIDs []string `mapstructure:"national_ids"`
+	// Rules are patterns of the operator's own.
+	Rules []Rule `mapstructure:"rules"`
+	// MaxRuleTime is what Rules may take for one record, span or data point. A value for which none is left is dropped.
+	MaxRuleTime time.Duration `mapstructure:"max_rule_time"`
 	// Pseudonyms says how long one subject keeps one pseudonym.
 	Pseudonyms Pseudonyms `mapstructure:"pseudonyms"`
 	// Tokens says who can read values that are tokenised.
@@ -125,6 +129,7 @@ func createDefaultConfig() component.Config {
 		UnknownKeys:     unknownDrop,
 		MaxValueBytes:   d.MaxValueBytes,
 		MaxDepth:        d.MaxDepth,
+		MaxRuleTime:     d.CustomTime,
 		QueryParameters: QueryParameters{Allow: d.Parameters},
 		Pseudonyms:      Pseudonyms{Epoch: d.Epoch, Keep: defaultKeep},
 		Remarks:         remarksNone,
@@ -192,6 +197,7 @@ func (c *Config) Validate() error {
 	if c.Pseudonyms.Epoch < minEpoch || c.Pseudonyms.Epoch%time.Second != 0 {
 		fault("pseudonyms.epoch: must be whole seconds and at least %v, got %v", minEpoch, c.Pseudonyms.Epoch)
 	}
+	c.validateRules(fault)
 	c.validateKeys(fault)
 	c.validatePolicies(fault)
 	if c.Remarks != remarksNone && c.Remarks != remarksAttribute {
@@ -328,6 +334,8 @@ func (c *Config) settings(k keys) redact.Settings {
 		MaxValueBytes: c.MaxValueBytes,
 		MaxDepth:      c.MaxDepth,
 		NationalIDs:   c.NationalIDs,
+		Rules:         customRules(c.Rules),
+		CustomTime:    c.MaxRuleTime,
 
 		PrefixPreserving: c.Attributes.PrefixPreserving,
 	}

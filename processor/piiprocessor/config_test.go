@@ -61,6 +61,10 @@ func TestConfig(t *testing.T) {
 		Epoch: 168 * time.Hour, Tenant: "acme", TenantAttribute: "websocket.tenant.id", Keep: 24 * time.Hour,
 		PreviousKeyFile: "/var/lib/sockeye/key.old", RotatedAt: "2026-11-03T00:00:00Z",
 	}
+	want.Rules = []Rule{{
+		Name: "customer", Pattern: `customer[ =](\d{6})`, Keywords: []string{"customer"}, Group: 1, Action: "hash",
+	}}
+	want.MaxRuleTime = 20 * time.Millisecond
 	want.InsecureObserve = true
 	require.Equal(t, want, cfg)
 }
@@ -109,6 +113,11 @@ func TestBadConfig(t *testing.T) {
 			"pseudonyms.previous_key_file: must be set together with pseudonyms.rotated_at",
 			"pseudonyms.chain_file: takes the place of key_file; remove one of them",
 			"pseudonyms.keep: must be between 0 and 10000 epochs, got -1h0m0s",
+		},
+		"rules": {
+			"max_rule_time: must be more than 0, got 0s", `rules[0] (order_id): pattern: byte 5: missing closing ]: "[0-9"`,
+			`rules[0] (order_id): action: must be mask, hash or drop, got "encrypt"`,
+			"rules[1] (order_id): name: rules[0] has it too", "rules[1] (order_id): pattern: matches the empty string",
 		},
 		"typo": {"emial"},
 	}

@@ -37,9 +37,13 @@ func newProcessor(set processor.Settings, cfg *Config) (*piiProcessor, error) {
 	}
 	p := &piiProcessor{cfg: cfg, logger: set.Logger, telemetry: telemetry, now: time.Now}
 	for r := range redact.RuleCount {
+		name, ok := cfg.ruleName(r)
+		if !ok {
+			continue
+		}
 		for a := range redact.ActionCount {
 			p.labels[r][a] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
-				attribute.String("rule", r.String()), attribute.String("action", a.String())))}
+				attribute.String("rule", name), attribute.String("action", a.String())))}
 		}
 	}
 	return p, nil

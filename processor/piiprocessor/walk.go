@@ -137,7 +137,7 @@ func (w *walker) bytes(v pcommon.Value, t redact.Treatment) redact.Verdict {
 		return redact.Kept
 	}
 	text := string(raw.AsRaw())
-	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
+	if !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 && !redact.NULEndsFrames(text) {
 		w.scanner.CountDrop(redact.Binary)
 		return redact.Dropped
 	}

@@ -244,6 +244,7 @@ var idTypes = map[string]string{
 	"PL_PESEL": "pl_pesel", "SE_ORGANISATIONSNUMMER": "se_pnr", "SE_PERSONNUMMER": "se_pnr", "SG_NRIC_FIN": "sg_nric",
 	"TH_TNIN": "th_pin", "TR_NATIONAL_ID": "tr_tckn", "UK_NHS": "uk_nhs", "UK_NINO": "uk_nino", "US_ITIN": "us_itin",
 	"US_MBI": "us_mbi", "US_NPI": "us_npi", "ZA_ID_NUMBER": "za_id",
+	"DE_LANR": "de_lanr", "KR_PASSPORT": "kr_pass", "SG_UEN": "sg_uen", "UK_DRIVING_LICENCE": "uk_dl",
 
 	"aba_rtn_checksum": "us_aba", "australian_medicare_checksum": "au_medicare", "australian_tfn_checksum": "au_tfn",
 	"belgium_national_register_checksum": "be_rrn", "brazilian_cnpj_checksum": "br_cnpj",

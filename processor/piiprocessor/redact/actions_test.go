@@ -280,7 +280,7 @@ func TestTokens(t *testing.T) {
 	require.Equal(t, 1, failed)
 
 	out, _ = s.Text(`{"firstName":"A \" s"}`)
-	back, _, _ = identity.Reveal(`{"text":`+`"`+inString(out)+`"}`, true)
+	back, _, _ = identity.Reveal(`{"text":`+`"`+quotable(out)+`"}`, true)
 	require.Equal(t, `{"text":"{\"firstName\":\"A \\\" s\"}"}`, back)
 }
 
@@ -465,6 +465,17 @@ func TestTenantsHavePseudonymsOfTheirOwn(t *testing.T) {
 		s.ClientHash("203.0.113.77")
 	}
 	require.LessOrEqual(t, len(s.macs), maxMACs)
+}
+
+func TestRemarksSumUpCustomRules(t *testing.T) {
+	t.Parallel()
+	var counts Counts
+	counts[custom0][Mask], counts[custom0+3][Mask], counts[custom0+4][Drop] = 1, 2, 1
+	text := FormatRemarks(counts)
+	require.Equal(t, "custom:mask:3,custom:drop:1", text)
+	parsed, ok := ParseRemarks(text)
+	require.True(t, ok)
+	require.Equal(t, text, FormatRemarks(parsed))
 }
 
 func TestRemarksAreBounded(t *testing.T) {

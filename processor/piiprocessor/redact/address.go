@@ -16,6 +16,10 @@ func (s *Scanner) email(t string, i int, f flavour) {
 		t[start] == '|' || t[start] == '*') {
 		start++
 	}
+	if start > 0 && t[start-1] == '\\' && strings.IndexByte("nrt", t[start]) >= 0 {
+		// The escape of a line's end or a tab.
+		start++
+	}
 	if start == i || inUserinfo(t, start) {
 		return
 	}

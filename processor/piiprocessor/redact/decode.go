@@ -59,6 +59,12 @@ func decodeAt(v string, i int) (rune, int) {
 		switch {
 		case rest[1] == '/' || rest[1] == '"' || rest[1] == '\\':
 			return rune(rest[1]), 2
+		case rest[1] == 'n':
+			return '\n', 2
+		case rest[1] == 'r':
+			return '\r', 2
+		case rest[1] == 't':
+			return '\t', 2
 		case rest[1] == 'u' && len(rest) >= 6 && hexes(rest[2:6]):
 			r := rune(unhex(rest[2]))<<12 | rune(unhex(rest[3]))<<8 | rune(unhex(rest[4]))<<4 | rune(unhex(rest[5]))
 			return unwide(r), 6
@@ -77,6 +83,20 @@ func decodeAt(v string, i int) (rune, int) {
 		}
 	}
 	return 0, 0
+}
+
+// hides reports whether the escape at t[i] can keep detectors from seeing what it is part of: the end of a line or a tab
+// reads as the first letter of the word after it, and quotes in a call do not look like quotes.
+func hides(t string, i int) bool {
+	switch t[i+1] {
+	case 'u', 'x', '/', '\\':
+		return true
+	case 'n', 'r', 't':
+		return i+2 < len(t) && isAlnum(t[i+2])
+	case '"':
+		return i > 0 && t[i-1] == '('
+	}
+	return false
 }
 
 // references are the character references of HTML that matter to detectors.

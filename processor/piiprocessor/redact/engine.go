@@ -40,6 +40,10 @@ type Settings struct {
 	Actions map[Rule]Action
 	// NationalIDs are the names of schemes (see [Schemes]) whose numbers are found without a word that says what they are.
 	NationalIDs []string
+	// Rules are those that only their author can know, at most MaxCustomRules that [CustomRule.Check] accepts.
+	Rules []CustomRule
+	// CustomTime is what Rules may take for one record, span or data point. A value for which none is left is dropped.
+	CustomTime time.Duration
 	// MaxValueBytes is the longest string that is looked at; a longer one is dropped.
 	MaxValueBytes int
 	// MaxDepth is how deep maps and lists may nest; what is deeper is dropped.
@@ -51,6 +55,7 @@ func DefaultSettings() Settings {
 	return Settings{
 		Epoch:         24 * time.Hour,
 		Parameters:    DefaultParameters(),
+		CustomTime:    defaultCustomTime,
 		MaxValueBytes: 64 << 10,
 		MaxDepth:      16,
 	}
@@ -79,6 +84,8 @@ type Engine struct {
 	overrides map[string]Treatment
 	schemes   schemeBits
 	sealer    *sealer
+	custom    []compiledRule
+	now       func() time.Time
 	scanners  sync.Pool
 }
 
@@ -90,7 +97,9 @@ func New(settings Settings) *Engine {
 		overrides:  map[string]Treatment{},
 		schemes:    schemeSet(settings.NationalIDs),
 		sealer:     newSealer(&settings),
+		now:        time.Now,
 	}
+	e.compileRules(settings.Rules)
 	e.current, e.previous = rootOf(settings.Key), rootOf(settings.PreviousKey)
 	if length := int64(settings.Epoch / time.Second); e.previous.key != nil && length > 0 {
 		e.rotated = (settings.Rotated.Unix() + length - 1) / length
@@ -170,7 +179,8 @@ const maxScratch = 1 << 20
 
 // Release gives s back. What it remembers of values is overwritten by its next use and never read before.
 func (s *Scanner) Release() {
-	if cap(s.out) > maxScratch || cap(s.pairs) > maxScratch || cap(s.finds) > maxScratch/32 {
+	if cap(s.out) > maxScratch || cap(s.pairs) > maxScratch || cap(s.lowered) > maxScratch ||
+		cap(s.finds) > maxScratch/32 {
 		return
 	}
 	s.forget()
@@ -178,6 +188,8 @@ func (s *Scanner) Release() {
 	clear(s.text[:cap(s.text)])
 	s.tenant, s.tenantID = "", 0
 	clear(s.pairs[:cap(s.pairs)])
+	clear(s.lowered[:cap(s.lowered)])
+	s.customTime = 0
 	s.Counts = [RuleCount][ActionCount]uint32{}
 	s.explain, s.remarks = false, nil
 	s.e.scanners.Put(s)
@@ -186,6 +198,7 @@ func (s *Scanner) Release() {
 // SetTime says when the record happened, which decides the epoch of its pseudonyms: a replayed record gets the same
 // ones.
 func (s *Scanner) SetTime(t time.Time) {
+	s.customTime = 0
 	epoch := int64(s.e.settings.Epoch / time.Second)
 	if epoch <= 0 || t.IsZero() || t.Unix() < 0 {
 		s.epoch = 0
@@ -224,8 +237,8 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		}
 	}
 	before := s.counted
-	s.base = 0
-	out, verdict = s.apply(t, v)
+	s.base, s.doomed = 0, ruleNone
+	out, verdict = s.ifDoomed(s.apply(t, v))
 	s.base = -1
 	if remembered != nil && verdict == Kept && s.counted == before {
 		*remembered = keptValue{t.kind, v}
@@ -236,7 +249,7 @@ func (s *Scanner) String(t Treatment, v string) (out string, verdict Verdict) {
 		if verdict != Changed || t.kind.settles() {
 			return out, verdict
 		}
-		next, again := s.apply(t, out)
+		next, again := s.ifDoomed(s.apply(t, out))
 		if again == Kept {
 			return out, Changed
 		}
@@ -365,7 +378,12 @@ func (s *Scanner) SubprotocolItem(v string, after bool) (out string, announces b
 		out, _ := s.String(Treatment{kind: kindSubprotocol}, v)
 		return out, false
 	}
-	return s.subprotocol(v, after)
+	s.doomed = ruleNone
+	if out, announces = s.subprotocol(v, after); s.doomed != ruleNone {
+		s.count(s.doomed, Mask)
+		return Redacted, announces
+	}
+	return out, announces
 }
 
 // Number treats a number that stands under a key that the model does not know, as its decimal text: a card may be

@@ -275,7 +275,7 @@ func (id *Identity) Reveal(text string, inJSON bool) (out string, revealed, fail
 		revealed++
 		b.WriteString(text[done:start])
 		if inJSON {
-			value = inString(value)
+			value = quotable(value)
 		}
 		b.WriteString(value)
 		done = at
@@ -321,8 +321,8 @@ func (id *Identity) open(encoded, header string) (string, bool) {
 	return string(padded[:n-1]), true
 }
 
-// inString returns v as it stands between the quotes of a JSON string.
-func inString(v string) string {
+// quotable returns v as it stands between the quotes of a JSON string.
+func quotable(v string) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

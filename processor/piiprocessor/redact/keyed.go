@@ -48,6 +48,11 @@ func (s *Scanner) keyed(t string, i int) {
 		}
 	}
 	m := meaningOf(t[start:end])
+	if m == meansNothing && start > 0 && t[start-1] == '\\' && strings.IndexByte("nrt", t[start]) >= 0 {
+		// The escape of a line's end or a tab before the key.
+		start++
+		m = meaningOf(t[start:end])
+	}
 	if m == meansNothing && t[start:end] == "value" {
 		m = namedValue(t, start)
 	}
@@ -56,6 +61,9 @@ func (s *Scanner) keyed(t string, i int) {
 		return
 	}
 	s.value(t, i, m, r, quoted)
+	if t[i] == '=' && !quoted {
+		s.betweenPipes(t, start, i, m, r)
+	}
 }
 
 // value adds the value after the separator at t[i], whose key means m.

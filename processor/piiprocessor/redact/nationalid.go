@@ -22,6 +22,7 @@ func Schemes() []Scheme { return slices.Clone(schemes) }
 // Without a word before it that says what it is, a number of nine or eleven digits is more often something else: one in
 // ten has the right check digit. So schemes apply after such a word, and everywhere only where they are asked for.
 var schemes = []Scheme{
+	{"ar_cuit", []int{11}, argentina},
 	{"at_svnr", []int{10}, func(v string) bool {
 		return digits(v) && v[0] != '0' && sum(v, 3, 7, 9, 0, 5, 8, 4, 2, 1, 6)%11 == at(v, 3)
 	}},
@@ -57,6 +58,8 @@ var schemes = []Scheme{
 			brazil(sum(v, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2)) == at(v, 10)
 	}},
 	{"ca_sin", []int{9}, func(v string) bool { return digits(v) && v[0] != '0' && v[0] != '8' && luhnText(v) }},
+	{"ch_ahv", []int{13}, swiss},
+	{"cl_rut", []int{8, 9}, chile},
 	{"cn_ric", []int{18}, func(v string) bool {
 		return digits(v[:17]) && date(v[6:14]) &&
 			"10X98765432"[sum(v, 7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)%11] == v[17]
@@ -80,6 +83,7 @@ var schemes = []Scheme{
 		}
 		return digitSums(letterNumber(v[0])+v[1:9], 1, 2)%10 == at(v, 9)
 	}},
+	{"de_lanr", []int{9}, physician},
 	{"de_pass", []int{9, 10, 11}, func(v string) bool {
 		// Cards and passports: characters of a limited set, a check digit, for cards "D". The check digit is left out as
 		// often as not; then only letters inside tell a number.
@@ -101,7 +105,7 @@ var schemes = []Scheme{
 			}
 			total += c * [...]int{7, 3, 1}[i%3]
 		}
-		return numerals >= 3 && (total%10 == at(v, len(v)-1) || len(v) == 9 && numerals < 7)
+		return numerals >= 3 && (total%10 == at(v, len(v)-1) || len(v) == 9 && (numerals < 7 || serialOfCard(v[0])))
 	}},
 	{"de_svnr", []int{12}, func(v string) bool {
 		if !digits(v[:8]) || !isAlpha(v[8]) || !digits(v[9:]) {
@@ -156,6 +160,8 @@ var schemes = []Scheme{
 		return digits(v) && different(v) > 1 && sum(v, 256, 128, 64, 32, 16, 8, 4, 2)%11%10 == at(v, 8)
 	}},
 	{"gr_amka", []int{11}, func(v string) bool { return digits(v) && date("20"+v[4:6]+v[2:4]+v[:2]) && luhnText(v) }},
+	{"hk_id", []int{8, 9}, hongKong},
+	{"hr_oib", []int{11}, func(v string) bool { return digits(v) && mod11_10(v) }},
 	{"hu_tin", []int{10}, func(v string) bool {
 		return digits(v) && v[0] == '8' && sum(v, 1, 2, 3, 4, 5, 6, 7, 8, 9)%11 == at(v, 9)
 	}},
@@ -181,22 +187,27 @@ var schemes = []Scheme{
 	{"in_pan", []int{10}, func(v string) bool {
 		return shaped(v, "AAAAA9999A") && strings.IndexByte("PCHABGJLFT", v[3]) >= 0
 	}},
+	{"is_kt", []int{10}, iceland},
 	{"it_cf", []int{16}, func(v string) bool { return shaped(v, "AAAAAA**A**A***A") && codiceFiscale(v) }},
 	{"it_piva", []int{11}, func(v string) bool { return digits(v) && different(v) > 2 && luhnText(v) }},
+	{"jp_mn", []int{12}, japan},
 	{"kr_brn", []int{10}, func(v string) bool {
 		return digits(v) && (10-(sum(v, 1, 3, 7, 1, 3, 7, 1, 3, 5)+at(v, 8)*5/10)%10)%10 == at(v, 9)
 	}},
+	{"kr_pass", []int{9}, koreanPassport},
 	{"kr_rrn", []int{13}, func(v string) bool {
 		// Numbers given since October 2020 have no check digit.
 		return digits(v) && v[6] >= '1' && v[6] <= '8' && date("20"+v[:6])
 	}},
 	{"lu_nin", []int{13}, func(v string) bool { return digits(v) && date(v[:8]) && luhnText(v[:12]) && verhoeff(v[:11]+v[12:]) }},
+	{"mx_curp", []int{18}, mexico},
 	{"nl_bsn", []int{8, 9}, func(v string) bool {
 		if len(v) == 8 {
 			v = "0" + v
 		}
 		return digits(v) && different(v) > 1 && (sum(v, 9, 8, 7, 6, 5, 4, 3, 2)+10*at(v, 8))%11 == 0
 	}},
+	{"no_fnr", []int{11}, norway},
 	{"pl_nip", []int{10}, func(v string) bool { return digits(v) && sum(v, 6, 5, 7, 2, 3, 4, 5, 6, 7)%11 == at(v, 9) }},
 	{"pl_pesel", []int{11}, func(v string) bool {
 		return digits(v) && different(v) > 1 && day(v[4:6]) && (10-sum(v, 1, 3, 7, 9, 1, 3, 7, 9, 1, 3)%10)%10 == at(v, 10)
@@ -220,6 +231,7 @@ var schemes = []Scheme{
 		return digits(v) && (born || month >= 20) && luhnText(v)
 	}},
 	{"sg_nric", []int{9}, singapore},
+	{"sg_uen", []int{9, 10}, singaporeEntity},
 	{"si_emso", []int{13}, func(v string) bool {
 		check := 11 - sum(v, 7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)%11
 		return digits(v) && day(v[:2]) && number(v[2:4]) >= 1 && number(v[2:4]) <= 12 && check%11%10 == at(v, 12)
@@ -239,6 +251,8 @@ var schemes = []Scheme{
 		odd, even := sum(v, 1, 0, 1, 0, 1, 0, 1, 0, 1), sum(v, 0, 1, 0, 1, 0, 1, 0, 1)
 		return ((odd*7-even)%10+10)%10 == at(v, 9) && (odd+even+at(v, 9))%10 == at(v, 10)
 	}},
+	{"tw_id", []int{10}, taiwan},
+	{"uk_dl", []int{16}, britishDriver},
 	{"uk_nhs", []int{10}, func(v string) bool {
 		return digits(v) && different(v) > 1 && (11-sum(v, 10, 9, 8, 7, 6, 5, 4, 3, 2)%11)%11 == at(v, 9)
 	}},
@@ -247,7 +261,14 @@ var schemes = []Scheme{
 			strings.IndexByte("DFIOQUV", v[1]) < 0 &&
 			!slices.Contains([]string{"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}, v[:2]) && different(v[2:8]) > 1
 	}},
-	{"uk_utr", []int{10, 11}, func(v string) bool {
+	{"uk_utr", []int{10, 11, 13}, func(v string) bool {
+		// The number of the tax office, three digits, may stand before it.
+		if len(v) == 13 {
+			if !digits(v[:3]) {
+				return false
+			}
+			v = v[3:]
+		}
 		if len(v) == 11 && v[10] != 'K' {
 			return false
 		}
@@ -281,11 +302,16 @@ var schemes = []Scheme{
 }
 
 // schemeBits says which schemes are asked for everywhere.
-type schemeBits uint64
+type schemeBits [2]uint64
+
+// allSchemes has every bit set.
+var allSchemes = schemeBits{^uint64(0), ^uint64(0)}
+
+func (b schemeBits) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 
 // byLength holds the schemes of each length.
 var byLength = func() (table [19][]int) {
-	if len(schemes) > 64 {
+	if len(schemes) > 128 {
 		panic("more schemes than bits")
 	}
 	for i, s := range schemes {
@@ -308,9 +334,9 @@ const (
 func (s *Scanner) nationalID(t string, start int, c context) int {
 	enabled := s.e.schemes
 	if c&saysID != 0 {
-		enabled = ^schemeBits(0)
+		enabled = allSchemes
 	}
-	if enabled == 0 {
+	if enabled == (schemeBits{}) {
 		return 0
 	}
 	var compact [maxNationalID]byte
@@ -347,7 +373,7 @@ func isIDSeparator(c byte) bool {
 
 func (b schemeBits) match(compact []byte) bool {
 	for _, i := range byLength[len(compact)] {
-		if b&(1<<i) != 0 && schemes[i].valid(string(compact)) {
+		if b.has(i) && schemes[i].valid(string(compact)) {
 			return true
 		}
 	}
@@ -358,7 +384,7 @@ func (b schemeBits) match(compact []byte) bool {
 func schemeSet(names []string) (b schemeBits) {
 	for i, s := range schemes {
 		if slices.Contains(names, s.Name) {
-			b |= 1 << i
+			b[i/64] |= 1 << (i % 64)
 		}
 	}
 	return b

@@ -13,6 +13,10 @@ import (
 func TestSchemes(t *testing.T) {
 	t.Parallel()
 	examples := map[string]string{
+		"ar_cuit": "20055361682", "ch_ahv": "7569217076985", "cl_rut": "125319092", "de_lanr": "123456601",
+		"hk_id": "A1234563", "hr_oib": "33392005961", "is_kt": "1201743399", "jp_mn": "621498320257", "kr_pass": "M123A4567",
+		"mx_curp": "BOXW310820HNERXN09", "no_fnr": "15108695088", "sg_uen": "53125226D",
+		"tw_id": "A123456789", "uk_dl": "SMITH851010AB1CD",
 		"at_svnr": "1237010180", "au_abn": "51824753556", "au_acn": "000000180", "au_medicare": "2123456701",
 		"au_tfn": "876543210", "be_rrn": "85073003328", "bg_egn": "8001010008", "br_cnpj": "00623904000173",
 		"br_cpf": "11144477735", "ca_sin": "130692544", "cn_ric": "513231200012121673", "cz_rc": "6809115566",
@@ -40,7 +44,8 @@ func TestSchemes(t *testing.T) {
 			out, _ := s.Text("x " + example + " y")
 			require.Equal(t, "x [national-id] y", out)
 			// One that is wrong: another last character, except where nothing depends on it.
-			if slices.Contains([]string{"in_gstin", "in_pan", "kr_rrn", "us_itin", "us_mbi", "us_ssn", "uk_nino", "at_svnr", "au_medicare"}, scheme.Name) {
+			if slices.Contains([]string{"in_gstin", "in_pan", "kr_rrn", "us_itin", "us_mbi", "us_ssn", "uk_nino", "at_svnr", "au_medicare",
+				"de_lanr", "is_kt", "kr_pass", "uk_dl"}, scheme.Name) {
 				return
 			}
 			wrong := []byte(example)
@@ -53,6 +58,16 @@ func TestSchemes(t *testing.T) {
 		})
 	}
 	require.True(t, slices.IsSorted(names))
+	for _, tt := range []struct{ scheme, number, want string }{
+		{"uk_utr", "0001123456789", "[national-id]"}, {"de_pass", "T22000129", "[national-id]"},
+		{"de_pass", "C22000129", "C22000129"}, {"sg_uen", "201434292D", "[national-id]"}, {"sg_uen", "S57TU0392K", "[national-id]"},
+		{"hk_id", "AB9876543", "[national-id]"}, {"hk_id", "AB9876542", "AB9876542"}, {"no_fnr", "55108699999", "55108699999"},
+		{"uk_dl", "SM9TH851010AB1CD", "SM9TH851010AB1CD"}, {"kr_pass", "M12345678", "[national-id]"},
+		{"is_kt", "4504013150", "[national-id]"}, {"de_lanr", "123456901", "123456901"},
+	} {
+		out, _ := scanner(t, func(set *Settings) { set.NationalIDs = []string{tt.scheme} }).Text(tt.number)
+		require.Equal(t, tt.want, out, "%s %s", tt.scheme, tt.number)
+	}
 }
 
 // TestSchemesTakeAnything: what stands in a text reaches the schemes with no other check than its length.

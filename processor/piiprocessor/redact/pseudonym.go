@@ -174,7 +174,7 @@ func (s *Scanner) mac(root []byte, rule Rule) hash.Hash {
 	if len(s.macs) >= maxMACs {
 		clear(s.macs)
 	}
-	m := hmac.New(sha256.New, keyfile.Derive(root, s.purpose(rule.String())))
+	m := hmac.New(sha256.New, keyfile.Derive(root, s.purpose(s.e.Name(rule))))
 	s.macs[k] = m
 	return m
 }

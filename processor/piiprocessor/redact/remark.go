@@ -52,8 +52,9 @@ type Counts = [RuleCount][ActionCount]uint32
 // maxRemarks bounds what [FormatRemarks] lists.
 const maxRemarks = 16
 
-// FormatRemarks returns what was done as text without a value or a key: "ip:truncate:1,query_parameter:mask:2". What is
-// over maxRemarks is summed up as "other:drop:3".
+// FormatRemarks returns what was done as text without a value or a key: "ip:truncate:1,query_parameter:mask:2". Custom
+// rules are summed up as "custom:mask:1", since whoever reads it need not have them, and what is over maxRemarks as
+// "other:drop:3".
 func FormatRemarks(counts Counts) string {
 	var b []byte
 	n := 0
@@ -68,7 +69,12 @@ func FormatRemarks(counts Counts) string {
 		b = append(append(append(b, rule...), ':'), actionNames[action]...)
 		b = strconv.AppendUint(append(b, ':'), min(count, math.MaxUint32), 10)
 	}
-	for r := ruleNone + 1; r < RuleCount; r++ {
+	for r := custom0 + 1; r < RuleCount; r++ {
+		for a, count := range counts[r] {
+			counts[custom0][a] = uint32(min(uint64(counts[custom0][a])+uint64(count), math.MaxUint32))
+		}
+	}
+	for r := ruleNone + 1; r <= custom0; r++ {
 		for a, count := range counts[r] {
 			switch {
 			case count == 0:
@@ -96,7 +102,7 @@ func ParseRemarks(text string) (counts Counts, ok bool) {
 	for entry := range strings.SplitSeq(text, ",") {
 		rule, rest, _ := strings.Cut(entry, ":")
 		action, digits, _ := strings.Cut(rest, ":")
-		r := slices.Index(ruleNames[:], rule)
+		r := slices.Index(ruleNames[:custom0+1], rule)
 		a, known := ActionOf(action)
 		n, err := strconv.ParseUint(digits, 10, 32)
 		if r < 0 || !known || err != nil || n == 0 || digits[0] == '0' {

@@ -32,8 +32,12 @@ const (
 	Depth
 	Binary
 	Panic
+	Budget
 
-	RuleCount
+	// custom0 is the first of the rules that a configuration adds.
+	custom0
+
+	RuleCount = custom0 + MaxCustomRules
 )
 
 var ruleNames = [RuleCount]string{
@@ -43,6 +47,7 @@ var ruleNames = [RuleCount]string{
 	QueryParameter: "query_parameter", PathSegment: "path_segment", Subprotocol: "subprotocol",
 	AttributeKey: "attribute_key", UnknownKey: "unknown_key", UnknownValue: "unknown_value", KeyText: "key_text",
 	Body: "body", Oversize: "oversize", Depth: "depth", Binary: "binary", Panic: "panic",
+	Budget: "budget", custom0: "custom",
 }
 
 func (r Rule) String() string { return ruleNames[r] }
@@ -118,7 +123,15 @@ func Detectors() []Detector {
 const Redacted = "REDACTED"
 
 // masks replace finds in text. None of them is found by any detector, which keeps redaction idempotent.
-var masks = [RuleCount]string{
+var masks = func() [RuleCount]string {
+	all := builtinMasks
+	for r := custom0; r < RuleCount; r++ {
+		all[r] = customMask
+	}
+	return all
+}()
+
+var builtinMasks = [RuleCount]string{
 	Email: "[email]", IP: "[ip]", MAC: "[mac]", Card: "[card]", IBAN: "[iban]", Phone: "[phone]",
 	NationalID: "[national-id]", JWT: "[jwt]", Credential: "[credential]", Secret: "[secret]", Person: "[person]",
 	Location: "[location]",
@@ -137,7 +150,7 @@ func isMask(v string) bool {
 				return true
 			}
 		}
-		return isPartial(v)
+		return v == customMask || isPartial(v)
 	}
 	return isMade(v)
 }
@@ -149,7 +162,15 @@ func isMade(v string) bool {
 
 // precedence decides which rule names a find when two overlap: a value under a secret's key is a secret, whatever
 // else it looks like.
-var precedence = [RuleCount]uint8{
+var precedence = func() [RuleCount]uint8 {
+	all := builtinPrecedence
+	for r := custom0; r < RuleCount; r++ {
+		all[r] = builtinPrecedence[Location]
+	}
+	return all
+}()
+
+var builtinPrecedence = [RuleCount]uint8{
 	Secret: 12, Credential: 11, QueryParameter: 10, JWT: 9, NationalID: 8, Person: 7, Location: 6, Email: 5, Card: 4,
 	IBAN: 4, Phone: 3, MAC: 2, IP: 1,
 }

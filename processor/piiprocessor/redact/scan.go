@@ -5,6 +5,7 @@ import (
 	"hash"
 	"slices"
 	"strings"
+	"time"
 )
 
 // flavour says what kind of text is scanned, which decides what numbers may mean in it.
@@ -65,6 +66,14 @@ type Scanner struct {
 	explain bool
 	base    int
 	remarks []Remark
+	// json are parts of the text that are JSON, and bodyDepth is how deep forms are inside forms; see body.go.
+	json      []textRange
+	bodyDepth int
+	// doomed says why the value that is looked at must go; customTime is what custom rules took for this record, and
+	// lowered is scratch of theirs.
+	doomed     Rule
+	customTime time.Duration
+	lowered    []byte
 	// counted is the sum of Counts, by which a treatment is seen to count nothing.
 	counted uint32
 	// Counts holds how often each rule took each action since the Scanner was taken.
@@ -90,8 +99,11 @@ func (s *Scanner) CountMask(r Rule) { s.count(r, Mask) }
 
 // redact returns v without its finds, or v itself where there are none.
 func (s *Scanner) redact(v string, f flavour) string {
-	s.finds = s.finds[:0]
+	s.finds, s.json, s.bodyDepth = s.finds[:0], s.json[:0], 0
 	s.search(v, f)
+	if s.doomed != ruleNone {
+		return ""
+	}
 	if len(s.finds) > 0 {
 		s.spare(v)
 	}
@@ -103,9 +115,12 @@ func (s *Scanner) redact(v string, f flavour) string {
 
 // contains reports whether a detector finds anything in v.
 func (s *Scanner) contains(v string, f flavour) bool {
-	s.finds = s.finds[:0]
+	s.finds, s.json, s.bodyDepth = s.finds[:0], s.json[:0], 0
+	doomed := s.doomed
+	s.doomed = ruleNone
 	s.search(v, f)
-	found := len(s.finds) > 0
+	found := len(s.finds) > 0 || s.doomed != ruleNone
+	s.doomed = doomed
 	s.finds = s.finds[:0]
 	return found
 }
@@ -113,8 +128,19 @@ func (s *Scanner) contains(v string, f flavour) bool {
 // maxDecodings bounds how often text is decoded again: %2540 is an "@" after two.
 const maxDecodings = 3
 
-// search adds the finds in v, also those behind an encoding.
+// search adds the finds in v.
 func (s *Scanner) search(v string, f flavour) {
+	if len(s.e.custom) > 0 {
+		s.customRules(v)
+	}
+	if f == plain && len(v) >= minBody && bodyForms[v[0]] != 0 && s.body(v) {
+		return
+	}
+	s.encodedPass(v, f)
+}
+
+// encodedPass adds the finds in v as text, also those behind an encoding.
+func (s *Scanner) encodedPass(v string, f flavour) {
 	if !s.pass(v, f) {
 		return
 	}
@@ -125,6 +151,9 @@ func (s *Scanner) search(v string, f flavour) {
 		}
 		before := len(s.finds)
 		again := s.pass(d.text, f)
+		if len(s.e.custom) > 0 {
+			s.customRules(d.text)
+		}
 		for i := before; i < len(s.finds); i++ {
 			s.finds[i].start, s.finds[i].end = d.source(s.finds[i].start), d.source(s.finds[i].end)
 		}
@@ -198,7 +227,7 @@ func (s *Scanner) pass(t string, f flavour) (encoded bool) {
 			encoded = encoded || i+2 < len(t) && isHex(t[i+1]) && isHex(t[i+2])
 			i++
 		case tBackslash:
-			encoded = encoded || i+1 < len(t) && (t[i+1] == 'u' || t[i+1] == 'x' || t[i+1] == '/' || t[i+1] == '\\')
+			encoded = encoded || i+1 < len(t) && hides(t, i)
 			i++
 		case tAmpersand:
 			encoded = encoded || i+1 < len(t) && (t[i+1] == '#' || strings.HasPrefix(t[i+1:], "amp;") ||
@@ -256,10 +285,10 @@ func (s *Scanner) rewrite(v string) string {
 			action = Mask
 			out = append(out, masks[f.rule]...)
 		}
-		if f.rule != QueryParameter && jsonNumber(v, f.start, f.end) {
-			out = append(out, `""`...)
-			copy(out[bare+1:], out[bare:len(out)-2])
-			out[bare], out[len(out)-1] = '"', '"'
+		if f.rule != QueryParameter {
+			if quote := s.quoteFor(v, f.start, f.end); quote != "" {
+				out = append(slices.Insert(out, bare, []byte(quote)...), quote...)
+			}
 		}
 		s.countRange(f.rule, action, f.start, f.end)
 	}

@@ -98,7 +98,8 @@ func (s *Scanner) scheme(t string, i int) {
 		end--
 	}
 	// "bearer authorization" and "basic plan" are prose: a credential is long, or no plain word.
-	if value := t[j:end]; len(value) < 6 || plainWords(value) && (prose || len(value) < 12) || isMask(value) {
+	if value := t[j:end]; len(value) < 6 || isMask(value) ||
+		plainWords(value) && (prose || len(value) < 12) && readable(value) {
 		return
 	}
 	s.add(j, end, Credential)

@@ -61,7 +61,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ProcessorPiiActions, err = builder.meter.Int64Counter(
 		"otelcol_processor_pii_actions",
-		metric.WithDescription("Values that were changed or dropped, by rule and action. A rule oversize, depth, binary or panic dropped a field that could not be judged. [Alpha]"),
+		metric.WithDescription("Values that were changed or dropped, by rule and action. A rule oversize, depth, binary, budget or panic dropped a field that could not be judged. [Alpha]"),
 		metric.WithUnit("{value}"),
 	)
 	errs = errors.Join(errs, err)

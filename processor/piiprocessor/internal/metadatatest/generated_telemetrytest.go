@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) processor.Settings {
 func AssertEqualProcessorPiiActions(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_pii_actions",
-		Description: "Values that were changed or dropped, by rule and action. A rule oversize, depth, binary or panic dropped a field that could not be judged. [Alpha]",
+		Description: "Values that were changed or dropped, by rule and action. A rule oversize, depth, binary, budget or panic dropped a field that could not be judged. [Alpha]",
 		Unit:        "{value}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
