@@ -11,21 +11,8 @@ const (
 	MaxWindowBits = 15
 )
 
-// DeflateParameters are the parameters of permessage-deflate (RFC 7692 §7.1): those of an offer, of a response, or those
-// that one side wants. A window of 0 bits is a parameter that is not there, which means 15.
-type DeflateParameters struct {
-	// ServerNoContextTakeover says that the server compresses every message by itself.
-	ServerNoContextTakeover bool
-	// ClientNoContextTakeover says that the client does.
-	ClientNoContextTakeover bool
-	// ServerMaxWindowBits bounds the window of the server's compressor.
-	ServerMaxWindowBits int
-	// ClientMaxWindowBits bounds the window of the client's compressor. A server may set it only if the offer has it.
-	ClientMaxWindowBits int
-}
-
 // Offer returns p as an element of a client's Sec-WebSocket-Extensions.
-func (p DeflateParameters) Offer() Extension {
+func (p Deflate) Offer() Extension {
 	e := p.Response()
 	if p.ClientMaxWindowBits == MaxWindowBits { // as browsers write it
 		e.Parameters[len(e.Parameters)-1].Value = ""
@@ -34,7 +21,7 @@ func (p DeflateParameters) Offer() Extension {
 }
 
 // Response returns p as an element of a server's Sec-WebSocket-Extensions.
-func (p DeflateParameters) Response() Extension {
+func (p Deflate) Response() Extension {
 	e := Extension{Name: DeflateName}
 	add := func(there bool, name, value string) {
 		if there {
@@ -56,10 +43,9 @@ const (
 )
 
 // ChooseDeflate is the server's side of the negotiation. It returns the parameters of the first offer of
-// permessage-deflate that is valid and that the server can keep, made tighter where want is; ok is false if there is none,
-// and the connection goes on without. minWindowBits is the smallest window that the server's compressor can keep to. An
-// offer with a parameter that is unknown, invalid or there twice is declined, not refused (RFC 7692 §7.1).
-func ChooseDeflate(offers []Extension, want DeflateParameters, minWindowBits int) (p DeflateParameters, ok bool) {
+// permessage-deflate that is valid, made tighter where want is; ok is false if there is none, and the connection goes on
+// without. An offer with a parameter that is unknown, invalid or there twice is declined, not refused (RFC 7692 §7.1).
+func ChooseDeflate(offers []Extension, want Deflate) (p Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {
 			continue
@@ -76,22 +62,20 @@ func ChooseDeflate(offers []Extension, want DeflateParameters, minWindowBits int
 		if p.ClientMaxWindowBits == MaxWindowBits { // the largest anyway
 			p.ClientMaxWindowBits = 0
 		}
-		if window(p.ServerMaxWindowBits) >= minWindowBits {
-			return p, true
-		}
+		return p, true
 	}
-	return DeflateParameters{}, false
+	return Deflate{}, false
 }
 
 // AcceptDeflate is the client's side: it returns the parameters that the server chose, or ok false if it chose none of
 // permessage-deflate. Parameters that are invalid or answer none of the offers are WrongDeflateParameters.
-func AcceptDeflate(a Agreement, offer Offer) (p DeflateParameters, ok bool, err error) {
+func AcceptDeflate(a Agreement, offer Offer) (p Deflate, ok bool, err error) {
 	for _, e := range a.Extensions {
 		if e.Name != DeflateName {
 			continue
 		}
 		if p, ok = parseDeflate(e, true); !ok {
-			return DeflateParameters{}, false, WrongDeflateParameters
+			return Deflate{}, false, WrongDeflateParameters
 		}
 		for _, offered := range offer.Extensions {
 			if offered.Name != DeflateName {
@@ -101,22 +85,22 @@ func AcceptDeflate(a Agreement, offer Offer) (p DeflateParameters, ok bool, err 
 				return p, true, nil
 			}
 		}
-		return DeflateParameters{}, false, WrongDeflateParameters
+		return Deflate{}, false, WrongDeflateParameters
 	}
-	return DeflateParameters{}, false, nil
+	return Deflate{}, false, nil
 }
 
 // answers reports whether a response p keeps to an offer. A server may promise more than it was asked for, and less of
 // nothing. The client's own context takeover is the client's to leave.
-func (p DeflateParameters) answers(offer DeflateParameters) bool {
+func (p Deflate) answers(offer Deflate) bool {
 	return (p.ServerNoContextTakeover || !offer.ServerNoContextTakeover) &&
-		(offer.ServerMaxWindowBits == 0 || p.ServerMaxWindowBits != 0 && p.ServerMaxWindowBits <= offer.ServerMaxWindowBits) &&
-		(p.ClientMaxWindowBits == 0 || p.ClientMaxWindowBits <= offer.ClientMaxWindowBits)
+		narrower(p.ServerMaxWindowBits, offer.ServerMaxWindowBits) == p.ServerMaxWindowBits &&
+		p.ClientMaxWindowBits <= offer.ClientMaxWindowBits
 }
 
 // parseDeflate reads parameters; ok is false if one is unknown, invalid or there twice. In an offer client_max_window_bits
 // may stand without a value, which means any.
-func parseDeflate(e Extension, response bool) (p DeflateParameters, ok bool) {
+func parseDeflate(e Extension, response bool) (p Deflate, ok bool) {
 	for i, param := range e.Parameters {
 		for _, before := range e.Parameters[:i] {
 			if before.Name == param.Name {
@@ -151,18 +135,10 @@ func windowBits(s string) (int, bool) {
 	return n, ok && s[0] != '0' && MinWindowBits <= n && n <= MaxWindowBits
 }
 
-// window is the size that a parameter stands for.
-func window(bits int) int {
-	if bits == 0 {
-		return MaxWindowBits
-	}
-	return bits
-}
-
-// narrower keeps a parameter absent only if both are.
+// narrower returns the smaller window; 0 is the largest.
 func narrower(a, b int) int {
-	if a == 0 {
-		return b
+	if a == 0 || b == 0 {
+		return max(a, b)
 	}
-	return min(a, window(b))
+	return min(a, b)
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -68,11 +69,8 @@ func ParseRequest(b []byte) (*http.Request, int, error) {
 // response is meant for CheckResponse.
 func ParseResponse(b []byte) (*http.Response, int, error) {
 	head, err := cutHead(b)
-	if err == HeadTooLarge { //nolint:errorlint // cutHead returns it itself
-		err = ResponseHeadTooLarge
-	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, ofResponse(err)
 	}
 	line, fields, _ := strings.Cut(string(head), crlf)
 	r := &http.Response{Body: http.NoBody}
@@ -92,10 +90,21 @@ func ParseResponse(b []byte) (*http.Response, int, error) {
 		r.ContentLength, err = contentLength(r.Header)
 	}
 	if err != nil {
-		return nil, 0, MalformedResponseHead
+		return nil, 0, ofResponse(err)
 	}
 	r.TransferEncoding = r.Header["Transfer-Encoding"]
 	return r, len(head) + len(crlf), nil
+}
+
+// ofResponse turns what is wrong with a head into what is wrong with a response.
+func ofResponse(err error) error {
+	switch {
+	case errors.Is(err, HeadTooLarge):
+		return ResponseHeadTooLarge
+	case errors.Is(err, MalformedHead), errors.Is(err, MalformedContentLength):
+		return MalformedResponseHead
+	}
+	return err
 }
 
 const crlf = "\r\n"
@@ -142,10 +151,11 @@ func parseFields(lines string) (http.Header, error) {
 }
 
 func httpVersion(proto string) (major, minor int, ok bool) {
-	if len(proto) != len("HTTP/1.1") || proto[:5] != "HTTP/" || proto[6] != '.' || !isDigit(proto[5]) || !isDigit(proto[7]) {
+	number, ok := strings.CutPrefix(proto, "HTTP/")
+	if !ok || len(number) != 3 || !isDigit(number[0]) || number[1] != '.' || !isDigit(number[2]) {
 		return 0, 0, false
 	}
-	return int(proto[5] - '0'), int(proto[7] - '0'), true
+	return int(number[0] - '0'), int(number[2] - '0'), true
 }
 
 // contentLength refuses what two parsers could read differently.
