@@ -109,16 +109,24 @@ func inflate(payload, window []byte, limits *Limits, text *utf8Checker) (*buffer
 	i.in = compressed{payload, endOfMessage}
 	reset := i.out.(flate.Resetter)
 	_ = reset.Reset(&i.in, window) // never fails
-	out := takeBuffer(2 * len(payload))
+	out := takeBuffer(int(min(2*int64(len(payload)), budget)))
 	var err error
 	for last := 0; err == nil; {
-		out = out.grow(1)
-		var n int
+		// A buffer that holds the whole budget does not grow for the byte that shows whether there is more.
+		var probe [1]byte
+		room := probe[:]
 		had := len(out.b)
-		n, err = i.out.Read(out.b[had:cap(out.b)])
-		out.b = out.b[:had+n]
+		if int64(had) < budget {
+			out = out.grow(1, budget)
+			room = out.b[had:min(int64(cap(out.b)), budget)]
+		}
+		var n int
+		n, err = i.out.Read(room)
+		if int64(had) < budget {
+			out.b = out.b[:had+n]
+		}
 		switch {
-		case int64(len(out.b)) > budget:
+		case int64(had+n) > budget:
 			err = over
 		case text != nil && !text.write(out.b[had:]):
 			err = InvalidUTF8

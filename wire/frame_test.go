@@ -144,6 +144,7 @@ func TestViolations(t *testing.T) {
 		"compressed data of a reserved block type":          {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, "\x06\x00"), want: wire.InflateFailed, code: 1007, set: deflated},
 		"compressed data that breaks off":                   {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, "\xf2\x48\xcd"), want: wire.InflateFailed, code: 1007, set: deflated},
 		"compressed data that refers to before the start":   {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, "\x02\x13\x00\x00"), want: wire.InflateFailed, code: 1007, set: deflated},
+		"a compressed message without a block":              {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, ""), want: wire.InflateFailed, code: 1007, set: deflated},
 		"compressed text that is not UTF-8":                 {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, deflate("abc\xff")), want: wire.InvalidUTF8, code: 1007, set: deflated},
 		"compressed text that breaks off in a character":    {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, deflate("abc\xe2\x82")), want: wire.InvalidUTF8, code: 1007, set: deflated},
 		"a compressed message that inflates over the limit": {in: client(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, deflate(strings.Repeat("ab", 513))), want: wire.MessageTooBig, code: 1009, set: func(s *wire.ReaderSettings) { small(s); deflated(s) }},

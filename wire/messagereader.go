@@ -219,14 +219,14 @@ func (r *MessageReader) add(piece []byte, last bool) (Message, error) {
 	}
 	if !last {
 		if len(piece) > 0 {
-			r.message = r.message.grow(len(piece))
+			r.message = r.message.grow(len(piece), r.set.Limits.messageBytes())
 			r.message.b = append(r.message.b, piece...)
 		}
 		return Message{}, nil
 	}
 	m := Message{Payload: piece, Opcode: r.opcode, Compressed: r.compressed, WireBytes: r.bytes, Frames: r.count}
 	if r.message != nil {
-		r.message = r.message.grow(len(piece))
+		r.message = r.message.grow(len(piece), r.set.Limits.messageBytes())
 		r.message.b = append(r.message.b, piece...)
 		m.Payload, r.lent = r.message.b, true
 	}
@@ -259,7 +259,7 @@ func (r *MessageReader) inflate(payload []byte) (*buffer, error) {
 func (r *MessageReader) addControl(piece []byte, last bool) (Message, error) {
 	h := &r.frames.header
 	if !last || r.control != nil {
-		r.control = r.control.grow(len(piece))
+		r.control = r.control.grow(len(piece), MaxControlPayload)
 		r.control.b = append(r.control.b, piece...)
 		if !last {
 			return Message{}, nil
