@@ -45,16 +45,16 @@ func (b *buffer) release() {
 	pools[class-minClass].Put(b)
 }
 
-// grow returns a buffer with the content of b and room for n bytes more. It grows to the next class at least, so that
-// what is copied is no more than what was received.
-func (b *buffer) grow(n int) *buffer {
+// grow returns a buffer with the content of b and room for n bytes more. It doubles, so that no more is copied than was
+// received, but not beyond most, which nobody will need.
+func (b *buffer) grow(n int, most int64) *buffer {
 	if b == nil {
 		return takeBuffer(n)
 	}
 	if len(b.b)+n <= cap(b.b) {
 		return b
 	}
-	larger := takeBuffer(max(len(b.b)+n, 2*cap(b.b)))
+	larger := takeBuffer(max(len(b.b)+n, int(min(2*int64(cap(b.b)), most))))
 	larger.b = append(larger.b, b.b...)
 	b.release()
 	return larger

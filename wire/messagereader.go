@@ -219,26 +219,47 @@ func (r *MessageReader) add(piece []byte, last bool) (Message, error) {
 	}
 	if !last {
 		if len(piece) > 0 {
-			r.message = r.message.grow(len(piece))
+			r.message = r.message.grow(len(piece), r.set.Limits.messageBytes())
 			r.message.b = append(r.message.b, piece...)
 		}
 		return Message{}, nil
 	}
 	m := Message{Payload: piece, Opcode: r.opcode, Compressed: r.compressed, WireBytes: r.bytes, Frames: r.count}
-	r.opcode = OpContinuation
 	if r.message != nil {
-		r.message = r.message.grow(len(piece))
+		r.message = r.message.grow(len(piece), r.set.Limits.messageBytes())
 		r.message.b = append(r.message.b, piece...)
 		m.Payload, r.lent = r.message.b, true
 	}
+	if r.compressed {
+		out, err := r.inflate(m.Payload)
+		if err != nil {
+			return Message{}, err
+		}
+		r.message.release()
+		r.message = out
+		m.Payload, r.lent = out.b, true
+	}
 	return m, nil
+}
+
+// inflate inflates a whole message, and keeps of it what the next may refer to.
+func (r *MessageReader) inflate(payload []byte) (*buffer, error) {
+	var text *utf8Checker
+	if r.opcode == OpText {
+		text = &r.text
+	}
+	out, err := inflate(payload, r.window, r.set.Limits, text)
+	if err == nil && r.set.Deflate.takeover(r.set.From) {
+		r.window = slide(r.window, out.b, r.set.Deflate.window(r.set.From))
+	}
+	return out, err
 }
 
 // addControl takes a piece of a control frame.
 func (r *MessageReader) addControl(piece []byte, last bool) (Message, error) {
 	h := &r.frames.header
 	if !last || r.control != nil {
-		r.control = r.control.grow(len(piece))
+		r.control = r.control.grow(len(piece), MaxControlPayload)
 		r.control.b = append(r.control.b, piece...)
 		if !last {
 			return Message{}, nil

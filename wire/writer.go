@@ -1,6 +1,12 @@
 package wire
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"encoding/binary"
+)
+
+// defaultCompressFrom is the default of [WriterSettings.CompressFrom].
+const defaultCompressFrom = 128
 
 // WriterSettings is what a [Writer] has to know.
 type WriterSettings struct {
@@ -24,15 +30,53 @@ func NewWriter(s WriterSettings) Writer { return Writer{set: s} }
 // [OpText], whose payload the caller knows to be UTF-8, or [OpBinary]; a [Message] of either can be sent on as it is.
 // [OpPing] and [OpPong] work too, with at most 125 bytes.
 func (w *Writer) AppendMessage(dst []byte, op Opcode, payload []byte) []byte {
+	if w.set.Deflate != nil && op.Data() && len(payload) >= w.compressFrom() {
+		if dst, ok := w.appendCompressed(dst, op, payload); ok {
+			return dst
+		}
+	}
 	return w.AppendFrame(dst, Header{Opcode: op, Fin: true}, payload)
+}
+
+func (w *Writer) compressFrom() int {
+	if w.set.CompressFrom <= 0 {
+		return defaultCompressFrom
+	}
+	return w.set.CompressFrom
+}
+
+// appendCompressed appends a compressed message, if that is shorter.
+func (w *Writer) appendCompressed(dst []byte, op Opcode, payload []byte) (_ []byte, ok bool) {
+	h := Header{Opcode: op, RSV: RSV1, Fin: true, Masked: w.set.Side == Client, Length: int64(len(payload))}
+	start, room := len(dst), h.Size()
+	dst = append(dst, make([]byte, room)...)
+	dst = deflate(dst, payload, w.set.Deflate.window(w.set.Side))
+	packed := dst[start+room:]
+	if len(packed) >= len(payload) {
+		return dst[:start], false
+	}
+	h.Length = int64(len(packed))
+	w.key(&h)
+	if h.Masked {
+		mask(packed, binary.LittleEndian.Uint32(h.Key[:]))
+	}
+	// A shorter length may need a shorter header.
+	n := h.Size()
+	AppendHeader(dst[:start], h)
+	return append(dst[:start+n], packed...), true
+}
+
+// key sets a new masking key, if frames are masked. It must not be foreseeable (RFC 6455 §5.3).
+func (w *Writer) key(h *Header) {
+	if h.Masked {
+		_, _ = rand.Read(h.Key[:]) // never fails
+	}
 }
 
 // AppendFrame appends one frame with the opcode and the bits of h, masked if the client writes.
 func (w *Writer) AppendFrame(dst []byte, h Header, payload []byte) []byte {
 	h.Masked = w.set.Side == Client
-	if h.Masked {
-		_, _ = rand.Read(h.Key[:]) // never fails
-	}
+	w.key(&h)
 	return AppendFrame(dst, h, payload)
 }
 
