@@ -91,7 +91,7 @@ func (m mode) handshake() *http.Request {
 	r := &http.Request{
 		Method: http.MethodGet, Host: "a.example", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &url.URL{Path: "/"},
 		Header: http.Header{
-			"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {key},
+			"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {sampleKey},
 		},
 	}
 	if m.compress {
