@@ -218,3 +218,29 @@ func TestViolationsNeedNoMemory(t *testing.T) {
 		}), name)
 	}
 }
+
+// Reading costs no allocation: whole messages, fragments, control frames between them, pieces of a frame.
+func TestReaderAllocatesNothing(t *testing.T) {
+	stream := strings.Repeat(client(whole(wire.OpText), "Hello")+client(first(wire.OpText), "zw\xc3")+client(whole(wire.OpPing), "!")+
+		client(whole(0), "\xb6lf")+client(whole(wire.OpBinary), strings.Repeat("x", 3000)), 10)
+	in := make([]byte, len(stream))
+	r := wire.NewMessageReader(wire.ReaderSettings{})
+	for _, step := range []int{len(stream), 1000, 7} {
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			copy(in, stream)
+			for rest := in; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+				for piece := rest[:min(step, len(rest))]; ; {
+					m, more, err := r.Next(piece)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !m.Ready() {
+						break
+					}
+					piece = more
+				}
+			}
+			r.Reset(wire.ReaderSettings{})
+		}), "in pieces of %d", step)
+	}
+}
