@@ -175,6 +175,7 @@ func TestAFloodOfPings(t *testing.T) {
 
 // A million pings of 125 bytes, unlimited: no memory is needed for them, in whole or in pieces.
 func TestPingsNeedNoMemory(t *testing.T) {
+	withoutRace(t)
 	r := wire.NewMessageReader(wire.ReaderSettings{Limits: &wire.Limits{ControlFrames: wire.Unlimited}})
 	ping := []byte(client(whole(wire.OpPing), strings.Repeat("x", 125)))
 	in := make([]byte, len(ping))
@@ -221,6 +222,7 @@ func TestViolationsNeedNoMemory(t *testing.T) {
 
 // Reading costs no allocation: whole messages, fragments, control frames between them, pieces of a frame.
 func TestReaderAllocatesNothing(t *testing.T) {
+	withoutRace(t)
 	stream := strings.Repeat(client(whole(wire.OpText), "Hello")+client(first(wire.OpText), "zw\xc3")+client(whole(wire.OpPing), "!")+
 		client(whole(0), "\xb6lf")+client(whole(wire.OpBinary), strings.Repeat("x", 3000)), 10)
 	in := make([]byte, len(stream))
