@@ -263,6 +263,19 @@ func TestFramesGoOnBehindAViolation(t *testing.T) {
 	require.Empty(t, rest)
 }
 
+// So does a tap behind text that is refused, in one frame or in two.
+func TestFramesGoOnBehindBadText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{client(whole(wire.OpText), "\xff"), client(first(wire.OpText), "\xff")} {
+		r := wire.NewMessageReader(wire.ReaderSettings{})
+		_, rest, err := r.Next([]byte(text + client(whole(wire.OpClose), "\x03\xe8")))
+		require.Equal(t, wire.InvalidUTF8, err)
+		e, _, err := r.Frames().Next(rest)
+		require.NoError(t, err)
+		require.Equal(t, wire.OpClose, e.Header.Opcode)
+	}
+}
+
 func TestNoFrameFollowsALengthThatIsNoNumber(t *testing.T) {
 	t.Parallel()
 	f := wire.NewFrameReader(wire.Server, false)
