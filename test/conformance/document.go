@@ -25,8 +25,9 @@ const introduction = `<!-- Written by ` + "`make generate`" + ` from package tes
 
 # Conformance
 
-How package wire is held against RFC 6455 and RFC 7692. Each MUST and SHOULD has a row here. %d of %d concern an
-endpoint and are checked; the others are asked of somebody else. Sentences are ours; the standard's own are what counts.
+How package wire is held against RFC 6455, RFC 7692 (permessage-deflate) and what RFC 8441 and RFC 9220 say of WebSockets
+over HTTP/2 and HTTP/3. Each MUST and SHOULD has a row here. %d of %d concern an endpoint and are checked; the others are
+asked of somebody else. Sentences are ours; the standards' own are what counts.
 
     make conformance                                        # all of it: %d cases, %d requests, %d responses
     go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried
@@ -58,7 +59,7 @@ func Document() []byte {
 		}
 	}
 	fmt.Fprintf(&b, introduction, ours, len(requirements), len(cases), len(Handshakes()), len(Answers()))
-	for _, standard := range []string{"6455", "7692"} {
+	for _, standard := range []string{"6455", "7692", "8441", "9220"} {
 		line("\n## RFC %s\n", standard)
 		line("| id | section | level | what is asked | checked by |\n| --- | --- | --- | --- | --- |")
 		for _, r := range requirements {
