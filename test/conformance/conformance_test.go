@@ -47,17 +47,6 @@ func startEcho(t *testing.T, echo *Echo) string {
 	return server.Listener.Addr().String()
 }
 
-const key = "dGhlIHNhbXBsZSBub25jZQ=="
-
-func request(extensions string) string {
-	head := "GET / HTTP/1.1\r\nHost: echo.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: " + key + "\r\n"
-	if extensions != "" {
-		head += "Sec-WebSocket-Extensions: " + extensions + "\r\n"
-	}
-	return head + "\r\n"
-}
-
 // peer is a client that knows the standard and nothing of wire.
 type peer struct {
 	conn     net.Conn
@@ -74,13 +63,17 @@ func dial(t *testing.T, addr, extensions string) *peer {
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-	_, err = io.WriteString(conn, request(extensions))
+	head := request()
+	if extensions != "" {
+		head = request("Sec-WebSocket-Extensions: " + extensions)
+	}
+	_, err = io.WriteString(conn, head)
 	require.NoError(t, err)
 	p := &peer{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
 	response, err := http.ReadResponse(p.in, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
-	require.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", response.Header.Get("Sec-WebSocket-Accept"))
+	require.Equal(t, sampleAccept, response.Header.Get("Sec-WebSocket-Accept"))
 	if agreed := response.Header.Get("Sec-WebSocket-Extensions"); extensions != "" {
 		require.Contains(t, agreed, "permessage-deflate", "the server declined")
 		p.deflate, p.noWindow = true, strings.Contains(agreed, "server_no_context_takeover")

@@ -24,6 +24,7 @@ var differences = []Difference{
 	{"early-refusal", "both", "both", "RFC 6455 §7.1.7", "The peer refuses what is not complete: a frame by its first bytes, or compressed data before its message ends. wire waits for the whole header and inflates whole messages, so it may answer a control frame first."},
 	{"close-of-one-byte", "gorilla", "wire", "RFC 6455 §5.5.1", "gorilla takes a Close whose payload is one byte for one without a code."},
 	{"close-reason-not-checked", "coder", "wire", "RFC 6455 §5.5.1", "coder takes a reason that is no UTF-8."},
+	{"behind-a-last-block", "both", "wire", "RFC 7692 §7.2.3.4", "For the peer a compressed message ends with the first block that says it is the last: what comes behind it, even in frames to come, is ignored."},
 	{"deflate-without-end", "coder", "wire", "RFC 7692 §7.2.2", "coder hands on what a compressed message gave before its data broke off."},
 	{"close-code-1014", "gorilla", "wire", "RFC 6455 §11.7", "gorilla refuses 1014, which IANA has registered since the standard."},
 	{"rsv1-on-any-frame", "gorilla", "wire", "RFC 7692 §6.1", "With compression gorilla takes RSV1 on control frames and continuations, where it has no meaning."},

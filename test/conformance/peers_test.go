@@ -91,7 +91,7 @@ func (m mode) handshake() *http.Request {
 	r := &http.Request{
 		Method: http.MethodGet, Host: "a.example", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &url.URL{Path: "/"},
 		Header: http.Header{
-			"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {key},
+			"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {sampleKey},
 		},
 	}
 	if m.compress {
@@ -147,10 +147,10 @@ func newGorilla(side wire.Side, m mode, conn *memory) another {
 	} else {
 		conn.answer = func(request []byte) []byte {
 			r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
-			must(err)
+			check(err)
 			var b bytes.Buffer
 			b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-			must(m.switching(r.Header.Get("Sec-WebSocket-Key")).Write(&b))
+			check(m.switching(r.Header.Get("Sec-WebSocket-Key")).Write(&b))
 			b.WriteString("\r\n")
 			return b.Bytes()
 		}
@@ -163,7 +163,7 @@ func newGorilla(side wire.Side, m mode, conn *memory) another {
 		_ = response
 		conn.out.Reset()
 	}
-	must(err)
+	check(err)
 	p.SetPingHandler(func(s string) error { p.seen = append(p.seen, ping(s)); return nil })
 	p.SetPongHandler(func(s string) error { p.seen = append(p.seen, pong(s)); return nil })
 	p.SetCloseHandler(func(int, string) error { return nil })
@@ -207,7 +207,7 @@ func (p *gorillaPeer) end(err error) string {
 }
 
 func (p *gorillaPeer) controls() []Message { return p.seen }
-func (p *gorillaPeer) drop()               { must(p.Close()) }
+func (p *gorillaPeer) drop()               { check(p.Close()) }
 
 type coderPeer struct {
 	*coder.Conn
@@ -236,7 +236,7 @@ func newCoder(side wire.Side, m mode, conn *memory) another {
 			CompressionMode: compression, CompressionThreshold: 1, OnPingReceived: pinged, OnPongReceived: ponged,
 		})
 	}
-	must(err)
+	check(err)
 	p.SetReadLimit(-1)
 	return p
 }
@@ -297,7 +297,7 @@ func (p *coderPeer) end(err error) string {
 func (p *coderPeer) controls() []Message { return p.seen }
 func (p *coderPeer) drop()               { _ = p.CloseNow() }
 
-func must(err error) {
+func check(err error) {
 	if err != nil {
 		panic(err)
 	}
@@ -362,7 +362,7 @@ func ours(from wire.Side, m mode, in []byte, step int) verdict {
 			m, rest, err := r.Next(piece)
 			if err != nil {
 				v.end = "refused"
-				must(asViolation(err, &v.fault))
+				check(asViolation(err, &v.fault))
 				return v
 			}
 			piece = rest
