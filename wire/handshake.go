@@ -213,12 +213,13 @@ func appendAccept(b []byte, key string) []byte {
 	return base64.StdEncoding.AppendEncode(b, sum[:])
 }
 
-// validKey reports whether key is the base64 of 16 bytes. Bits that pad must be zero (RFC 4648 §3.5).
+// validKey reports whether key is the base64 of 16 bytes. Bits that pad may be anything: in the standard's own example
+// they are not zero (RFC 6455 §4.1).
 func validKey(key string) bool {
 	var nonce [18]byte
-	if len(key) != 24 {
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
 		return false
 	}
-	n, err := base64.StdEncoding.Strict().Decode(nonce[:], []byte(key))
+	n, err := base64.StdEncoding.Decode(nonce[:], []byte(key))
 	return err == nil && n == 16
 }

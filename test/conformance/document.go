@@ -21,6 +21,31 @@ var groups = []struct{ number, title string }{
 	{"13", "permessage-deflate: parameters"},
 }
 
+const introduction = `<!-- Written by ` + "`make generate`" + ` from package test/conformance. DO NOT EDIT. -->
+
+# Conformance
+
+How package wire is held against RFC 6455 and RFC 7692. Each MUST and SHOULD has a row here. %d of %d concern an
+endpoint and are checked; the others are asked of somebody else. Sentences are ours; the standard's own are what counts.
+
+    make conformance                                        # all of it: %d cases, %d requests, %d responses
+    go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried
+
+A *case* is what a client sends, frame by frame. It goes to the echo server over TCP, and to the reader alone: what is
+not longer than 1 KiB in every split in two and byte by byte, the rest in a bounded set of splits. Frames are built and
+answers read by code that knows nothing of wire. A *request* or *response* is a head, parsed in every split; requests
+also go to the server.
+`
+
+const compared = `
+## Compared with other libraries
+
+Fuzzing gives the same bytes to wire, gorilla/websocket and coder/websocket, from a client and from a server, with and
+without compression, and compares messages, control frames and verdicts. It also lets each write what the others read.
+What is not in this table fails.
+
+`
+
 // Document returns docs/conformance.md.
 func Document() []byte {
 	var b strings.Builder
@@ -32,17 +57,7 @@ func Document() []byte {
 			ours++
 		}
 	}
-	line("<!-- Written by `make generate` from package test/conformance. DO NOT EDIT. -->\n")
-	line("# Conformance\n")
-	line("How package `wire` is held against RFC 6455 and RFC 7692. Every MUST and SHOULD that concerns an endpoint has a row: %d of %d are",
-		ours, len(requirements))
-	line("checked, the others are asked of somebody else. Sentences are ours; the standard's own are what counts.\n")
-	line("    go test ./test/conformance                              # all of it: %d cases, %d requests, %d responses",
-		len(cases), len(Handshakes()), len(Answers()))
-	line("    go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried\n")
-	line("A *case* is what a client sends, frame by frame. It goes to the echo server over TCP, and to the reader alone in every")
-	line("split in two and byte by byte; of what is longer than 1 KiB in a bounded set of splits. Frames are built and answers read by")
-	line("code that knows nothing of `wire`. A *request* or *response* is a head, parsed in every split; requests also go to the server.")
+	fmt.Fprintf(&b, introduction, ours, len(requirements), len(cases), len(Handshakes()), len(Answers()))
 	for _, standard := range []string{"6455", "7692"} {
 		line("\n## RFC %s\n", standard)
 		line("| id | section | level | what is asked | checked by |\n| --- | --- | --- | --- | --- |")
@@ -70,13 +85,10 @@ func Document() []byte {
 		}
 		line("| %s | %d | %s |", g.number, n, g.title)
 	}
-	line("\n## Compared with other libraries\n")
-	line("Fuzzing gives the same bytes to `wire`, gorilla/websocket and coder/websocket, from a client and from a server, with and")
-	line("without compression, and compares messages, control frames and verdicts. What is not in this table fails.\n")
+	b.WriteString(compared)
 	line("| difference | of | who is right | section | what |\n| --- | --- | --- | --- | --- |")
 	for _, d := range Differences() {
-		peer, right := d.Peer, d.Right
-		line("| %s | %s | %s | %s | %s |", d.Name, peer, right, d.Section, d.Text)
+		line("| %s | %s | %s | %s | %s |", d.Name, d.Peer, d.Right, d.Section, d.Text)
 	}
 	line("\nRuns, each `go test -fuzz` with two workers on one shared machine:\n")
 	line("| target | what | time | executions | found |\n| --- | --- | ---: | ---: | --- |")
