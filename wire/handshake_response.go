@@ -77,6 +77,9 @@ func AppendResponse(b []byte, offer Offer, a Agreement, extra http.Header) ([]by
 			return b, NotOffered
 		}
 	}
+	if _, _, err := AcceptDeflate(a, offer); err != nil {
+		return b, NotOffered
+	}
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
 	b = append(b, "Sec-WebSocket-Accept: "...)
 	b = appendAccept(b, offer.Key)
