@@ -381,6 +381,7 @@ func TestNobodyWritesIntoAHead(t *testing.T) {
 		"a subprotocol nobody offered":    {agreement: wire.Agreement{Subprotocol: "x"}, want: wire.NotOffered},
 		"a subprotocol with a line":       {agreement: wire.Agreement{Subprotocol: evil}, want: wire.NotOffered, offer: func(o *wire.Offer) { o.Subprotocols = []string{evil} }},
 		"an extension nobody offered":     {agreement: wire.Agreement{Extensions: []wire.Extension{{Name: "x"}}}, want: wire.NotOffered},
+		"parameters nobody offered":       {agreement: wire.Agreement{Extensions: []wire.Extension{wire.Deflate{ClientMaxWindowBits: 9}.Response()}}, offer: func(o *wire.Offer) { o.Extensions = []wire.Extension{{Name: wire.DeflateName}} }, want: wire.NotOffered},
 		"an extension twice":              {agreement: wire.Agreement{Extensions: []wire.Extension{{Name: "y"}, {Name: "y"}}}, want: wire.NotOffered},
 		"an extension with a line":        {agreement: wire.Agreement{Extensions: []wire.Extension{{Name: evil}}}, want: wire.MalformedExtensions},
 		"a parameter with a line":         {agreement: wire.Agreement{Extensions: []wire.Extension{{Name: "y", Parameters: []wire.Parameter{{Name: evil}}}}}, want: wire.MalformedExtensions},
