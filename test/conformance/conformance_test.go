@@ -260,7 +260,7 @@ func splits(s Script) []pieces {
 	n := len(s.Bytes())
 	list := []pieces{{n, n}}
 	if n <= 128<<10 {
-		list = append(list, pieces{1, 1}, pieces{1, 2}, pieces{2, 3}, pieces{7, 13})
+		list = append(list, pieces{1, 1}, pieces{2, 3}, pieces{7, 13})
 	}
 	if n <= 1<<10 {
 		for first := 1; first < n; first++ {
@@ -269,7 +269,7 @@ func splits(s Script) []pieces {
 		return list
 	}
 	list = append(list, pieces{0, 997}, pieces{0, 4099}, pieces{0, 65537})
-	if n > 128<<10 {
+	if n > 16<<10 {
 		return list
 	}
 	at := 0
