@@ -35,7 +35,7 @@ func ParseOrigins(patterns ...string) (Origins, error) {
 	return o, nil
 }
 
-// Check returns ForbiddenOrigin or MissingOrigin where the page may not connect.
+// Check returns [ForbiddenOrigin] or [MissingOrigin] where the page may not connect.
 func (o Origins) Check(offer Offer) error {
 	if offer.Origin == "" {
 		if o.AllowMissing {
