@@ -163,7 +163,9 @@ func (v HandshakeViolation) header() http.Header {
 	case http.StatusMethodNotAllowed: // RFC 9110 §15.5.6
 		return http.Header{"Allow": {http.MethodGet}, "Connection": {"close"}}
 	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
-		return http.Header{"Connection": {"Upgrade, close"}, "Sec-Websocket-Version": {ProtocolVersion}, "Upgrade": {"websocket"}}
+		return http.Header{
+			"Connection": {"Upgrade, close"}, "Sec-Websocket-Version": {ProtocolVersion}, "Upgrade": {"websocket"},
+		}
 	}
 	return http.Header{"Connection": {"close"}}
 }
