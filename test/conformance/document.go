@@ -32,7 +32,7 @@ the others are asked of somebody else. Sentences are ours; the standards' own ar
     make conformance                                        # all of it: %d cases, %d requests, %d responses
     go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried
 
-A *case* is what a client sends, frame by frame. It goes to the echo server over TCP, and to the reader alone: what is
+A *case* is what a client sends, frame by frame. It goes to the echo server over TCP, and to the two readers alone: what is
 not longer than 1 KiB in every split in two and byte by byte, the rest in a bounded set of splits. Frames are built and
 answers read by code that knows nothing of wire. A *request* or *response* is a head, parsed in every split; requests
 also go to the server.
