@@ -85,12 +85,12 @@ func content(kind, n int, seed uint64) Message {
 var words = strings.Fields("Die Verbindung wird geöffnet sobald der Handschlag gültig ist und schließt " +
 	"wenn über längere Zeit nichts gehört wurde")
 
-// packed is a script of compressed messages, about 256 KiB of them.
+// packed is a script of compressed messages: about 128 KiB of them, and two at least.
 func packed(kind, size, fragment int, offer string) Script {
 	agreed := negotiated(offer)
 	p := newPacker(agreed.ClientNoContextTakeover, agreed.ClientMaxWindowBits)
 	var s Script
-	for i := range min(max(256<<10/size, 3), 200) {
+	for i := range min(max(128<<10/size, 2), 200) {
 		m := content(kind, size, uint64(i))
 		payload := p.pack(m.Payload)
 		pieces := []string{string(payload)}

@@ -174,7 +174,7 @@ func Handshakes() []Handshake {
 			"Sec-WebSocket-Accept": "",
 		}}
 		if c.status == http.StatusUpgradeRequired {
-			h.Fields["Sec-WebSocket-Version"], h.Fields["Upgrade"] = wire.Version, "websocket"
+			h.Fields["Sec-WebSocket-Version"], h.Fields["Upgrade"] = wire.ProtocolVersion, "websocket"
 		}
 		list = append(list, h)
 	}

@@ -90,7 +90,7 @@ var requirements6455 = []Requirement{
 	{"6455-6.2-1", must, "Received data is parsed as frames as §5 says, and control frames are handled as §5.5 says.", "1.* 2.* 9.* 10.* FuzzVerdicts FuzzTheyWriteWeRead", ""},
 	{"6455-6.2-2", must, "A server unmasks what a client sent.", "1.3.3 wire.TestMaskIsThatOfTheStandard", ""},
 
-	{"6455-7.1.1-1", should, "TCP and TLS are closed cleanly, and what came meanwhile is thrown away.", "TestCasesOverASocket", ""},
+	{"6455-7.1.1-1", should, "TCP and TLS are closed cleanly, and what came meanwhile is thrown away.", "TestWhatComesBehindACloseIsThrownAway TestCasesOverASocket", ""},
 	{"6455-7.1.1-2", should, "The server closes TCP first, at once.", "TestCasesOverASocket TestAClientThatDoesNotCloseIsLeft", ""},
 	{"6455-7.1.1-3", should, "A client waits for the server to close TCP.", "", ofDialers},
 	{"6455-7.1.2-1", must, "The closing handshake starts with a Close with the code and reason.", "wire.TestCloseFrames FuzzTheyWriteWeRead FuzzWeWriteTheyRead", ""},
