@@ -25,6 +25,7 @@ var differences = []Difference{
 	{"close-of-one-byte", "gorilla", "wire", "RFC 6455 §5.5.1", "gorilla takes a Close whose payload is one byte for one without a code."},
 	{"close-reason-not-checked", "coder", "wire", "RFC 6455 §5.5.1", "coder takes a reason that is no UTF-8."},
 	{"behind-a-last-block", "both", "wire", "RFC 7692 §7.2.3.4", "For the peer a compressed message ends with the first block that says it is the last: what comes behind it, even in frames to come, is ignored."},
+	{"close-in-compressed", "coder", "wire", "RFC 6455 §5.5.1", "With context takeover coder's reader fails inside itself where a Close comes between the frames of a compressed message."},
 	{"deflate-without-end", "coder", "wire", "RFC 7692 §7.2.2", "coder hands on what a compressed message gave before its data broke off."},
 	{"close-code-1014", "gorilla", "wire", "RFC 6455 §11.7", "gorilla refuses 1014, which IANA has registered since the standard."},
 	{"rsv1-on-any-frame", "gorilla", "wire", "RFC 7692 §6.1", "With compression gorilla takes RSV1 on control frames and continuations, where it has no meaning."},

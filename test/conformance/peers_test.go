@@ -307,7 +307,7 @@ func check(err error) {
 type verdict struct {
 	messages []Message // text and binary
 	controls []Message // pings and pongs
-	end      string    // "more", "close 1000" or "refused"
+	end      string    // "more", "close 1000", "refused" or "panic"
 	fault    wire.Violation
 }
 
@@ -338,13 +338,28 @@ func theirs(kind string, from wire.Side, m mode, in []byte) verdict {
 	defer p.drop()
 	var v verdict
 	for {
-		op, payload, err := p.read()
+		op, payload, err := readOrPanic(p)
 		if err != nil {
 			v.end, v.controls = p.end(err), p.controls()
+			if errors.Is(err, errPanic) {
+				v.end = "panic"
+			}
 			return v
 		}
 		v.messages = append(v.messages, Message{op, bytes.Clone(payload)})
 	}
+}
+
+// errPanic is how a peer that panics ended.
+var errPanic = errors.New("panic")
+
+func readOrPanic(p another) (op byte, payload []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
+	return p.read()
 }
 
 // ours is the verdict of wire, of bytes that come in pieces of step.
