@@ -169,7 +169,7 @@ func (s *scene) requireExact(after string) {
 	s.t.Helper()
 	eventually(s.t, 60*time.Second, "every event stored once after "+after, s.stored)
 	requireTiersEqualRecount(s.t, s.engine.addr)
-	eventually(s.t, 10*time.Second, "chunks equal to a recount", func() (bool, string) {
+	eventually(s.t, 60*time.Second, "chunks equal to a recount", func() (bool, string) {
 		difference, err := query(s.engine.addr, `SELECT chunk_id, sum(n) AS n FROM (
 			SELECT chunk_id, toInt64(records) AS n FROM chunks UNION ALL SELECT chunk_id, -1 AS n FROM events)
 			WHERE chunk_id != 'old' -- was there before the table was
