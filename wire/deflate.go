@@ -47,7 +47,7 @@ const (
 	cutOff       = 4
 )
 
-// maxLastBlocks bounds how many blocks of a message may say that they are the last (RFC 7692 §7.2.3.5). Each costs a new
+// maxLastBlocks bounds how many blocks of a message may say that they are the last (RFC 7692 §7.2.3.4). Each costs a new
 // start of the inflater, and no sender needs two.
 const maxLastBlocks = 8
 
