@@ -20,7 +20,7 @@ RACE = $(filter-out $(INTEGRATION),$(call testing,go.uber.org/goleak))
 RACE_DETECTOR = $(if $(shell command -v "$$($(GO) env CC)"),-race,$(warning no C compiler: testing without the race detector))
 UNIT = $(filter-out $(RACE) $(INTEGRATION),$(shell $(GO) list ./...))
 SOURCES = $(shell git ls-files '*.go' ':!cmd/sockeye/components.go' ':!*/generated_*.go')
-GENERATED = cmd/sockeye/components.go docs/events.md '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
+GENERATED = cmd/sockeye/components.go docs/events.md docs/conformance.md '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -36,6 +36,7 @@ generate: components ## write everything that is generated from something else
 	cp _build/components.go cmd/sockeye/components.go
 	for f in $$(git ls-files '*/metadata.yaml'); do (cd $$(dirname $$f) && $(GO) tool mdatagen metadata.yaml); done
 	$(GO) run ./cmd/sockeye generate events > docs/events.md.new && mv docs/events.md.new docs/events.md
+	$(GO) run ./test/conformance/document > docs/conformance.md.new && mv docs/conformance.md.new docs/conformance.md
 
 check-generate: generate ## fail if a generated file is not what `make generate` writes
 	@test -z "$$(git status --porcelain -- $(GENERATED))" || { git status --short -- $(GENERATED); git diff -- $(GENERATED) | head -50; echo 'commit what `make generate` wrote' >&2; exit 1; }
@@ -54,6 +55,9 @@ test: setup build unit test-integration ## everything CI runs: installs what is 
 
 test-integration: ## against the real engine, nginx and Alertmanager; needs bin/sockeye
 	$(GO) test -count=1 -timeout 15m $(INTEGRATION)
+
+conformance: ## wire against every MUST and SHOULD of RFC 6455 and RFC 7692, and against other libraries
+	$(GO) test -count=1 ./test/conformance
 
 golden: ## rewrite golden files; read the diff
 	$(GO) test $(filter-out $(INTEGRATION),$(call testing,$(shell $(GO) list -m)/internal/golden)) -update
@@ -94,4 +98,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration golden fuzz bench pii-report vuln demo check setup libchdb
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench pii-report vuln demo check setup libchdb

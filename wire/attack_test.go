@@ -175,6 +175,7 @@ func TestAFloodOfPings(t *testing.T) {
 
 // A million pings of 125 bytes, unlimited: no memory is needed for them, in whole or in pieces.
 func TestPingsNeedNoMemory(t *testing.T) {
+	withoutRace(t)
 	r := wire.NewMessageReader(wire.ReaderSettings{Limits: &wire.Limits{ControlFrames: wire.Unlimited}})
 	ping := []byte(client(whole(wire.OpPing), strings.Repeat("x", 125)))
 	in := make([]byte, len(ping))
@@ -216,5 +217,32 @@ func TestViolationsNeedNoMemory(t *testing.T) {
 				t.Error(name)
 			}
 		}), name)
+	}
+}
+
+// Reading costs no allocation: whole messages, fragments, control frames between them, pieces of a frame.
+func TestReaderAllocatesNothing(t *testing.T) {
+	withoutRace(t)
+	stream := strings.Repeat(client(whole(wire.OpText), "Hello")+client(first(wire.OpText), "zw\xc3")+client(whole(wire.OpPing), "!")+
+		client(whole(0), "\xb6lf")+client(whole(wire.OpBinary), strings.Repeat("x", 3000)), 10)
+	in := make([]byte, len(stream))
+	r := wire.NewMessageReader(wire.ReaderSettings{})
+	for _, step := range []int{len(stream), 1000, 7} {
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			copy(in, stream)
+			for rest := in; len(rest) > 0; rest = rest[min(step, len(rest)):] {
+				for piece := rest[:min(step, len(rest))]; ; {
+					m, more, err := r.Next(piece)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !m.Ready() {
+						break
+					}
+					piece = more
+				}
+			}
+			r.Reset(wire.ReaderSettings{})
+		}), "in pieces of %d", step)
 	}
 }

@@ -57,3 +57,38 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDeflate compresses messages, and inflates what a peer has compressed with its context taken over or not.
+func BenchmarkDeflate(b *testing.B) {
+	for _, size := range []int{125, 4096} {
+		payload := []byte(strings.Repeat(`{"type":"update","id":12345,"price":"104.25"},`, size/45+1))[:size]
+		b.Run(fmt.Sprintf("write/%d", size), func(b *testing.B) {
+			w := wire.NewWriter(wire.WriterSettings{Side: wire.Server, Deflate: &wire.Deflate{}, CompressFrom: 1})
+			var out []byte
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			report := testenv.CPU(b)
+			for b.Loop() {
+				out = w.AppendMessage(out[:0], wire.OpText, payload)
+			}
+			report(b.N)
+		})
+		for name, takeover := range map[string]bool{"takeover": true, "no-takeover": false} {
+			b.Run(fmt.Sprintf("read/%s/%d", name, size), func(b *testing.B) {
+				in := []byte(client(compressedText, deflate(string(payload))))
+				again := make([]byte, len(in))
+				r := wire.NewMessageReader(wire.ReaderSettings{Deflate: &wire.Deflate{ClientNoContextTakeover: !takeover}})
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				report := testenv.CPU(b)
+				for b.Loop() {
+					copy(again, in)
+					if m, _, err := r.Next(again); err != nil || len(m.Payload) != size {
+						b.Fatal(err)
+					}
+				}
+				report(b.N)
+			})
+		}
+	}
+}

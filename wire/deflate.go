@@ -51,11 +51,12 @@ const (
 // start of the inflater, and no sender needs two.
 const maxLastBlocks = 8
 
-// inflater is a decompressor of the standard library and what it reads from: some 45 KiB, which nobody holds between
+// inflater is a decompressor of the standard library and what it reads from: some 40 KiB, which nobody holds between
 // messages.
 type inflater struct {
-	in  compressed
-	out io.ReadCloser
+	in    compressed
+	out   io.ReadCloser
+	probe [1]byte
 }
 
 var inflaters = sync.Pool{New: func() any {
@@ -97,62 +98,76 @@ func (c *compressed) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// inflate appends to a new buffer what payload inflates to (RFC 7692 §7.2.2), up to the budgets, and checks it as it
-// comes if it is text. window is what earlier messages inflated to.
-func inflate(payload, window []byte, limits *Limits, text *utf8Checker) (*buffer, error) {
-	budget, over := limits.inflated(len(payload))
+// inflate returns in a new buffer what payload inflates to (RFC 7692 §7.2.2), within the budgets, and checks it as it comes
+// if it is text. window is what earlier messages inflated to.
+func inflate(payload, window []byte, limits *Limits, text bool) (*buffer, error) {
 	i := inflaters.Get().(*inflater)
-	defer func() {
-		i.in = compressed{}
-		inflaters.Put(i)
-	}()
+	defer inflaters.Put(i)
 	i.in = compressed{payload, endOfMessage}
-	reset := i.out.(flate.Resetter)
-	_ = reset.Reset(&i.in, window) // never fails
+	i.restart(window)
+	budget, over := limits.inflated(len(payload))
 	out := takeBuffer(int(min(2*int64(len(payload)), budget)))
-	var err error
-	for last := 0; err == nil; {
-		// A buffer that holds the whole budget does not grow for the byte that shows whether there is more.
-		var probe [1]byte
-		room := probe[:]
+	state := utf8Complete
+	for lasts := 0; ; {
 		had := len(out.b)
-		if int64(had) < budget {
-			out = out.grow(1, budget)
-			room = out.b[had:min(int64(cap(out.b)), budget)]
-		}
-		var n int
-		n, err = i.out.Read(room)
-		if int64(had) < budget {
-			out.b = out.b[:had+n]
+		excess, err := i.read(&out, budget)
+		if text {
+			state = state.after(out.b[had:])
 		}
 		switch {
-		case int64(had+n) > budget:
+		case excess:
 			err = over
-		case text != nil && !text.write(out.b[had:]):
+		case state == utf8Invalid:
 			err = InvalidUTF8
-		case err == io.EOF && len(i.in.tail) > 0:
-			// A block said that it is the last, and is not.
-			if last++; last > maxLastBlocks {
-				err = InflateFailed
-				break
-			}
-			history := out.b
-			if len(history) < maxWindow && len(window) > 0 {
-				history = append(append(make([]byte, 0, len(window)+len(history)), window...), history...)
-			}
-			err = reset.Reset(&i.in, history)
-		case err != nil && err != io.EOF:
+		case err == nil:
+			continue
+		case err != io.EOF:
 			err = InflateFailed // the library's error says where, which is of no use to anyone
+		case len(i.in.tail) > 0 && lasts < maxLastBlocks:
+			// A block said that it is the last, and is not.
+			lasts++
+			i.restart(history(window, out.b))
+			continue
+		case len(i.in.tail) > 0:
+			err = InflateFailed
+		case state != utf8Complete:
+			err = InvalidUTF8
+		default:
+			i.in = compressed{}
+			return out, nil
 		}
-	}
-	if err == io.EOF && text != nil && !text.complete() {
-		err = InvalidUTF8
-	}
-	if err != io.EOF {
+		i.in = compressed{}
 		out.release()
 		return nil, err
 	}
-	return out, nil
+}
+
+// restart begins anew where the input stands. window is what may be referred to.
+func (i *inflater) restart(window []byte) {
+	_ = i.out.(flate.Resetter).Reset(&i.in, window) // never fails
+}
+
+// read appends the next piece to out. A buffer that holds the whole budget does not grow for the byte that shows whether
+// there is more.
+func (i *inflater) read(out **buffer, budget int64) (excess bool, err error) {
+	had := int64(len((*out).b))
+	if had == budget {
+		n, err := i.out.Read(i.probe[:])
+		return n > 0, err
+	}
+	*out = (*out).grow(1, budget)
+	b := *out
+	n, err := i.out.Read(b.b[had:min(int64(cap(b.b)), budget)])
+	b.b = b.b[:had+int64(n)]
+	return false, err
+}
+
+// history joins what was inflated before a message with what was inflated of it, as far as it may be referred to.
+func history(window, inflated []byte) []byte {
+	if len(inflated) >= maxWindow || len(window) == 0 {
+		return inflated
+	}
+	return append(append(make([]byte, 0, len(window)+len(inflated)), window...), inflated...)
 }
 
 // inflated returns how many bytes a message of n bytes may inflate to, and what it breaks with more.
@@ -175,7 +190,7 @@ func slide(window, p []byte, size int) []byte {
 	return append(window, p...)
 }
 
-// deflater is a compressor of the standard library, about 0.7 MiB, and where it writes to.
+// deflater is a compressor of the standard library, 1.2 MB, and where it writes to. There are as many as compress at once.
 type deflater struct {
 	dst []byte
 	w   *flate.Writer

@@ -162,3 +162,24 @@ func TestInflatesWithContextTakeover(t *testing.T) {
 		}
 	}
 }
+
+// The default ratio leaves room for what services do: the same document again, out of the window.
+func TestADocumentSentAgainIsNoAttack(t *testing.T) {
+	t.Parallel()
+	document := texts()["prose"][:30_000]
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.BestCompression)
+	require.NoError(t, err)
+	r := wire.NewMessageReader(wire.ReaderSettings{Deflate: &wire.Deflate{}})
+	for i := range 5 {
+		packed.Reset()
+		_, err = w.Write([]byte(document))
+		require.NoError(t, err)
+		require.NoError(t, w.Flush())
+		_, err := messages(r, client(compressedText, packed.String()[:packed.Len()-4]), 4096)
+		require.NoError(t, err)
+		if i > 0 {
+			require.Greater(t, len(document)/packed.Len(), 80)
+		}
+	}
+}

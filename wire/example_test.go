@@ -41,3 +41,30 @@ func Example() {
 	fmt.Printf("%q\n", out)
 	// Output: "\x81\x05hello\x8a\x011\x88\x02\x03\xe8"
 }
+
+// A tap sees the header of each frame before its payload, in whatever pieces the bytes come.
+func ExampleFrameReader() {
+	server := wire.NewWriter(wire.WriterSettings{Side: wire.Server})
+	captured := server.AppendFrame(nil, wire.Header{Opcode: wire.OpText}, []byte("hel"))
+	captured = server.AppendPing(captured, nil)
+	captured = server.AppendFrame(captured, wire.Header{Fin: true, RSV: wire.RSV2}, []byte("lo"))
+
+	f := wire.NewFrameReader(wire.Server, false)
+	for _, packet := range [][]byte{captured[:1], captured[1:4], captured[4:]} {
+		for {
+			var e wire.Event
+			var err error
+			e, packet, err = f.Next(packet)
+			if e.Kind == wire.NeedInput {
+				break
+			}
+			if e.Kind == wire.FrameHeader {
+				fmt.Println(e.Header.Opcode, "of", e.Header.Length, "bytes, last:", e.Header.Fin, "-", err)
+			}
+		}
+	}
+	// Output:
+	// text of 3 bytes, last: false - <nil>
+	// ping of 0 bytes, last: true - <nil>
+	// continuation of 2 bytes, last: true - websocket: reserved bit set (RFC 6455 §5.2)
+}

@@ -131,38 +131,41 @@ func (v HandshakeViolation) Error() string {
 	return "websocket handshake: " + v.Reason() + " (" + v.Section() + ")"
 }
 
-// SetHeader adds the fields that the refusal must have: the method or the protocol that would do.
-func (v HandshakeViolation) SetHeader(h http.Header) {
-	switch v.Status() {
-	case http.StatusMethodNotAllowed: // RFC 9110 §15.5.6
-		h.Set("Allow", http.MethodGet)
-	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
-		h.Set("Connection", "Upgrade")
-		h.Set("Upgrade", "websocket")
-		h.Set("Sec-WebSocket-Version", Version)
+// Refuse answers the request. Of HTTP/1 it is the connection's last: whoever cannot shake hands gets no second try, and
+// the body that it may have announced is not waited for.
+func (v HandshakeViolation) Refuse(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	for name, values := range v.header() {
+		if r.ProtoMajor < 2 || name == "Allow" || name == "Sec-Websocket-Version" {
+			header[name] = values
+		}
 	}
+	http.Error(w, v.Reason(), v.Status())
 }
 
-// AppendResponse appends a whole HTTP/1.1 response that refuses the handshake, after which the connection is closed.
+// AppendResponse appends what Refuse would write to a client of HTTP/1.1.
 func (v HandshakeViolation) AppendResponse(b []byte) []byte {
-	h := http.Header{}
-	v.SetHeader(h)
-	body := http.StatusText(v.Status()) + "\n"
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(v.Status()), 10)
 	b = append(b, ' ')
 	b = append(b, http.StatusText(v.Status())...)
-	b = append(b, "\r\n"...)
-	if v.Status() == http.StatusUpgradeRequired {
-		h.Set("Connection", "Upgrade, close")
-	} else {
-		h.Set("Connection", "close")
+	b = append(b, crlf...)
+	b = appendFields(b, v.header())
+	b = appendField(b, "Content-Length", strconv.Itoa(len(v.Reason())+1))
+	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n"...)
+	b = append(b, v.Reason()...)
+	return append(b, '\n')
+}
+
+// header returns the fields that the refusal must have: the method or the protocol that would do.
+func (v HandshakeViolation) header() http.Header {
+	switch v.Status() {
+	case http.StatusMethodNotAllowed: // RFC 9110 §15.5.6
+		return http.Header{"Allow": {http.MethodGet}, "Connection": {"close"}}
+	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
+		return http.Header{"Connection": {"Upgrade, close"}, "Sec-Websocket-Version": {Version}, "Upgrade": {"websocket"}}
 	}
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	b = appendFields(b, h)
-	b = append(b, "\r\n"...)
-	return append(b, body...)
+	return http.Header{"Connection": {"close"}}
 }
 
 // Offer is what a client asks for in its handshake, as CheckRequest found it.

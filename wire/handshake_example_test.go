@@ -22,8 +22,7 @@ func ExampleCheckRequest() {
 			err = origins.Check(offer)
 		}
 		if violation, refused := err.(wire.HandshakeViolation); refused {
-			violation.SetHeader(w.Header())
-			http.Error(w, violation.Reason(), violation.Status())
+			violation.Refuse(w, r)
 			return
 		}
 		agreed := wire.Agreement{Subprotocol: wire.ChooseSubprotocol(offer.Subprotocols, []string{"chat.v2", "chat.v1"})}

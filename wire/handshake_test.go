@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -441,7 +442,17 @@ func TestARefusalIsAWholeResponse(t *testing.T) {
 		require.True(t, r.Close, "a client must not send more on this connection")
 		body, err := io.ReadAll(r.Body)
 		require.NoError(t, err)
-		require.NotEmpty(t, body)
+		require.Equal(t, v.Reason()+"\n", string(body))
+
+		recorder := httptest.NewRecorder()
+		v.Refuse(recorder, &http.Request{ProtoMajor: 1})
+		recorded := recorder.Result()
+		require.Equal(t, r.StatusCode, recorded.StatusCode)
+		require.Equal(t, string(body), recorder.Body.String())
+		recorder = httptest.NewRecorder()
+		v.Refuse(recorder, &http.Request{ProtoMajor: 2})
+		require.Empty(t, recorder.Result().Header["Connection"], "HTTP/2 has no such field")
+		require.Empty(t, recorder.Result().Header["Upgrade"], "nor this")
 		switch v {
 		case wire.WrongVersion, wire.NotUpgrade:
 			require.Equal(t, "13", r.Header.Get("Sec-WebSocket-Version"))

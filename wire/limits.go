@@ -12,9 +12,9 @@ type Limits struct {
 	MessageBytes int64
 	// MessageFrames is how many frames a message may have. Default 1,024. More is [TooManyFrames].
 	MessageFrames int64
-	// InflateRatio is how many times its compressed length a message may inflate to. It counts above
-	// 16 KiB only: a short message may repeat itself. Default 256; DEFLATE ends at 1,032. More is
-	// [InflateRatioExceeded].
+	// InflateRatio is how many times its compressed length a message may inflate to. It counts above 16 KiB only: a short
+	// message may repeat itself. Default 256: a document that is sent again, out of the window, comes to 140, and
+	// DEFLATE ends at 1,032. More is [InflateRatioExceeded].
 	InflateRatio int64
 	// ControlFrames is how many control frames may come in a ControlInterval. Default 100. More is
 	// [TooManyControlFrames].

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"time"
-	"unicode/utf8"
 )
 
 // Message is a whole message, or a control frame, which may come between the frames of a message.
@@ -55,12 +54,12 @@ type MessageReader struct {
 	frames  FrameReader
 	set     ReaderSettings
 	err     error
-	message *buffer // of an unfinished message, or the one that was returned last
-	control *buffer // of an unfinished control frame
-	window  []byte  // what was inflated last, for context takeover
-	bytes   int64   // of the message, as they came
-	count   int64   // of its frames
-	text    utf8Checker
+	message *buffer   // of an unfinished message, or the one that was returned last
+	control *buffer   // of an unfinished control frame
+	window  []byte    // what was inflated last, for context takeover
+	bytes   int64     // of the message, as they came
+	count   int64     // of its frames
+	text    utf8State // of the message
 
 	controls int64 // control frames since
 	since    time.Time
@@ -151,7 +150,7 @@ func (r *MessageReader) whole(in []byte) (m Message, n int) {
 		_, union = mask(payload, binary.LittleEndian.Uint32(in[head-4:]))
 	}
 	op := Opcode(in[0] & 0xF)
-	if op == OpText && union&highBits != 0 && !utf8.Valid(payload) {
+	if op == OpText && union&highBits != 0 && utf8Complete.after(payload) != utf8Complete {
 		r.err = InvalidUTF8
 		return Message{}, n
 	}
@@ -224,7 +223,7 @@ func (r *MessageReader) admit() error {
 		}
 	case h.Opcode.Data():
 		r.opcode, r.compressed = h.Opcode, h.RSV&RSV1 != 0
-		r.bytes, r.count, r.text = h.Length, 1, utf8Checker{}
+		r.bytes, r.count, r.text = h.Length, 1, utf8Complete
 		if h.Length > limits.messageBytes() {
 			return MessageTooBig
 		}
@@ -258,8 +257,9 @@ func (r *MessageReader) flooded() bool {
 
 // add takes a piece of a message. last says that the message ends with it.
 func (r *MessageReader) add(piece []byte, last bool) (Message, error) {
-	if r.opcode == OpText && !r.compressed && !(r.text.complete() && r.frames.union&highBits == 0) {
-		if !r.text.write(piece) || last && !r.text.complete() {
+	if r.opcode == OpText && !r.compressed && (r.text != utf8Complete || r.frames.union&highBits != 0) {
+		r.text = r.text.after(piece)
+		if r.text == utf8Invalid || last && r.text != utf8Complete {
 			return Message{}, InvalidUTF8
 		}
 	}
@@ -290,11 +290,7 @@ func (r *MessageReader) add(piece []byte, last bool) (Message, error) {
 
 // inflate inflates a whole message, and keeps of it what the next may refer to.
 func (r *MessageReader) inflate(payload []byte) (*buffer, error) {
-	var text *utf8Checker
-	if r.opcode == OpText {
-		text = &r.text
-	}
-	out, err := inflate(payload, r.window, r.set.Limits, text)
+	out, err := inflate(payload, r.window, r.set.Limits, r.opcode == OpText)
 	if err == nil && r.set.Deflate.takeover(r.set.From) {
 		r.window = slide(r.window, out.b, r.set.Deflate.window(r.set.From))
 	}

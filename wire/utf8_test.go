@@ -17,17 +17,17 @@ func TestUTF8AgreesWithTheStandardLibrary(t *testing.T) {
 	walk = func(p []byte) {
 		if len(p) == 4 {
 			for split := range len(p) {
-				var c utf8Checker
-				ok := c.write(p[:split]) && c.write(p[split:]) && c.complete()
+				ok := utf8Complete.after(p[:split]).after(p[split:]) == utf8Complete
 				if ok != utf8.Valid(p) {
 					t.Fatalf("%q split at %d: %v", p, split, ok)
 				}
 			}
 			checked++
 			// The first byte that cannot be so: up to there something valid begins with it.
-			var c utf8Checker
+			state := utf8Complete
 			for i := range p {
-				ok := c.write(p[i : i+1])
+				state = state.after(p[i : i+1])
+				ok := state != utf8Invalid
 				if possible := beginsValid(p[:i+1]); ok != possible {
 					t.Fatalf("%q at byte %d: %v", p, i, ok)
 				}
@@ -59,10 +59,24 @@ func TestUTF8OfLongText(t *testing.T) {
 	t.Parallel()
 	text := strings.Repeat("aé網🙂", 20)
 	for split := range len(text) {
-		var c utf8Checker
-		require.True(t, c.write([]byte(text[:split])))
-		require.Equal(t, utf8.ValidString(text[:split]), c.complete())
-		require.True(t, c.write([]byte(text[split:])))
-		require.True(t, c.complete())
+		state := utf8Complete.after([]byte(text[:split]))
+		require.NotEqual(t, utf8Invalid, state)
+		require.Equal(t, utf8.ValidString(text[:split]), state == utf8Complete)
+		require.Equal(t, utf8Complete, state.after([]byte(text[split:])))
+	}
+}
+
+// Wherever a bad byte stands, and however much follows.
+func TestUTF8FindsABadByteAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, filler := range []string{"a", "é", "网", "🙂"} {
+		text := []byte(strings.Repeat(filler, 100/len(filler)))
+		for i := range text {
+			was := text[i]
+			text[i] = 0xFF
+			require.Equal(t, utf8Invalid, utf8Complete.after(text), "%s %d", filler, i)
+			require.Equal(t, utf8Invalid, utf8Complete.after(text[:i+1]), "%s %d", filler, i)
+			text[i] = was
+		}
 	}
 }

@@ -93,6 +93,7 @@ func TestClientsMaskWithFreshKeys(t *testing.T) {
 }
 
 func TestWriterAllocatesNothing(t *testing.T) {
+	withoutRace(t)
 	out := make([]byte, 0, 1<<16)
 	payload := []byte(strings.Repeat("hello ", 100))
 	for name, set := range map[string]wire.WriterSettings{

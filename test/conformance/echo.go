@@ -38,8 +38,7 @@ func EchoLimits() wire.Limits {
 func (e *Echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	offer, err := wire.CheckRequest(r)
 	if violation := wire.HandshakeViolation(0); errors.As(err, &violation) {
-		violation.SetHeader(w.Header())
-		http.Error(w, violation.Reason(), violation.Status())
+		violation.Refuse(w, r)
 		return
 	}
 	agreed := wire.Agreement{Subprotocol: wire.ChooseSubprotocol(offer.Subprotocols, e.Subprotocols)}

@@ -1,0 +1,219 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+// Case is what a client sends and what must come of it. The same bytes go to the echo server over a socket, and to the
+// reader alone in every split.
+type Case struct {
+	// ID begins with the number of the group, as the Autobahn test suite numbers its own.
+	ID string
+	// Title says what is sent.
+	Title string
+	// Offer is the client's Sec-WebSocket-Extensions.
+	Offer string
+	// Make returns the bytes; it is called when they are needed, since some are long.
+	Make func() Script
+}
+
+// Script is the content of a Case.
+type Script struct {
+	// Send are the client's bytes, one frame each, so that they can be sent frame by frame.
+	Send [][]byte
+	// Chop is how many bytes go into one write on the socket; 0 sends each frame with one write.
+	Chop int
+	// Want are the messages that the reader must return, in this order. The server must echo text and binary, answer pings
+	// with pongs, and a Close with a Close of the same code.
+	Want []Message
+	// Fault is the rule that the reader must name at the end, and Code the close code that the server must send for it. 0
+	// is none.
+	Fault wire.Violation
+	Code  int
+}
+
+// Message is a message or a control frame by its opcode and payload.
+type Message struct {
+	Op      byte
+	Payload []byte
+}
+
+// The bits and opcodes of a frame's first byte (RFC 6455 §5.2).
+const (
+	fin  = 0x80
+	rsv1 = 0x40
+	rsv2 = 0x20
+	rsv3 = 0x10
+
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xA
+)
+
+// frame returns a masked frame. It is written from the standard alone: wire is what is on trial.
+func frame(first byte, payload []byte) []byte {
+	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	b := append(header(first, len(payload), true), key[:]...)
+	for i, c := range payload {
+		b = append(b, c^key[i%4])
+	}
+	return b
+}
+
+// header returns the bytes before the masking key.
+func header(first byte, length int, masked bool) []byte {
+	bit := byte(0)
+	if masked {
+		bit = 0x80
+	}
+	b := []byte{first}
+	switch {
+	case length <= 125:
+		return append(b, bit|byte(length))
+	case length <= 0xFFFF:
+		return binary.BigEndian.AppendUint16(append(b, bit|126), uint16(length))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, bit|127), uint64(length))
+	}
+}
+
+func text(s string) Message    { return Message{opText, []byte(s)} }
+func data(b []byte) Message    { return Message{opBinary, b} }
+func ping(s string) Message    { return Message{opPing, []byte(s)} }
+func pong(s string) Message    { return Message{opPong, []byte(s)} }
+func closing(p string) Message { return Message{opClose, []byte(p)} }
+
+// code returns the payload of a Close frame.
+func code(n int, reason string) string { return string([]byte{byte(n >> 8), byte(n)}) + reason }
+
+// whole returns a message in one frame.
+func whole(m Message) []byte { return frame(fin|m.Op, m.Payload) }
+
+// fragments returns a message in frames of the pieces.
+func fragments(op byte, pieces ...string) [][]byte {
+	var frames [][]byte
+	for i, piece := range pieces {
+		first := byte(opContinuation)
+		if i == 0 {
+			first = op
+		}
+		if i == len(pieces)-1 {
+			first |= fin
+		}
+		frames = append(frames, frame(first, []byte(piece)))
+	}
+	return frames
+}
+
+// cut returns p in pieces of n bytes.
+func cut(p []byte, n int) []string {
+	var pieces []string
+	for len(p) > n {
+		pieces = append(pieces, string(p[:n]))
+		p = p[n:]
+	}
+	return append(pieces, string(p))
+}
+
+// fragmented returns a message in frames of at most n bytes.
+func fragmented(m Message, n int) [][]byte { return fragments(m.Op, cut(m.Payload, n)...) }
+
+// echoed is a script of whole messages that all come back.
+func echoed(messages ...Message) Script {
+	s := Script{Want: messages}
+	for _, m := range messages {
+		s.Send = append(s.Send, whole(m))
+	}
+	return s
+}
+
+// sending is a script of frames, given one by one or as lists.
+func sending(frames ...any) Script {
+	var s Script
+	for _, f := range frames {
+		switch f := f.(type) {
+		case []byte:
+			s.Send = append(s.Send, f)
+		case [][]byte:
+			s.Send = append(s.Send, f...)
+		case Message:
+			s.Send = append(s.Send, whole(f))
+		default:
+			panic(fmt.Sprintf("a frame is not a %T", f))
+		}
+	}
+	return s
+}
+
+func (s Script) want(messages ...Message) Script {
+	s.Want = messages
+	return s
+}
+
+func (s Script) fails(v wire.Violation, closeCode int) Script {
+	s.Fault, s.Code = v, closeCode
+	return s
+}
+
+func (s Script) chopped(n int) Script {
+	s.Chop = n
+	return s
+}
+
+// Bytes returns all that is sent.
+func (s Script) Bytes() []byte { return bytes.Join(s.Send, nil) }
+
+// table collects cases, and numbers those of a group that have no number.
+type table struct{ cases []Case }
+
+func (t *table) add(id, title string, make func() Script) {
+	t.cases = append(t.cases, Case{ID: id, Title: title, Make: make})
+}
+
+func (t *table) script(id, title string, s Script) { t.add(id, title, func() Script { return s }) }
+
+// each adds a script three times: frame by frame, frame after frame with one write for all, and byte by byte.
+func (t *table) ways(ids [3]string, title string, s Script) {
+	t.script(ids[0], title, s)
+	t.script(ids[1], title+", in one write", s.chopped(1<<20))
+	t.script(ids[2], title+", byte by byte", s.chopped(1))
+}
+
+// Cases returns all of them, in the order of their groups.
+func Cases() []Case {
+	t := new(table)
+	framing(t)
+	pings(t)
+	reservedBits(t)
+	opcodes(t)
+	fragmentation(t)
+	utf8Handling(t)
+	closeHandling(t)
+	sizes(t)
+	various(t)
+	compression(t)
+	return t.cases
+}
+
+// negotiated is what a server makes of the offer.
+func negotiated(offer string) *wire.Deflate {
+	if offer == "" {
+		return nil
+	}
+	offers, err := wire.ParseExtensions([]string{offer})
+	if err != nil {
+		panic(err)
+	}
+	d, ok := wire.ChooseDeflate(offers, wire.Deflate{})
+	if !ok {
+		panic("declined: " + offer)
+	}
+	return &d
+}

@@ -1,0 +1,330 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+func TestCasesOverASocket(t *testing.T) {
+	t.Parallel()
+	server := startEcho(t, &Echo{Limits: EchoLimits()})
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range Cases() {
+			t.Run(c.ID, func(t *testing.T) {
+				t.Parallel()
+				overSocket(t, server, c)
+			})
+		}
+	})
+}
+
+func startEcho(t *testing.T, echo *Echo) string {
+	t.Helper()
+	server := httptest.NewServer(echo)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// peer is a client that knows the standard and nothing of wire.
+type peer struct {
+	conn     net.Conn
+	in       *bufio.Reader
+	deflate  bool
+	noWindow bool
+	history  []byte
+}
+
+// dial opens a connection and shakes hands.
+func dial(t *testing.T, addr, extensions string) *peer {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	head := request()
+	if extensions != "" {
+		head = request("Sec-WebSocket-Extensions: " + extensions)
+	}
+	_, err = io.WriteString(conn, head)
+	require.NoError(t, err)
+	p := &peer{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	response, err := http.ReadResponse(p.in, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+	require.Equal(t, sampleAccept, response.Header.Get("Sec-WebSocket-Accept"))
+	if agreed := response.Header.Get("Sec-WebSocket-Extensions"); extensions != "" {
+		require.Contains(t, agreed, "permessage-deflate", "the server declined")
+		p.deflate, p.noWindow = true, strings.Contains(agreed, "server_no_context_takeover")
+	}
+	return p
+}
+
+// read returns the next message or control frame, and holds its frames against what a server may send.
+func (p *peer) read() (Message, error) {
+	var message Message
+	var packed bool
+	for begun := false; ; begun = true {
+		first, payload, err := p.frame()
+		if err != nil {
+			return Message{}, err
+		}
+		op := first & 0xF
+		switch {
+		case first&(rsv2|rsv3) != 0 || first&rsv1 != 0 && (!p.deflate || op != opText && op != opBinary):
+			return Message{}, errors.New("a reserved bit is set")
+		case op >= opClose:
+			if first&fin == 0 || len(payload) > 125 {
+				return Message{}, errors.New("a control frame is fragmented or too long")
+			}
+			if begun {
+				return Message{}, errors.New("the echo fragments no message")
+			}
+			return Message{op, payload}, nil
+		case begun != (op == opContinuation):
+			return Message{}, errors.New("a continuation in the wrong place")
+		case !begun:
+			message.Op, packed = op, first&rsv1 != 0
+		}
+		if message.Payload = append(message.Payload, payload...); first&fin == 0 {
+			continue
+		}
+		if packed {
+			if message.Payload, err = p.inflate(message.Payload); err != nil {
+				return Message{}, err
+			}
+		}
+		if message.Op == opText && !utf8.Valid(message.Payload) {
+			return Message{}, errors.New("a text is no UTF-8")
+		}
+		return message, nil
+	}
+}
+
+func (p *peer) frame() (first byte, payload []byte, err error) {
+	var head [8]byte
+	if _, err = io.ReadFull(p.in, head[:2]); err != nil {
+		return 0, nil, err
+	}
+	first = head[0]
+	length, least := uint64(head[1]), uint64(0)
+	switch length {
+	case 126:
+		_, err = io.ReadFull(p.in, head[:2])
+		length, least = uint64(binary.BigEndian.Uint16(head[:])), 126
+	case 127:
+		_, err = io.ReadFull(p.in, head[:])
+		length, least = binary.BigEndian.Uint64(head[:]), 1<<16
+	}
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case least == 0 && length > 0x7f:
+		return 0, nil, errors.New("the server masks")
+	case length < least || length > 32<<20:
+		return 0, nil, errors.New("the length is not minimal, or too large")
+	}
+	payload = make([]byte, length)
+	_, err = io.ReadFull(p.in, payload)
+	return first, payload, err
+}
+
+// inflate undoes permessage-deflate (RFC 7692 §7.2.2).
+func (p *peer) inflate(packed []byte) ([]byte, error) {
+	in := io.MultiReader(bytes.NewReader(packed), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff"))
+	out, err := io.ReadAll(flate.NewReaderDict(in, p.history))
+	if err == nil && !p.noWindow {
+		p.history = append(p.history, out...)
+		p.history = bytes.Clone(p.history[max(0, len(p.history)-1<<15):])
+	}
+	return out, err
+}
+
+// send writes the frames of a script, in pieces as it asks. A server that has closed ends it.
+func (p *peer) send(s Script) error {
+	frames := s.Send
+	if s.Chop > 0 {
+		frames = [][]byte{s.Bytes()}
+	}
+	for _, f := range frames {
+		for piece := range slicesOf(f, s.Chop) {
+			if _, err := p.conn.Write(piece); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func overSocket(t *testing.T, server string, c Case) {
+	s := c.Make()
+	p := dial(t, server, c.Offer)
+	sent := make(chan error, 1)
+	go func() { sent <- p.send(s) }()
+
+	closed := false
+	for i, want := range s.Want {
+		if want.Op == opPong { // nobody answers it
+			continue
+		}
+		got, err := p.read()
+		require.NoError(t, err, "message %d", i)
+		switch want.Op {
+		case opPing:
+			want.Op = opPong
+		case opClose: // the code comes back, the reason need not
+			want.Payload = want.Payload[:min(2, len(want.Payload))]
+			got.Payload = got.Payload[:min(2, len(got.Payload))]
+			closed = true
+		}
+		requireMessage(t, want, got)
+	}
+	if s.Code != 0 {
+		got, err := p.read()
+		require.NoError(t, err, "the Close frame of the fault")
+		require.EqualValues(t, opClose, got.Op, "%q", short(got.Payload))
+		require.GreaterOrEqual(t, len(got.Payload), 2)
+		require.EqualValues(t, s.Code, binary.BigEndian.Uint16(got.Payload))
+		require.True(t, utf8.Valid(got.Payload[2:]))
+		require.NotContains(t, string(got.Payload), "Hello", "a reason quotes nothing")
+		closed = true
+	}
+	if !closed {
+		require.NoError(t, <-sent)
+		_, err := p.conn.Write(whole(closing(code(1000, "done"))))
+		require.NoError(t, err)
+		got, err := p.read()
+		require.NoError(t, err)
+		requireMessage(t, closing(code(1000, "")), Message{got.Op, got.Payload[:min(2, len(got.Payload))]})
+	}
+	// Nothing comes behind a Close, and the server ends TCP first (RFC 6455 §7.1.1).
+	rest, err := io.ReadAll(p.in)
+	require.NoError(t, err)
+	require.Empty(t, rest)
+	p.conn.Close()
+	if closed {
+		<-sent
+	}
+}
+
+func requireMessage(t *testing.T, want, got Message) {
+	t.Helper()
+	if want.Op != got.Op || !bytes.Equal(want.Payload, got.Payload) { // require.Equal would print megabytes
+		t.Fatalf("want opcode %d, %d bytes %q; got opcode %d, %d bytes %q",
+			want.Op, len(want.Payload), short(want.Payload), got.Op, len(got.Payload), short(got.Payload))
+	}
+}
+
+func short(p []byte) []byte { return p[:min(len(p), 60)] }
+
+func TestCasesInEverySplit(t *testing.T) {
+	t.Parallel()
+	for _, c := range Cases() {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			s := c.Make()
+			for _, pieces := range splits(s) {
+				require.NoError(t, readAlone(c, s, pieces), "in pieces: %v", pieces)
+			}
+		})
+	}
+}
+
+// pieces say how bytes are cut: once at first, then every step.
+type pieces struct{ first, step int }
+
+// splits returns every way to cut a short script in two, and one byte at a time; of long ones a bounded set, with cuts in
+// and around the headers of frames.
+func splits(s Script) []pieces {
+	n := len(s.Bytes())
+	list := []pieces{{n, n}}
+	if n <= 128<<10 {
+		list = append(list, pieces{1, 1}, pieces{1, 2}, pieces{2, 3}, pieces{7, 13})
+	}
+	if n <= 1<<10 {
+		for first := 1; first < n; first++ {
+			list = append(list, pieces{first, n})
+		}
+		return list
+	}
+	list = append(list, pieces{0, 997}, pieces{0, 4099}, pieces{0, 65537})
+	if n > 128<<10 {
+		return list
+	}
+	at := 0
+	for i, f := range s.Send {
+		if i < 8 || i == len(s.Send)-1 {
+			for d := -2; d <= 16; d++ {
+				if first := at + d; first > 0 && first < n {
+					list = append(list, pieces{first, n})
+				}
+			}
+		}
+		at += len(f)
+	}
+	return list
+}
+
+// readAlone gives the bytes of a script to a reader and compares what comes out.
+func readAlone(c Case, s Script, cuts pieces) error {
+	limits := EchoLimits()
+	r := wire.NewMessageReader(wire.ReaderSettings{From: wire.Client, Limits: &limits, Deflate: negotiated(c.Offer)})
+	defer r.Release()
+	want := s.Want
+	in := s.Bytes()
+	for n := cuts.first; len(in) > 0 || n == 0; n = cuts.step {
+		n = min(n, len(in))
+		piece := in[:n]
+		in = in[n:]
+		for {
+			m, rest, err := r.Next(piece)
+			if err != nil {
+				switch {
+				case len(want) > 0:
+					return fmt.Errorf("%w, with %d messages to come", err, len(want))
+				case s.Fault == 0 || !errors.Is(err, s.Fault):
+					return fmt.Errorf("%w, instead of %w", err, s.Fault)
+				}
+				return nil
+			}
+			if piece = rest; !m.Ready() {
+				break
+			}
+			if len(want) == 0 {
+				return fmt.Errorf("one message too many: %v of %d bytes", m.Opcode, len(m.Payload))
+			}
+			if byte(m.Opcode) != want[0].Op || !bytes.Equal(m.Payload, want[0].Payload) {
+				return fmt.Errorf("%v of %d bytes, instead of opcode %d with %d bytes", m.Opcode, len(m.Payload), want[0].Op, len(want[0].Payload))
+			}
+			want = want[1:]
+		}
+	}
+	switch {
+	case len(want) > 0:
+		return fmt.Errorf("%d messages did not come", len(want))
+	case s.Fault != 0:
+		return fmt.Errorf("no error, instead of %w", s.Fault)
+	}
+	return nil
+}
