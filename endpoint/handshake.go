@@ -240,7 +240,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 	}
 	s := &Session{
 		e: e, conn: conn, peer: h.peer, subprotocol: strings.Clone(agreed.Subprotocol), address: h.address,
-		input: newInput(conn), opened: e.nanos(),
+		opened: e.nanos(),
 		writer: wire.NewWriter(wire.WriterSettings{Side: wire.Server, Deflate: deflate}),
 	}
 	s.unanswered.Store(true)
