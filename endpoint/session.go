@@ -100,6 +100,9 @@ func (s *Session) Path() string { return s.peer.path }
 // RoundTrip is the time from the last Ping to its Pong; 0 if there was none yet.
 func (s *Session) RoundTrip() time.Duration { return time.Duration(s.rtt.Load()) }
 
+// Traffic is how many bytes of frames came in, and how many were written.
+func (s *Session) Traffic() (received, sent int64) { return s.readBytes.Load(), s.sentBytes.Load() }
+
 // Context ends with the connection; its cause says why.
 func (s *Session) Context() context.Context { return s.ctx }
 
