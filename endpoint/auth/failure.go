@@ -38,6 +38,7 @@ const (
 	MalformedClaim
 	MissingSubject
 	MissingExpiry
+	MissingIssueTime
 	TokenExpired
 	NotYetValid
 	IssuedInFuture
@@ -98,6 +99,7 @@ var failures = [...]struct {
 	MalformedClaim:        {"malformed_claim", event.TokenInvalid, http.StatusUnauthorized, "claim not well formed"},
 	MissingSubject:        {"missing_subject", event.TokenInvalid, http.StatusUnauthorized, "no subject"},
 	MissingExpiry:         {"missing_expiry", event.TokenInvalid, http.StatusUnauthorized, "no expiry"},
+	MissingIssueTime:      {"missing_issue_time", event.TokenInvalid, http.StatusUnauthorized, "no time of issue"},
 	TokenExpired:          {"token_expired", event.TokenExpired, http.StatusUnauthorized, "token expired"},
 	NotYetValid:           {"not_yet_valid", event.TokenInvalid, http.StatusUnauthorized, "token not valid yet"},
 	IssuedInFuture:        {"issued_in_future", event.TokenInvalid, http.StatusUnauthorized, "token issued in the future"},
