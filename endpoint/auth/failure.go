@@ -69,11 +69,17 @@ const (
 	ProviderSuspended
 	KeysOutdated
 
+	// Aborted is for a client that left before the answer.
+	Aborted
+
 	// Internal is what an Authenticator's error means that is no Failure.
 	Internal
 )
 
-const retryAfter = 5 // seconds
+const (
+	retryAfter         = 5   // seconds
+	statusClientClosed = 499 // nginx's
+)
 
 // failures says each rule once.
 var failures = [...]struct {
@@ -121,6 +127,7 @@ var failures = [...]struct {
 	ProviderUnavailable:   {"provider_unavailable", event.IDPUnavailable, http.StatusServiceUnavailable, "identity provider unavailable"},
 	ProviderSuspended:     {"provider_suspended", event.IDPUnavailable, http.StatusServiceUnavailable, "identity provider not asked after repeated trouble"},
 	KeysOutdated:          {"keys_outdated", event.IDPUnavailable, http.StatusServiceUnavailable, "keys of the identity provider too old"},
+	Aborted:               {"aborted", event.OtherError, statusClientClosed, "client left"},
 	Internal:              {"internal", event.OtherError, http.StatusInternalServerError, "authentication broken"},
 }
 
@@ -179,8 +186,8 @@ func (f Failure) SetHeader(h http.Header) {
 	}
 }
 
-// FailureOf returns the Failure that err is or wraps. A deadline that passed was the identity provider's; another error
-// is Internal, and nil is 0.
+// FailureOf returns the Failure that err is or wraps. A deadline that passed was the identity provider's, a
+// context that was cancelled the client's; another error is Internal, and nil is 0.
 func FailureOf(err error) Failure {
 	var f Failure
 	switch {
@@ -190,6 +197,8 @@ func FailureOf(err error) Failure {
 		return f
 	case errors.Is(err, context.DeadlineExceeded):
 		return ProviderTimeout
+	case errors.Is(err, context.Canceled):
+		return Aborted
 	}
 	return Internal
 }
