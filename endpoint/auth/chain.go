@@ -20,8 +20,13 @@ func (all chain) Authenticate(ctx context.Context, c Credential) (Identity, erro
 		case WrongIssuer:
 			last = f
 		case MissingCredential:
+		case 0:
+			if id.Subject == "" {
+				return Identity{}, MissingSubject
+			}
+			return id, nil
 		default:
-			return id, err
+			return Identity{}, f
 		}
 	}
 	return Identity{}, last
