@@ -15,7 +15,7 @@ const maxMembers = 256
 
 // members calls each for every member of the JSON object b, the value in its JSON form. Two members of one name make it
 // return DuplicateMember: readers disagree on which counts (RFC 8725 §2.4), and an attacker would choose.
-func members(b []byte, each func(name string, value []byte) error) error {
+func members(b []byte, each func(name, value []byte) error) error {
 	if !utf8.Valid(b) || !json.Valid(b) {
 		return MalformedToken
 	}
@@ -23,7 +23,7 @@ func members(b []byte, each func(name string, value []byte) error) error {
 	if len(b) < 2 || b[0] != '{' {
 		return MalformedToken
 	}
-	var few [16]string
+	var few [16][]byte
 	seen := few[:0]
 	for rest := b[1:]; ; {
 		rest = bytes.TrimLeft(rest, " \t\r\n,")
@@ -31,12 +31,12 @@ func members(b []byte, each func(name string, value []byte) error) error {
 			return nil
 		}
 		n := valueLen(rest)
-		name, ok := jsonString(rest[:n])
+		name, ok := jsonName(rest[:n])
 		if !ok || len(seen) == maxMembers {
 			return MalformedToken
 		}
 		for _, s := range seen {
-			if s == name {
+			if bytes.Equal(s, name) {
 				return DuplicateMember
 			}
 		}
@@ -113,6 +113,15 @@ func jsonString(b []byte) (string, bool) {
 	var s string
 	err := json.Unmarshal(b, &s)
 	return s, err == nil
+}
+
+// jsonName returns the string that the valid JSON value b is, which mostly is a part of b.
+func jsonName(b []byte) ([]byte, bool) {
+	if b[0] == '"' && bytes.IndexByte(b, '\\') < 0 {
+		return b[1 : len(b)-1], true
+	}
+	s, ok := jsonString(b)
+	return []byte(s), ok
 }
 
 // jsonStrings returns the strings of an array, or the one string that b is itself.

@@ -172,9 +172,9 @@ func (a *JWT) header(text string) (header, error) {
 	if !ok {
 		return h, MalformedToken
 	}
-	err := members(b, func(name string, value []byte) error {
+	err := members(b, func(name, value []byte) error {
 		ok := true
-		switch name {
+		switch string(name) {
 		case "alg":
 			h.algorithm, ok = jsonString(value)
 		case "kid":
@@ -248,7 +248,7 @@ func (a *JWT) claims(text string) (claims, error) {
 		return c, MalformedToken
 	}
 	names := &a.config.Claims
-	err := members(b, func(name string, value []byte) error {
+	err := members(b, func(name, value []byte) error {
 		if !c.registered(name, value) || !c.chosen(names, name, value) {
 			c.fault = MalformedClaim
 		}
@@ -257,9 +257,9 @@ func (a *JWT) claims(text string) (claims, error) {
 	return c, err
 }
 
-func (c *claims) registered(name string, value []byte) (ok bool) {
+func (c *claims) registered(name, value []byte) (ok bool) {
 	ok = true
-	switch name {
+	switch string(name) {
 	case "iss":
 		c.issuer, ok = jsonString(value)
 	case "aud":
@@ -276,7 +276,7 @@ func (c *claims) registered(name string, value []byte) (ok bool) {
 	return ok
 }
 
-func (c *claims) chosen(names *ClaimNames, name string, value []byte) bool {
+func (c *claims) chosen(names *ClaimNames, name, value []byte) bool {
 	text := func(field *string) bool {
 		var ok bool
 		*field, ok = jsonString(value)
@@ -295,14 +295,14 @@ func (c *claims) chosen(names *ClaimNames, name string, value []byte) bool {
 		name string
 		to   *string
 	}{{names.Subject, &c.Subject}, {names.TokenID, &c.TokenID}, {names.Session, &c.Session}, {names.Tenant, &c.Tenant}, {names.Tier, &c.Tier}} {
-		if field.name == name {
+		if field.name == string(name) {
 			ok = text(field.to) && ok
 		}
 	}
-	if name == names.Scopes {
+	if string(name) == names.Scopes {
 		ok = set(&c.Scopes, true) && ok
 	}
-	if name == names.Groups {
+	if string(name) == names.Groups {
 		ok = set(&c.Groups, false) && ok
 	}
 	return ok

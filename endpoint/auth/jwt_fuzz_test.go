@@ -67,8 +67,8 @@ func FuzzMembers(f *testing.F) {
 	f.Add(`{"a":1,"a":2}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		got := map[string]string{}
-		err := members([]byte(text), func(name string, value []byte) error {
-			got[name] = string(value)
+		err := members([]byte(text), func(name, value []byte) error {
+			got[string(name)] = string(value)
 			return nil
 		})
 		var want map[string]json.RawMessage

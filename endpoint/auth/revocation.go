@@ -34,6 +34,33 @@ type Revocation struct {
 // target is what a revocation is found by. Comparable.
 type target struct{ tokenID, subject, tenant, session string }
 
+// shape has a bit for each name that t has.
+func (t target) shape() (bits int) {
+	for i, name := range [...]string{t.tokenID, t.subject, t.tenant, t.session} {
+		if name != "" {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// only returns the names of t whose bits are set.
+func (t target) only(bits int) target {
+	if bits&1 == 0 {
+		t.tokenID = ""
+	}
+	if bits&2 == 0 {
+		t.subject = ""
+	}
+	if bits&4 == 0 {
+		t.tenant = ""
+	}
+	if bits&8 == 0 {
+		t.session = ""
+	}
+	return t
+}
+
 func (r Revocation) target() target { return target{r.TokenID, r.Subject, r.Tenant, r.Session} }
 
 // Matches reports whether the revocation is about id.
@@ -62,6 +89,7 @@ type Revocations struct {
 
 	mu       sync.RWMutex
 	list     map[target]Revocation
+	shapes   [16]int // how many of the list have these names
 	watchers map[*func(Revocation)]struct{}
 }
 
@@ -115,12 +143,15 @@ func (l *Revocations) add(r Revocation, now time.Time, instead bool) ([]func(Rev
 	if !again && len(l.list) >= l.capacity {
 		for key, old := range l.list {
 			if !old.Until.After(now) {
-				delete(l.list, key)
+				l.drop(key)
 			}
 		}
 		if len(l.list) >= l.capacity {
 			return nil, ErrTooManyRevocations
 		}
+	}
+	if !again {
+		l.shapes[r.target().shape()]++
 	}
 	l.list[r.target()] = r
 	var told []func(Revocation)
@@ -134,8 +165,15 @@ func (l *Revocations) add(r Revocation, now time.Time, instead bool) ([]func(Rev
 func (l *Revocations) Lift(r Revocation) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.list[r.target()]
-	delete(l.list, r.target())
+	return l.drop(r.target())
+}
+
+func (l *Revocations) drop(t target) bool {
+	_, ok := l.list[t]
+	if ok {
+		delete(l.list, t)
+		l.shapes[t.shape()]--
+	}
 	return ok
 }
 
@@ -150,24 +188,12 @@ func (l *Revocations) Len() int {
 func (l *Revocations) Revoked(id Identity) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if len(l.list) == 0 {
-		return false
-	}
 	now := l.now()
-	// Every choice of the names that id has: those that it has not are the same twice.
-	for bits := 1; bits < 16; bits++ {
-		var t target
-		for i, field := range [...]struct {
-			to   *string
-			name string
-		}{{&t.tokenID, id.TokenID}, {&t.subject, id.Subject}, {&t.tenant, id.Tenant}, {&t.session, id.Session}} {
-			if bits&(1<<i) != 0 {
-				*field.to = field.name
-			}
-		}
-		if t == (target{}) {
+	for names := range l.shapes {
+		if l.shapes[names] == 0 {
 			continue
 		}
+		t := target{id.TokenID, id.Subject, id.Tenant, id.Session}.only(names)
 		if r, ok := l.list[t]; ok && r.Until.After(now) && r.appliesTo(id) {
 			return true
 		}
