@@ -58,6 +58,11 @@ const (
 	UnverifiedCertificate
 	UnnamedCertificate
 
+	// Of a signed message.
+	MessageUnsigned
+	MessageForged
+	MessageOutOfOrder
+
 	// Of what was decided elsewhere.
 	Refused
 	NotAllowed
@@ -120,6 +125,9 @@ var failures = [...]struct {
 	MissingCertificate:    {"missing_certificate", event.Unauthenticated, http.StatusUnauthorized, "no client certificate"},
 	UnverifiedCertificate: {"unverified_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate not verified"},
 	UnnamedCertificate:    {"unnamed_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate without the one name that is asked for"},
+	MessageUnsigned:       {"message_unsigned", event.TokenInvalid, http.StatusUnauthorized, "message not signed"},
+	MessageForged:         {"message_forged", event.TokenInvalid, http.StatusUnauthorized, "signature of the message wrong"},
+	MessageOutOfOrder:     {"message_out_of_order", event.TokenInvalid, http.StatusUnauthorized, "message repeated, or one before it missing"},
 	Refused:               {"refused", event.Unauthenticated, http.StatusUnauthorized, "credential not accepted"},
 	NotAllowed:            {"not_allowed", event.Forbidden, http.StatusForbidden, "client not allowed"},
 	Revoked:               {"revoked", event.TokenInvalid, http.StatusUnauthorized, "credential revoked"},
