@@ -99,7 +99,7 @@ type Credential struct {
 	Method Method
 	// Token is the token, the ticket or the cookie's value. It is "" for MTLS.
 	Token string
-	// Request is the handshake, also when the token came in a message. It must not be kept.
+	// Request is the handshake, or what the endpoint has kept of it when the token comes in a message. It must not be kept.
 	Request *http.Request
 	// Origin is the handshake's Origin where it was checked against those allowed, else "".
 	Origin string

@@ -192,6 +192,18 @@ func (r *RemoteKeys) Status() RemoteKeysStatus {
 	return s
 }
 
+// Stale returns the keys that are there, of any age, without asking anybody: for [Degraded].
+func (r *RemoteKeys) Stale() Keys { return staleKeys{r} }
+
+type staleKeys struct{ *RemoteKeys }
+
+func (s staleKeys) Find(_ context.Context, algorithm, id string, _ *Wait) ([]Key, error) {
+	if have := s.known.Load(); have != nil {
+		return findIn(have, algorithm, id)
+	}
+	return nil, KeysOutdated
+}
+
 // Find implements [Keys].
 func (r *RemoteKeys) Find(ctx context.Context, algorithm, id string, w *Wait) ([]Key, error) {
 	now := r.config.Now()
