@@ -82,8 +82,9 @@ type fetched struct {
 
 // flight is one refresh, with all its attempts.
 type flight struct {
-	done chan struct{}
-	err  error // set before done is closed
+	trial bool // the one before has failed
+	done  chan struct{}
+	err   error // set before done is closed
 }
 
 // NewRemoteKeys returns the keys of an issuer. Nothing is fetched until they are needed, or by Fetch.
@@ -228,9 +229,10 @@ func (r *RemoteKeys) Find(ctx context.Context, algorithm, id string, w *Wait) ([
 	case len(found) > 0 && now.Before(have.due):
 		return found, nil
 	case len(found) > 0:
-		// The keys that are there do while they are fetched anew. Only after a long silence they may be too old for that.
+		// The keys that are there do while they are fetched anew. Only after a long silence they may be too old for that,
+		// but not worth waiting for a provider that is in trouble.
 		f, err := r.start(now, false)
-		if err != nil || now.Before(have.at.Add(2*r.config.Refresh)) {
+		if err != nil || f.trial || now.Before(have.at.Add(2*r.config.Refresh)) {
 			return found, nil //nolint:nilerr // keys within their age are what there is while the provider is left alone
 		}
 		if r.wait(ctx, f, w) != nil {
@@ -272,9 +274,9 @@ func (r *RemoteKeys) start(now time.Time, unknown bool) (*flight, error) {
 	if unknown {
 		r.unknown = now
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{trial: r.failures > 0, done: make(chan struct{})}
 	tries := attempts
-	if r.failures > 0 {
+	if f.trial {
 		tries = 1
 	}
 	r.flight = f

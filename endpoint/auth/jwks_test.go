@@ -380,6 +380,13 @@ func TestRemoteKeysOfASlowProvider(t *testing.T) {
 	w, err = b.try(t.Context(), b.pair, "one")
 	require.NoError(t, err)
 	require.Zero(t, w, "who has keys does not wait for fresh ones")
+	for range 3 {
+		b.settled(t)
+		b.clock.turn(10 * time.Minute)
+		w, err = b.try(t.Context(), b.pair, "one")
+		require.NoError(t, err)
+		require.Zero(t, w, "nor for a trial, however old the keys")
+	}
 }
 
 func TestRemoteKeysCloseEndsARefresh(t *testing.T) {
@@ -413,6 +420,18 @@ func TestRemoteKeysFetchAhead(t *testing.T) {
 	w, err := b.try(t.Context(), b.pair, "one")
 	require.NoError(t, err)
 	require.Zero(t, w)
+}
+
+func TestJitterIsATenth(t *testing.T) {
+	t.Parallel()
+	low, high := time.Hour, time.Duration(0)
+	for range 10_000 {
+		d := jitter(time.Second)
+		low, high = min(low, d), max(high, d)
+	}
+	require.GreaterOrEqual(t, low, 900*time.Millisecond)
+	require.LessOrEqual(t, high, 1100*time.Millisecond)
+	require.Greater(t, high-low, 150*time.Millisecond)
 }
 
 func TestRemoteKeysConfigSaysItsFaults(t *testing.T) {
