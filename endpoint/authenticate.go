@@ -174,6 +174,15 @@ func (s *Session) setIdentity(id auth.Identity) {
 	s.notAfter.Store(end)
 }
 
+// checkRevoked ends a connection whose identity was revoked after the Authenticator had looked, and before Revoke could
+// see it.
+func (s *Session) checkRevoked() {
+	list := s.e.config.Revocations
+	if id := s.identity.Load(); list != nil && id != nil && list.Revoked(*id) {
+		s.deauthorize(auth.Revoked)
+	}
+}
+
 // authenticateFirst takes the first message for the credential.
 func (s *Session) authenticateFirst() error {
 	if err := s.next(); err != nil {
@@ -200,6 +209,7 @@ func (s *Session) authenticateFirst() error {
 		return over
 	}
 	s.become(o.identity, a)
+	s.checkRevoked()
 	return nil
 }
 
@@ -239,6 +249,7 @@ func (s *Session) Refresh(token string) error {
 	case o.failure == 0:
 		s.tier.Store(s.e.tierOf(o.identity))
 		s.setIdentity(o.identity)
+		s.checkRevoked()
 		return nil
 	case o.failure.Fault() == event.FaultIDP:
 	default:

@@ -24,6 +24,8 @@ type Config struct {
 
 	// Authenticator verifies what clients claim.
 	Authenticator auth.Authenticator
+	// Revocations, if not nil, refuses newcomers that are on the list, and ends their connections when they come on it.
+	Revocations *auth.Revocations
 	// InsecureAnonymous lets everybody in where there is no Authenticator.
 	InsecureAnonymous bool
 	// Credentials says where a handshake may have its credential. Nil means [auth.DefaultSources].
@@ -209,6 +211,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Authenticator == nil && (c.FirstMessage || c.InBandRefresh) {
 		fault("FirstMessage, InBandRefresh: need an Authenticator")
+	}
+	if c.Revocations != nil && c.Authenticator != nil {
+		c.Authenticator = c.Revocations.Guard(c.Authenticator)
 	}
 	if c.HashKey != nil && len(c.HashKey) < 16 {
 		fault("HashKey: must have at least 16 bytes")

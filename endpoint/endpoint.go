@@ -37,6 +37,7 @@ type Endpoint struct {
 	left        chan struct{} // a connection has ended while draining
 	stop, done  chan struct{}
 	stopOnce    sync.Once
+	unwatch     func()
 }
 
 // shard is a part of the connections.
@@ -67,6 +68,9 @@ func New(c Config) (*Endpoint, error) {
 	}
 	if c.Authenticator == nil {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
+	}
+	if c.Revocations != nil {
+		e.unwatch = c.Revocations.Watch(func(r auth.Revocation) { e.Revoke(r.Matches) })
 	}
 	go e.sweep()
 	return e, nil
@@ -215,7 +219,12 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	for _, s := range e.sessions() {
 		s.lose(reason{code: wire.CloseServiceRestart, errorType: event.OtherError, cause: errShutdown})
 	}
-	e.stopOnce.Do(func() { close(e.stop) })
+	e.stopOnce.Do(func() {
+		if e.unwatch != nil {
+			e.unwatch()
+		}
+		close(e.stop)
+	})
 	<-e.done
 	if e.pump != nil {
 		select {

@@ -275,6 +275,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		return nil, nil
 	}
 	h.opened(agreed)
+	s.checkRevoked()
 	if e.draining.Load() {
 		s.askToDrain()
 	}

@@ -316,10 +316,10 @@ func (s *Session) valid(m wire.Message) bool {
 	errors.As(err, &r)
 	if s.e.pump != nil {
 		v := s.event(event.MessageRejected)
+		v.SetString(event.Direction, event.DirectionReceive)
 		if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
 			v.SetString(event.ErrorType, event.OtherError)
 		}
-		v.SetString(event.Direction, event.DirectionReceive)
 		v.Accept(event.MessageType, event.String(m.Opcode.String()))
 		v.SetInt(event.MessageSize, int64(len(m.Payload)))
 		v.Accept(event.SchemaID, text(r.Schema))
