@@ -191,9 +191,7 @@ const (
 // sent is handled and answered first; what is on its way until the client's Close frame comes is handled. It returns when
 // all is done, or cuts what is left when ctx ends and returns its error. The Endpoint cannot be used again.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
-	if !e.draining.Swap(true) {
-		e.policyChanged("drain", "on", "shutdown")
-	}
+	e.refuseAll()
 	all := e.sessions()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	steps := int(drainOver / drainStep)
@@ -238,14 +236,15 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 
 var errShutdown = errors.New("websocket: server is shutting down")
 
-func (e *Endpoint) policyChanged(kind, state, why string) {
-	if e.pump == nil {
+// refuseAll answers every handshake from now on with 503.
+func (e *Endpoint) refuseAll() {
+	if e.draining.Swap(true) || e.pump == nil {
 		return
 	}
 	v := e.instance(event.PolicyChanged)
-	v.SetString(event.PolicyKind, kind)
-	v.SetString(event.PolicyState, state)
-	v.SetString(event.PolicyReason, why)
+	v.SetString(event.PolicyKind, "drain")
+	v.SetString(event.PolicyState, "on")
+	v.SetString(event.PolicyReason, "shutdown")
 	e.pump.decided(v)
 }
 

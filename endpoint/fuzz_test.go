@@ -50,7 +50,7 @@ func overPipes(f *testing.F, c endpoint.Config) (*endpoint.Endpoint, *pipes) {
 	})
 	e, err := endpoint.New(c)
 	require.NoError(f, err)
-	server, err := e.Server(endpoint.ServerSettings{HeaderTimeout: time.Second})
+	server, err := e.Server(endpoint.ServerSettings{HeaderTimeout: 100 * time.Millisecond})
 	require.NoError(f, err)
 	p := &pipes{make(chan net.Conn), make(chan struct{})}
 	served := make(chan error, 1)
@@ -64,10 +64,10 @@ func overPipes(f *testing.F, c endpoint.Config) (*endpoint.Endpoint, *pipes) {
 	return e, p
 }
 
-// send writes in, in two pieces, and returns what comes back until the end.
-func send(conn net.Conn, in []byte, cut int) []byte {
+// send writes in, in two pieces, and returns what comes back until the end, or until the limit where the end is missing.
+func send(conn net.Conn, in []byte, cut int, limit time.Duration) []byte {
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(limit))
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -103,7 +103,7 @@ func FuzzHandshakeBytes(f *testing.F) {
 		}
 		// A head that does not end is ended, so that nothing waits.
 		all := append(bytes.Clone(in), "\r\n\r\n"+end...)
-		out := send(p.dial(), all, cut)
+		out := send(p.dial(), all, cut, 200*time.Millisecond)
 		if switched := bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")); switched {
 			r, n, err := wire.ParseRequest(all)
 			if err != nil {
@@ -116,7 +116,7 @@ func FuzzHandshakeBytes(f *testing.F) {
 		} else if len(out) > 0 && !bytes.HasPrefix(out, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(out, []byte("HTTP/1.0 ")) {
 			t.Fatalf("no answer of HTTP: %q", out)
 		}
-		if out := send(p.dial(), []byte(good+end), 20); !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) {
+		if out := send(p.dial(), []byte(good+end), 20, patience); !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) {
 			t.Fatalf("a good client gets %q", out)
 		}
 	})
@@ -165,7 +165,7 @@ func FuzzFrameBytes(f *testing.F) {
 		}
 		conn := p.dial()
 		open := handshake + "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n"
-		out := send(conn, append([]byte(open), in...), len(open)+cut)
+		out := send(conn, append([]byte(open), in...), len(open)+cut, patience)
 		head, frames, ok := bytes.Cut(out, []byte("\r\n\r\n"))
 		if !ok || !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
 			t.Fatalf("no 101: %q", out)
