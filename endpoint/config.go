@@ -19,7 +19,7 @@ import (
 type Config struct {
 	// Handle serves a connection and returns when it is done, which closes the connection: with 1000 after nil, with the
 	// code of a *[CloseError], else with 1011. ctx ends with the connection; its cause says why. A connection is only
-	// read while Handle ranges over [Session.Messages].
+	// read while Handle ranges over [Session.Messages], whose loop also ends at a shutdown; push from other goroutines.
 	Handle func(ctx context.Context, s *Session) error
 
 	// Authenticator verifies what clients claim.

@@ -63,6 +63,7 @@ func New(c Config) (*Endpoint, error) {
 		left:    make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
+	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
 	}
@@ -93,13 +94,10 @@ func (e *Endpoint) join(s *Session) {
 
 // leave is the opposite of join.
 func (e *Endpoint) leave(s *Session) {
-	e.unlist(s)
-	e.release()
-}
-
-func (e *Endpoint) unlist(s *Session) {
+	defer e.release()
 	h := &e.shards[s.shard]
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	last := len(h.sessions) - 1
 	h.sessions[s.index] = h.sessions[last]
 	h.sessions[s.index].index = s.index
@@ -108,7 +106,6 @@ func (e *Endpoint) unlist(s *Session) {
 	if cap(h.sessions) > 1024 && last < cap(h.sessions)/4 {
 		h.sessions = append(make([]*Session, 0, 2*last), h.sessions...)
 	}
-	h.mu.Unlock()
 }
 
 // release gives back a place in active.
@@ -135,7 +132,8 @@ func (e *Endpoint) sessions() []*Session {
 }
 
 // Revoke ends the connections of identities that match, and returns how many there were. Nothing more that they send is
-// handled, and within a second they are closed, whatever the client does.
+// handled, and within a second they are closed, whatever the client does. It knows nothing of those who come later:
+// Config.Revocations does.
 func (e *Endpoint) Revoke(match func(auth.Identity) bool) int {
 	n := 0
 	for _, s := range e.sessions() {

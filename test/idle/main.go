@@ -1,5 +1,6 @@
-// Command idle measures what an endpoint's idle connections cost: resident memory by connection, and the processor time of
-// opening one. It serves in a process of its own and connects from this one.
+// Command idle measures what idle connections cost an endpoint, or a server of another library: resident memory by
+// connection, and the processor time of opening one. With -drain it also measures how long a shutdown takes. It serves in a
+// process of its own and connects from this one.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,13 +37,15 @@ import (
 func main() {
 	n := flag.Int("n", 5000, "how many connections")
 	secure := flag.Bool("tls", false, "with TLS")
+	peer := flag.String("peer", "endpoint", "which `library` serves: endpoint, gorilla, coder, gobwas or gws")
+	drain := flag.Bool("drain", false, "shut the endpoint down in the end")
 	serve := flag.String("serve", "", "be the server, with the certificate in this `folder`")
 	flag.Parse()
 	var err error
 	if *serve != "" {
-		err = server(*serve, *secure)
+		err = server(*serve, *peer, *secure)
 	} else {
-		err = measure(*n, *secure)
+		err = measure(*n, *peer, *secure, *drain)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -49,8 +53,65 @@ func main() {
 	}
 }
 
-// server serves until its input ends. Each line of it asks for the memory in use and the processor time so far.
-func server(folder string, secure bool) error {
+// server serves until its input ends. A line asks for the memory in use and the processor time so far, or for a shutdown.
+func server(folder, peer string, secure bool) error {
+	set := endpoint.ServerSettings{}
+	if secure {
+		set.CertFile, set.KeyFile = filepath.Join(folder, "crt"), filepath.Join(folder, "key")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	shutdown := func(context.Context) error { return nil }
+	if handler, other := peers[peer]; other {
+		s := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+		if secure {
+			go s.ServeTLS(l, set.CertFile, set.KeyFile) //nolint:errcheck // the process ends with its input
+		} else {
+			go s.Serve(l) //nolint:errcheck // the process ends with its input
+		}
+	} else {
+		s, err := newServer(set)
+		if err != nil {
+			return err
+		}
+		shutdown = s.Shutdown
+		go s.Serve(l) //nolint:errcheck // the process ends with its input
+	}
+	fmt.Println(l.Addr())
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if in.Text() == "drain" {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			began := time.Now()
+			err := shutdown(ctx)
+			cancel()
+			fmt.Println(time.Since(began), err)
+			continue
+		}
+		// The stacks that a burst of handshakes made large shrink by half with each collection.
+		for range 4 {
+			debug.FreeOSMemory()
+		}
+		var pages, resident int64
+		b, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Sscan(string(b), &pages, &resident); err != nil {
+			return err
+		}
+		var used syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+			return err
+		}
+		fmt.Println(resident*int64(os.Getpagesize()), used.Utime.Nano()+used.Stime.Nano())
+	}
+	return nil
+}
+
+// newServer is an endpoint with everything on: an identity, budgets of address, user, tenant and connection, an Observer.
+func newServer(set endpoint.ServerSettings) (*endpoint.Server, error) {
 	rate := endpoint.Rate{PerSecond: 1e6, Burst: 1e6}
 	quota := endpoint.Quota{Handshakes: rate, Connections: 1 << 20, Messages: rate, Bytes: rate}
 	e, err := endpoint.New(endpoint.Config{
@@ -73,45 +134,12 @@ func server(folder string, secure bool) error {
 		Observer: endpoint.ObserverFunc(func(*event.Event) {}),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	set := endpoint.ServerSettings{}
-	if secure {
-		set.CertFile, set.KeyFile = filepath.Join(folder, "crt"), filepath.Join(folder, "key")
-	}
-	s, err := e.Server(set)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	go s.Serve(l) //nolint:errcheck // the process ends with its input
-	fmt.Println(l.Addr())
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		// The stacks that a burst of handshakes made large shrink by half with each collection.
-		for range 4 {
-			debug.FreeOSMemory()
-		}
-		var pages, resident int64
-		b, err := os.ReadFile("/proc/self/statm")
-		if err != nil {
-			return err
-		}
-		if _, err := fmt.Sscan(string(b), &pages, &resident); err != nil {
-			return err
-		}
-		var used syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
-			return err
-		}
-		fmt.Println(resident*int64(os.Getpagesize()), used.Utime.Nano()+used.Stime.Nano())
-	}
-	return nil
+	return e.Server(set)
 }
 
-func measure(n int, secure bool) error {
+func measure(n int, peer string, secure, drain bool) error {
 	folder, err := os.MkdirTemp("", "idle")
 	if err != nil {
 		return err
@@ -124,7 +152,7 @@ func measure(n int, secure bool) error {
 	if err != nil {
 		return err
 	}
-	child := exec.Command(self, "-serve", folder, fmt.Sprintf("-tls=%v", secure))
+	child := exec.Command(self, "-serve", folder, "-peer", peer, fmt.Sprintf("-tls=%v", secure))
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	if err != nil {
@@ -181,9 +209,45 @@ func measure(n int, secure bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d connections, TLS %v: %.2f KiB resident and %.0f CPU-µs each; the server has %.1f MiB with them and %.1f without\n",
-		n, secure, float64(after-before)/float64(n)/1024, float64(cpuAfter-cpuBefore)/float64(n)/1e3,
+	fmt.Printf("%s, %d connections, TLS %v: %.2f KiB resident and %.0f CPU-µs each; "+
+		"the server has %.1f MiB with them and %.1f without\n", peer, n, secure, float64(after-before)/float64(n)/1024, float64(cpuAfter-cpuBefore)/float64(n)/1e3,
 		float64(after)/(1<<20), float64(before)/(1<<20))
+	if !drain {
+		return nil
+	}
+	answered := make(chan error, len(held))
+	for _, c := range held {
+		go func() { answered <- answer(c) }()
+	}
+	if _, err := io.WriteString(in, "drain\n"); err != nil {
+		return err
+	}
+	result, err := answers.ReadString('\n')
+	fmt.Print("drained in ", result)
+	for range held {
+		err = errors.Join(err, <-answered)
+	}
+	return err
+}
+
+// answer waits for the Close frame and answers it.
+func answer(conn net.Conn) error {
+	b := make([]byte, 256)
+	n, err := conn.Read(b)
+	if err != nil {
+		return err
+	}
+	m, _, err := wire.NewMessageReader(wire.ReaderSettings{From: wire.Server}).Next(b[:n])
+	if err != nil || m.Opcode != wire.OpClose {
+		return errors.Join(errors.New("no Close frame"), err)
+	}
+	w := wire.NewWriter(wire.WriterSettings{})
+	if _, err := conn.Write(w.AppendClose(nil, m.Code, "")); err != nil {
+		return err
+	}
+	if _, err = conn.Read(b); err != io.EOF {
+		return errors.Join(errors.New("no end"), err)
+	}
 	return nil
 }
 
