@@ -50,6 +50,7 @@ type Session struct {
 	queue   *queue // what waits; nil if nothing does
 	room    chan struct{}
 	writing bool
+	kicked  bool        // a goroutine that will write has begun
 	closing bool        // nothing may be sent any more
 	waiting atomic.Bool // the reading goroutine waits for input, so that nobody else will write
 
