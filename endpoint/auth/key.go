@@ -84,6 +84,10 @@ func NewKey(id string, material any) (Key, error) {
 		if k == nil || !isEC(elliptic.P256())(k) && !isEC(elliptic.P384())(k) {
 			return Key{}, errors.New("elliptic key: must be of the curve P-256 or P-384")
 		}
+		//nolint:staticcheck // Bytes panics where these are nil
+		if k.X == nil || k.Y == nil {
+			return Key{}, errors.New("elliptic key: must be a point of its curve")
+		}
 		if _, err := k.Bytes(); err != nil {
 			return Key{}, errors.New("elliptic key: must be a point of its curve")
 		}

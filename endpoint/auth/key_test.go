@@ -29,9 +29,10 @@ func TestNewKeyRefuses(t *testing.T) {
 		"a short RSA key":         {"", &rsa.PublicKey{N: big.NewInt(35), E: 65537}, "RSA key: must have 2048 to 8192 bits and an odd exponent"},
 		"a huge RSA key":          {"", &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), 8192), E: 65537}, "RSA key: must have 2048 to 8192 bits and an odd exponent"},
 		"an exponent of 1":        {"", &rsa.PublicKey{N: r.N, E: 1}, "RSA key: must have 2048 to 8192 bits and an odd exponent"},
+		"a point beside it":       {"", beside(), "elliptic key: must be a point of its curve"},
 		"an RSA key of nothing":   {"", (*rsa.PublicKey)(nil), "RSA key: must have 2048 to 8192 bits and an odd exponent"},
 		"another curve":           {"", &p521.PublicKey, "elliptic key: must be of the curve P-256 or P-384"},
-		"a point beside it":       {"", &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}, "elliptic key: must be a point of its curve"},
+		"no point":                {"", &ecdsa.PublicKey{Curve: elliptic.P256()}, "elliptic key: must be a point of its curve"},
 		"a short Ed25519 key":     {"", ed25519.PublicKey("x"), "Ed25519 key: must have 32 bytes"},
 		"a private key":           {"", pairs()["EdDSA"].sign, "key: must be a secret or a public key of RSA, ECDSA or Ed25519, is a ed25519.PrivateKey"},
 		"a secret that is a text": {"", canary, "key: must be a secret or a public key of RSA, ECDSA or Ed25519, is a string"},
@@ -82,4 +83,11 @@ func TestATokenThatNamesNoKeyMakesFewTries(t *testing.T) {
 	a := must(NewJWT(jwtConfig(NewKeySet(keys...), newClock())))
 	_, err := a.Authenticate(t.Context(), Credential{Method: Bearer, Token: ed.token(`{"alg":"EdDSA"}`, body(nil))})
 	require.Equal(t, WrongSignature, err)
+}
+
+// beside returns a key whose point is not on its curve.
+func beside() *ecdsa.PublicKey {
+	k := *pairs()["ES256"].public.(*ecdsa.PublicKey)
+	k.Curve = elliptic.P384()
+	return &k
 }
