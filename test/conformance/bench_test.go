@@ -317,7 +317,7 @@ func BenchmarkPeersRead(b *testing.B) {
 // BenchmarkPeersEcho echoes 125 bytes over loopback, with the same client for all. CPU time is that of client and server.
 func BenchmarkPeersEcho(b *testing.B) {
 	for _, burst := range []int{1, 16} {
-		for _, p := range peers {
+		for _, p := range append(peers[:len(peers):len(peers)], peer{"endpoint", serveEndpoint}) {
 			b.Run(fmt.Sprintf("burst-%d/%s", burst, p.name), func(b *testing.B) {
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					p.serve(w, r, func(m []byte) []byte { return m })
@@ -350,7 +350,12 @@ func dial(tb testing.TB, address string) net.Conn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", address)
 	require.NoError(tb, err)
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+	return shakeHands(tb, conn)
+}
+
+func shakeHands(tb testing.TB, conn net.Conn) net.Conn {
+	tb.Helper()
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	require.NoError(tb, err)
 	in := bufio.NewReader(conn)

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package endpoint
+
+func residentBytes() (int64, bool) { return 0, false }
+
+func descriptors() (open, most int64, ok bool) { return 0, 0, false }
