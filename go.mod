@@ -8,6 +8,7 @@ require (
 	github.com/OpenSLO/go-sdk v0.9.2
 	github.com/coder/websocket v1.8.15
 	github.com/ebitengine/purego v0.11.3
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-cmp v0.7.0
 	github.com/klauspost/compress v1.20.3
 	github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter v0.161.0
@@ -59,7 +60,6 @@ require (
 	github.com/buger/jsonparser v1.6.1 // indirect
 	github.com/dolthub/maphash v0.1.0 // indirect
 	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/jsonschema-go v0.4.3 // indirect
 	github.com/iimos/ucum v0.0.3 // indirect
 	github.com/knadh/koanf/parsers/yaml v1.1.1 // indirect

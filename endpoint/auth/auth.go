@@ -99,30 +99,34 @@ type Credential struct {
 	Method Method
 	// Token is the token, the ticket or the cookie's value. It is "" for MTLS.
 	Token string
-	// Request is the handshake, also when the token came in a message. It must not be kept.
+	// Request is the handshake, or what the endpoint has kept of it when the token comes in a message. It must not be kept.
 	Request *http.Request
 	// Origin is the handshake's Origin where it was checked against those allowed, else "".
 	Origin string
 	// Client is the client's address as the endpoint knows it, behind its proxies too. It may be invalid.
 	Client netip.Addr
-	// Wait, if not nil, sums up how long the identity provider was waited for. See [Credential.Waited].
+	// Wait, if not nil, sums up how long the identity provider was waited for.
 	Wait *Wait
 }
 
-// Waited adds to c.Wait. Authenticators that ask somebody else call it, so that the time of the identity provider is
-// measured apart from our own.
-func (c Credential) Waited(d time.Duration) {
-	if c.Wait != nil && d > 0 {
-		c.Wait.ns.Add(int64(d))
+// Wait is how long the identity provider was waited for while one credential was verified: the event attribute
+// websocket.auth.idp.duration. A nil Wait counts nothing.
+type Wait struct{ ns atomic.Int64 }
+
+// Add adds to the sum. Authenticators that ask somebody else call it, so that the provider's time is known apart from ours.
+func (w *Wait) Add(d time.Duration) {
+	if w != nil && d > 0 {
+		w.ns.Add(int64(d))
 	}
 }
 
-// Wait is how long the identity provider was waited for while one credential was verified: the event attribute
-// websocket.auth.idp.duration.
-type Wait struct{ ns atomic.Int64 }
-
 // Duration returns the sum so far, zero if nobody was asked.
-func (w *Wait) Duration() time.Duration { return time.Duration(w.ns.Load()) }
+func (w *Wait) Duration() time.Duration {
+	if w == nil {
+		return 0
+	}
+	return time.Duration(w.ns.Load())
+}
 
 // Authenticator verifies credentials. It may be called by many goroutines.
 type Authenticator interface {

@@ -38,6 +38,7 @@ const (
 	MalformedClaim
 	MissingSubject
 	MissingExpiry
+	MissingIssueTime
 	TokenExpired
 	NotYetValid
 	IssuedInFuture
@@ -57,6 +58,11 @@ const (
 	UnverifiedCertificate
 	UnnamedCertificate
 
+	// Of a signed message.
+	MessageUnsigned
+	MessageForged
+	MessageOutOfOrder
+
 	// Of what was decided elsewhere.
 	Refused
 	NotAllowed
@@ -68,11 +74,17 @@ const (
 	ProviderSuspended
 	KeysOutdated
 
+	// Aborted is for a client that left before the answer.
+	Aborted
+
 	// Internal is what an Authenticator's error means that is no Failure.
 	Internal
 )
 
-const retryAfter = 5 // seconds
+const (
+	retryAfter         = 5   // seconds
+	statusClientClosed = 499 // nginx's
+)
 
 // failures says each rule once.
 var failures = [...]struct {
@@ -98,6 +110,7 @@ var failures = [...]struct {
 	MalformedClaim:        {"malformed_claim", event.TokenInvalid, http.StatusUnauthorized, "claim not well formed"},
 	MissingSubject:        {"missing_subject", event.TokenInvalid, http.StatusUnauthorized, "no subject"},
 	MissingExpiry:         {"missing_expiry", event.TokenInvalid, http.StatusUnauthorized, "no expiry"},
+	MissingIssueTime:      {"missing_issue_time", event.TokenInvalid, http.StatusUnauthorized, "no time of issue"},
 	TokenExpired:          {"token_expired", event.TokenExpired, http.StatusUnauthorized, "token expired"},
 	NotYetValid:           {"not_yet_valid", event.TokenInvalid, http.StatusUnauthorized, "token not valid yet"},
 	IssuedInFuture:        {"issued_in_future", event.TokenInvalid, http.StatusUnauthorized, "token issued in the future"},
@@ -112,6 +125,9 @@ var failures = [...]struct {
 	MissingCertificate:    {"missing_certificate", event.Unauthenticated, http.StatusUnauthorized, "no client certificate"},
 	UnverifiedCertificate: {"unverified_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate not verified"},
 	UnnamedCertificate:    {"unnamed_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate without the one name that is asked for"},
+	MessageUnsigned:       {"message_unsigned", event.TokenInvalid, http.StatusUnauthorized, "message not signed"},
+	MessageForged:         {"message_forged", event.TokenInvalid, http.StatusUnauthorized, "signature of the message wrong"},
+	MessageOutOfOrder:     {"message_out_of_order", event.TokenInvalid, http.StatusUnauthorized, "message repeated, or one before it missing"},
 	Refused:               {"refused", event.Unauthenticated, http.StatusUnauthorized, "credential not accepted"},
 	NotAllowed:            {"not_allowed", event.Forbidden, http.StatusForbidden, "client not allowed"},
 	Revoked:               {"revoked", event.TokenInvalid, http.StatusUnauthorized, "credential revoked"},
@@ -119,6 +135,7 @@ var failures = [...]struct {
 	ProviderUnavailable:   {"provider_unavailable", event.IDPUnavailable, http.StatusServiceUnavailable, "identity provider unavailable"},
 	ProviderSuspended:     {"provider_suspended", event.IDPUnavailable, http.StatusServiceUnavailable, "identity provider not asked after repeated trouble"},
 	KeysOutdated:          {"keys_outdated", event.IDPUnavailable, http.StatusServiceUnavailable, "keys of the identity provider too old"},
+	Aborted:               {"aborted", event.OtherError, statusClientClosed, "client left"},
 	Internal:              {"internal", event.OtherError, http.StatusInternalServerError, "authentication broken"},
 }
 
@@ -177,8 +194,8 @@ func (f Failure) SetHeader(h http.Header) {
 	}
 }
 
-// FailureOf returns the Failure that err is or wraps. A deadline that passed was the identity provider's; another error
-// is Internal, and nil is 0.
+// FailureOf returns the Failure that err is or wraps. A deadline that passed was the identity provider's, a
+// context that was cancelled the client's; another error is Internal, and nil is 0.
 func FailureOf(err error) Failure {
 	var f Failure
 	switch {
@@ -188,6 +205,8 @@ func FailureOf(err error) Failure {
 		return f
 	case errors.Is(err, context.DeadlineExceeded):
 		return ProviderTimeout
+	case errors.Is(err, context.Canceled):
+		return Aborted
 	}
 	return Internal
 }
