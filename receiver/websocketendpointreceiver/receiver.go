@@ -27,6 +27,8 @@ const (
 	maxPause   = 10 * time.Second
 	// settled is how old an event may be when it reaches the recorder, at most: the endpoint's Timeouts.Observe and some.
 	settled = 2 * time.Second
+	// stopWithin is how long the pipeline may take to let go of a chunk.
+	stopWithin = 5 * time.Second
 	// bytesOfAnEvent is what the backlog counts for one.
 	bytesOfAnEvent = 512
 )
@@ -149,10 +151,19 @@ func (r *endpointReceiver) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	if r.reloading() {
-		r.stop()
+		if err := r.stop(ctx); err != nil {
+			// The pipeline holds a chunk and does not let go: nobody else may have it.
+			r.logger.Error("the pipeline does not give up; connections are closed", zap.Error(err))
+			return errors.Join(err, r.end(ctx))
+		}
 		process.shelf.leave(r.settings.ID, r.serving, leftFor, process.signals.leave)
 		return nil
 	}
+	return r.end(ctx)
+}
+
+// end closes the connections and stores their events.
+func (r *endpointReceiver) end(ctx context.Context) error {
 	defer process.signals.leave()
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeouts.Shutdown)
 	defer cancel()
@@ -160,16 +171,29 @@ func (r *endpointReceiver) Shutdown(ctx context.Context) error {
 	if waiting := r.flush(ctx); waiting > 0 {
 		err = errors.Join(err, fmt.Errorf("the pipeline did not take the last %d events", waiting))
 	}
-	r.stop()
-	return err
+	return errors.Join(err, r.stop(ctx))
 }
 
-// stop ends the goroutines. A chunk on its way stays with the recorder.
-func (r *endpointReceiver) stop() {
+// stop ends the goroutines. A chunk on its way stays with the recorder. The error is that of a pipeline which ignores that its
+// context has ended.
+func (r *endpointReceiver) stop(ctx context.Context) error {
 	r.cancel()
-	r.group.Wait()
-	r.count(context.Background())
+	done := make(chan struct{})
+	go func() {
+		r.group.Wait()
+		close(done)
+	}()
+	// The context of a shutdown may have ended over its waiting; what is over already needs no time.
+	limit := time.NewTimer(stopWithin)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+		return errors.New("the pipeline goes on with a chunk although it was told to stop")
+	}
+	r.count(context.WithoutCancel(ctx))
 	r.telemetry.Shutdown()
+	return nil
 }
 
 // flush waits until the pipeline has all events, and returns how many it has not.
