@@ -158,14 +158,14 @@ func (s *Session) become(id auth.Identity, a admitted) {
 	s.user, s.tenant = a.user, a.tenant
 	s.tier.Store(a.tier)
 	if id.Subject != "" {
-		s.take(id)
+		s.setIdentity(id)
 	}
 	s.authed = true
 	s.authBy.Store(0)
 }
 
-// take makes id the identity.
-func (s *Session) take(id auth.Identity) {
+// setIdentity makes id the identity.
+func (s *Session) setIdentity(id auth.Identity) {
 	s.identity.Store(&id)
 	end := int64(0)
 	if !id.NotAfter.IsZero() {
@@ -174,14 +174,22 @@ func (s *Session) take(id auth.Identity) {
 	s.notAfter.Store(end)
 }
 
+// checkRevoked ends a connection whose identity was revoked after the Authenticator had looked, and before Revoke could
+// see it.
+func (s *Session) checkRevoked() {
+	list := s.e.config.Revocations
+	if id := s.identity.Load(); list != nil && id != nil && list.Revoked(*id) {
+		s.deauthorize(auth.Revoked)
+	}
+}
+
 // authenticateFirst takes the first message for the credential.
 func (s *Session) authenticateFirst() error {
-	m, err := s.next()
-	if err != nil {
+	if err := s.next(); err != nil {
 		return err
 	}
 	o := outcome{method: auth.FirstMessage, failure: auth.MissingCredential}
-	if token, ok := s.e.config.Token(m); ok {
+	if token, ok := s.e.config.Token(s.message); ok {
 		o = s.e.verify(s.ctx, s.credential(token))
 	}
 	if s.end.begun() { // it took too long
@@ -201,6 +209,7 @@ func (s *Session) authenticateFirst() error {
 		return over
 	}
 	s.become(o.identity, a)
+	s.checkRevoked()
 	return nil
 }
 
@@ -239,7 +248,8 @@ func (s *Session) Refresh(token string) error {
 	switch {
 	case o.failure == 0:
 		s.tier.Store(s.e.tierOf(o.identity))
-		s.take(o.identity)
+		s.setIdentity(o.identity)
+		s.checkRevoked()
 		return nil
 	case o.failure.Fault() == event.FaultIDP:
 	default:

@@ -19,11 +19,13 @@ import (
 type Config struct {
 	// Handle serves a connection and returns when it is done, which closes the connection: with 1000 after nil, with the
 	// code of a *[CloseError], else with 1011. ctx ends with the connection; its cause says why. A connection is only
-	// read while Handle ranges over [Session.Messages].
+	// read while Handle ranges over [Session.Messages], whose loop also ends at a shutdown; push from other goroutines.
 	Handle func(ctx context.Context, s *Session) error
 
 	// Authenticator verifies what clients claim.
 	Authenticator auth.Authenticator
+	// Revocations, if not nil, refuses newcomers that are on the list, and ends their connections when they come on it.
+	Revocations *auth.Revocations
 	// InsecureAnonymous lets everybody in where there is no Authenticator.
 	InsecureAnonymous bool
 	// Credentials says where a handshake may have its credential. Nil means [auth.DefaultSources].
@@ -209,6 +211,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Authenticator == nil && (c.FirstMessage || c.InBandRefresh) {
 		fault("FirstMessage, InBandRefresh: need an Authenticator")
+	}
+	if c.Revocations != nil && c.Authenticator != nil {
+		c.Authenticator = c.Revocations.Guard(c.Authenticator)
 	}
 	if c.HashKey != nil && len(c.HashKey) < 16 {
 		fault("HashKey: must have at least 16 bytes")

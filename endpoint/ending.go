@@ -116,11 +116,6 @@ func (s *Session) terminate(r reason) bool {
 	return ok
 }
 
-// closedByPeer answers the peer's Close frame, or takes it as the answer to ours.
-func (s *Session) closedByPeer(m wire.Message) {
-	s.begin(reason{code: m.Code, by: event.InitiatorClient})
-}
-
 // lose ends a connection that is gone: nothing can be sent.
 func (s *Session) lose(r reason) {
 	s.end.start(r, true)

@@ -37,6 +37,7 @@ type Endpoint struct {
 	left        chan struct{} // a connection has ended while draining
 	stop, done  chan struct{}
 	stopOnce    sync.Once
+	unwatch     func()
 }
 
 // shard is a part of the connections.
@@ -62,11 +63,15 @@ func New(c Config) (*Endpoint, error) {
 		left:    make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
+	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
 	}
 	if c.Authenticator == nil {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
+	}
+	if c.Revocations != nil {
+		e.unwatch = c.Revocations.Watch(func(r auth.Revocation) { e.Revoke(r.Matches) })
 	}
 	go e.sweep()
 	return e, nil
@@ -89,13 +94,10 @@ func (e *Endpoint) join(s *Session) {
 
 // leave is the opposite of join.
 func (e *Endpoint) leave(s *Session) {
-	e.unlist(s)
-	e.release()
-}
-
-func (e *Endpoint) unlist(s *Session) {
+	defer e.release()
 	h := &e.shards[s.shard]
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	last := len(h.sessions) - 1
 	h.sessions[s.index] = h.sessions[last]
 	h.sessions[s.index].index = s.index
@@ -104,7 +106,6 @@ func (e *Endpoint) unlist(s *Session) {
 	if cap(h.sessions) > 1024 && last < cap(h.sessions)/4 {
 		h.sessions = append(make([]*Session, 0, 2*last), h.sessions...)
 	}
-	h.mu.Unlock()
 }
 
 // release gives back a place in active.
@@ -131,7 +132,8 @@ func (e *Endpoint) sessions() []*Session {
 }
 
 // Revoke ends the connections of identities that match, and returns how many there were. Nothing more that they send is
-// handled, and within a second they are closed, whatever the client does.
+// handled, and within a second they are closed, whatever the client does. It knows nothing of those who come later:
+// Config.Revocations does.
 func (e *Endpoint) Revoke(match func(auth.Identity) bool) int {
 	n := 0
 	for _, s := range e.sessions() {
@@ -187,9 +189,7 @@ const (
 // sent is handled and answered first; what is on its way until the client's Close frame comes is handled. It returns when
 // all is done, or cuts what is left when ctx ends and returns its error. The Endpoint cannot be used again.
 func (e *Endpoint) Shutdown(ctx context.Context) error {
-	if !e.draining.Swap(true) {
-		e.policyChanged("drain", "on", "shutdown")
-	}
+	e.refuseAll()
 	all := e.sessions()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	steps := int(drainOver / drainStep)
@@ -215,7 +215,12 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	for _, s := range e.sessions() {
 		s.lose(reason{code: wire.CloseServiceRestart, errorType: event.OtherError, cause: errShutdown})
 	}
-	e.stopOnce.Do(func() { close(e.stop) })
+	e.stopOnce.Do(func() {
+		if e.unwatch != nil {
+			e.unwatch()
+		}
+		close(e.stop)
+	})
 	<-e.done
 	if e.pump != nil {
 		select {
@@ -229,14 +234,15 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 
 var errShutdown = errors.New("websocket: server is shutting down")
 
-func (e *Endpoint) policyChanged(kind, state, why string) {
-	if e.pump == nil {
+// refuseAll answers every handshake from now on with 503.
+func (e *Endpoint) refuseAll() {
+	if e.draining.Swap(true) || e.pump == nil {
 		return
 	}
 	v := e.instance(event.PolicyChanged)
-	v.SetString(event.PolicyKind, kind)
-	v.SetString(event.PolicyState, state)
-	v.SetString(event.PolicyReason, why)
+	v.SetString(event.PolicyKind, "drain")
+	v.SetString(event.PolicyState, "on")
+	v.SetString(event.PolicyReason, "shutdown")
 	e.pump.decided(v)
 }
 

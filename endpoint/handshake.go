@@ -240,7 +240,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 	}
 	s := &Session{
 		e: e, conn: conn, peer: h.peer, subprotocol: strings.Clone(agreed.Subprotocol), address: h.address,
-		input: newInput(conn), opened: e.nanos(),
+		opened: e.nanos(),
 		writer: wire.NewWriter(wire.WriterSettings{Side: wire.Server, Deflate: deflate}),
 	}
 	s.unanswered.Store(true)
@@ -262,19 +262,18 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		s.tier.Store(e.standard)
 		s.authBy.Store(s.opened + int64(e.config.Timeouts.Auth))
 	}
-	e.join(s)
-	s.writingSince.Store(s.opened)
-	_, err = conn.Write(answer)
-	s.writingSince.Store(0)
-	if err != nil {
+	// It fits into the socket's buffer, which is empty, so it waits for nobody.
+	if _, err = conn.Write(answer); err != nil {
 		s.cut(true)
 		s.cancel(errConnectionLost)
-		e.unlist(s)
 		h.giveUp()
 		h.refuse(&refusal{errorType: event.ClientAborted})
 		return nil, nil
 	}
 	h.opened(agreed)
+	// Only now may others close it, with a frame behind the 101. What they had decided before is asked for again.
+	e.join(s)
+	s.checkRevoked()
 	if e.draining.Load() {
 		s.askToDrain()
 	}

@@ -10,93 +10,115 @@ import (
 	"time"
 )
 
-// readBytes is the size of the buffers that connections read into. A connection has one only while there is something to read.
-const readBytes = 16 << 10
+// Connections read into buffers of these sizes, which they have only while there is something to read.
+const (
+	bufferBytes = 16 << 10
+	smallBytes  = 1 << 10
+)
 
-var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
+var (
+	buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+	smalls  = sync.Pool{New: func() any { return new([smallBytes]byte) }}
+)
 
 // input reads a connection, and holds no buffer while there is nothing to read.
 type input struct {
-	conn   net.Conn
-	raw    syscall.RawConn // nil where the bytes are not those of the socket, as with TLS
+	raw    syscall.RawConn // of the socket; nil where there is none
 	ready  func(fd uintptr) bool
-	buffer *[readBytes]byte
+	buffer *[bufferBytes]byte
+	small  *[smallBytes]byte
 	n      int
 	err    error
-	small  []byte
-}
 
-// smallBytes is what a connection with TLS reads into at first. It has it for good, since nobody can say whether
-// crypto/tls has something without reading it.
-const smallBytes = 256
+	layered bool // what is read is not what the socket has, as with TLS
+	drained bool // nothing is deciphered but not read
+}
 
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
-func newInput(conn net.Conn) input {
-	i := input{conn: conn}
-	if tcp, ok := conn.(*net.TCPConn); ok && rawReads {
-		i.raw, _ = tcp.SyscallConn()
+// start makes i read conn.
+func (i *input) start(conn net.Conn) {
+	socket := conn
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		socket, i.layered = wrapped.NetConn(), true
 	}
-	if i.raw == nil {
-		i.small = make([]byte, smallBytes)
+	tcp, ok := socket.(*net.TCPConn)
+	if !ok || !rawReads {
+		i.layered = true
+		return
 	}
-	return i
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		i.layered = true
+		return
+	}
+	i.raw, i.ready = raw, i.readNow
+	if i.layered {
+		i.ready = peekNow
+	}
 }
 
-// start makes i ready; i is where it will stay.
-func (i *input) start() {
-	if i.raw != nil {
-		i.ready = i.readNow
-	}
-}
-
-// release gives the buffer back.
+// release gives the buffers back.
 func (i *input) release() {
 	if i.buffer != nil {
-		readBuffers.Put(i.buffer)
+		buffers.Put(i.buffer)
 		i.buffer = nil
+	}
+	if i.small != nil {
+		smalls.Put(i.small)
+		i.small = nil
 	}
 }
 
 // read waits until there is something and returns it. It is valid until the next call, or until release.
-func (i *input) read() ([]byte, error) {
-	if i.raw != nil {
-		if err := i.raw.Read(i.ready); err != nil {
-			i.release()
+func (i *input) read(conn net.Conn) ([]byte, error) {
+	if i.layered {
+		return i.readLayered(conn)
+	}
+	err := i.raw.Read(i.ready)
+	if err == nil {
+		err = i.err
+	}
+	if err != nil {
+		i.release()
+		return nil, err
+	}
+	return i.buffer[:i.n], nil
+}
+
+// readLayered waits for the socket. Whether a layer above has something left cannot be asked, only tried, with a deadline
+// that has passed so that it does not wait. Only a small buffer is held while the rest of a record is missing.
+func (i *input) readLayered(conn net.Conn) ([]byte, error) {
+	if !i.drained {
+		if i.buffer == nil {
+			i.buffer = buffers.Get().(*[bufferBytes]byte)
+		}
+		if err := conn.SetReadDeadline(past); err != nil {
 			return nil, err
 		}
-		if i.err != nil {
-			i.release()
-			return nil, i.err
+		n, err := conn.Read(i.buffer[:])
+		if again := conn.SetReadDeadline(time.Time{}); again != nil && n == 0 {
+			return nil, again
 		}
-		return i.buffer[:i.n], nil
-	}
-	if i.n == len(i.small) {
-		// There may be more that was deciphered already: the deadline keeps from waiting for what was not.
-		i.n = 0
-		if i.conn.SetReadDeadline(past) == nil {
-			if i.buffer == nil {
-				i.buffer = readBuffers.Get().(*[readBytes]byte)
-			}
-			n, err := i.conn.Read(i.buffer[:])
-			if again := i.conn.SetReadDeadline(time.Time{}); again != nil && err == nil {
-				err = again
-			}
-			if n > 0 {
-				i.n = len(i.small)
-				return i.buffer[:n], nil
-			}
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				i.release()
-				return nil, err
-			}
+		if n > 0 {
+			return i.buffer[:n], nil
 		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
+		}
+		i.drained = true
 	}
 	i.release()
-	n, err := i.conn.Read(i.small)
-	i.n = n
+	if i.raw != nil {
+		if err := i.raw.Read(i.ready); err != nil {
+			return nil, err
+		}
+	}
+	i.small = smalls.Get().(*[smallBytes]byte)
+	n, err := conn.Read(i.small[:])
 	if n > 0 {
+		i.drained = false
 		return i.small[:n], nil
 	}
 	if err == nil {

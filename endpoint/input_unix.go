@@ -12,7 +12,7 @@ const rawReads = true
 // readNow reads what there is into a buffer. It has none when it returns false, which makes the caller wait.
 func (i *input) readNow(fd uintptr) bool {
 	if i.buffer == nil {
-		i.buffer = readBuffers.Get().(*[readBytes]byte)
+		i.buffer = buffers.Get().(*[bufferBytes]byte)
 	}
 	for {
 		n, err := syscall.Read(int(fd), i.buffer[:])
@@ -30,5 +30,16 @@ func (i *input) readNow(fd uintptr) bool {
 			i.n, i.err = n, nil
 		}
 		return true
+	}
+}
+
+// peekNow reports whether there is anything to read, be it an end or an error.
+func peekNow(fd uintptr) bool {
+	var b [1]byte
+	for {
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
+		if err != syscall.EINTR { //nolint:errorlint // a system call returns the number itself
+			return err != syscall.EAGAIN //nolint:errorlint // as above
+		}
 	}
 }

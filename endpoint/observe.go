@@ -86,6 +86,12 @@ func (p *pump) decided(e *event.Event) {
 		return
 	}
 	select {
+	case <-p.done:
+		p.lost.Add(1)
+		return
+	default:
+	}
+	select {
 	case p.reserved <- e:
 		return
 	default:

@@ -128,6 +128,7 @@ func (s *Session) enqueue(op wire.Opcode, payload []byte, slow SlowPolicy) (int,
 			}
 		case CloseSlow:
 			s.mu.Unlock()
+			s.dropped.add(len(payload))
 			s.terminate(reason{code: wire.ClosePolicyViolation, text: "too slow", cause: errSlow})
 			return 0, ErrClosed
 		default:

@@ -122,7 +122,7 @@ func (s *Server) ListenAndServe(address string) error {
 
 // Shutdown closes the listeners, then the Endpoint: see [Endpoint.Shutdown].
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.e.draining.Store(true)
+	s.e.refuseAll()
 	s.http.SetKeepAlivesEnabled(false)
 	closed := make(chan error, 1)
 	go func() { closed <- s.http.Shutdown(ctx) }()

@@ -36,7 +36,8 @@ type Session struct {
 
 	// Of the reading goroutine.
 	input       input
-	in          []byte // what was read and not looked at yet
+	in          []byte       // what was read and not looked at yet
+	message     wire.Message // the one that was taken last
 	reader      wire.MessageReader
 	now         int64 // when it was read
 	refused     bool  // the message that is coming is over its rate
@@ -99,6 +100,9 @@ func (s *Session) Path() string { return s.peer.path }
 // RoundTrip is the time from the last Ping to its Pong; 0 if there was none yet.
 func (s *Session) RoundTrip() time.Duration { return time.Duration(s.rtt.Load()) }
 
+// Traffic is how many bytes of frames came in, and how many were written.
+func (s *Session) Traffic() (received, sent int64) { return s.readBytes.Load(), s.sentBytes.Load() }
+
 // Context ends with the connection; its cause says why.
 func (s *Session) Context() context.Context { return s.ctx }
 
@@ -108,102 +112,144 @@ func (s *Session) Context() context.Context { return s.ctx }
 func (s *Session) Messages() iter.Seq2[wire.Message, error] {
 	return func(yield func(wire.Message, error) bool) {
 		for {
-			m, err := s.next()
+			err := s.next()
 			if err == io.EOF {
 				return
 			}
-			if !yield(m, err) || err != nil {
+			if !yield(s.message, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// next returns the next message for Handle. io.EOF is a good end.
-func (s *Session) next() (wire.Message, error) {
+// The frames of what is called while the connection waits are kept small, by keeping what they would hold in s and in
+// functions that are not inlined: the runtime gives half of a stack back once a quarter is enough, so this is 4 KiB for
+// each connection with TLS.
+
+// next reads the next message for Handle. io.EOF is a good end.
+func (s *Session) next() error {
 	for {
-		m, err := s.frame()
-		if err != nil {
-			return wire.Message{}, s.readEnded(err)
+		if err := s.frame(); err != nil {
+			return s.readEnded(err)
 		}
-		if s.end.silenced() {
-			continue // until the peer's Close frame comes, or the sweep cuts the connection
+		if s.wanted() {
+			return nil
 		}
-		if s.refused {
-			s.refused = false
-			s.overQuota.add(len(m.Payload))
-			continue
-		}
-		s.counts[kindOf(receivedText, m.Opcode)].add(len(m.Payload))
-		s.totals[kindOf(receivedText, m.Opcode)].Add(1)
-		if s.active.Load() != s.now {
-			s.active.Store(s.now)
-		}
-		if s.e.config.InBandRefresh && s.authed {
-			if token, ok := s.e.config.Token(m); ok {
-				_ = s.Refresh(token) // which ends the connection if it fails
-				continue
-			}
-		}
-		if s.e.config.Validate != nil && s.authed && !s.valid(m) {
-			continue
-		}
-		return m, nil
 	}
 }
 
-// frame returns the next message, and does what control frames ask for.
-func (s *Session) frame() (wire.Message, error) {
+// frame reads the next message, and does what control frames ask for.
+func (s *Session) frame() error {
 	for {
-		m, rest, err := s.reader.Next(s.in)
-		s.in = rest
-		if err != nil {
-			return m, err
+		if err := s.take(); err != nil {
+			return err
 		}
-		switch m.Opcode {
+		switch s.message.Opcode {
 		case wire.OpText, wire.OpBinary:
-			return m, nil
-		case wire.OpPing:
-			s.control(func(b []byte) []byte { return s.writer.AppendPong(b, m.Payload) })
-		case wire.OpPong:
-			s.pong(m.Payload)
-		case wire.OpClose:
-			s.unanswered.Store(false)
-			s.closedByPeer(m)
-			return m, io.EOF
-		default:
+			return nil
+		case wire.OpContinuation:
 			if err := s.fill(); err != nil {
-				return m, err
+				return err
+			}
+		default:
+			if err := s.answer(); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// take takes a message or a control frame out of what was read.
+//
+//go:noinline
+func (s *Session) take() (err error) {
+	s.message, s.in, err = s.reader.Next(s.in)
+	return err
+}
+
+// answer does what a control frame asks for.
+//
+//go:noinline
+func (s *Session) answer() error {
+	switch s.message.Opcode {
+	case wire.OpPing:
+		s.control(func(b []byte) []byte { return s.writer.AppendPong(b, s.message.Payload) })
+	case wire.OpPong:
+		s.pong(s.message.Payload)
+	case wire.OpClose:
+		s.unanswered.Store(false)
+		s.begin(reason{code: s.message.Code, by: event.InitiatorClient})
+		return io.EOF
+	}
+	return nil
+}
+
+// wanted counts the message, and reports whether it is one for Handle.
+//
+//go:noinline
+func (s *Session) wanted() bool {
+	if s.end.silenced() {
+		return false // nothing is, until the peer's Close frame comes, or the sweep cuts the connection
+	}
+	m := s.message
+	if s.refused {
+		s.refused = false
+		s.overQuota.add(len(m.Payload))
+		return false
+	}
+	kind := kindOf(receivedText, m.Opcode)
+	s.counts[kind].add(len(m.Payload))
+	s.totals[kind].Add(1)
+	if s.active.Load() != s.now {
+		s.active.Store(s.now)
+	}
+	if s.e.config.InBandRefresh && s.authed {
+		if token, ok := s.e.config.Token(m); ok {
+			_ = s.Refresh(token) // which ends the connection if it fails
+			return false
+		}
+	}
+	return s.e.config.Validate == nil || !s.authed || s.valid(m)
 }
 
 // fill writes what waits, and waits for input.
 func (s *Session) fill() error {
 	s.in = nil
-	var in []byte
 	for {
 		s.waiting.Store(true)
 		if s.drainAsked.Load() {
-			s.begin(drained())
+			s.drain()
 		}
 		s.flush()
-		var err error
-		in, err = s.input.read()
+		in, err := s.input.read(s.conn)
 		s.waiting.Store(false)
 		if err == nil {
-			break
+			s.in = in
+			s.came(len(in))
+			return nil
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || s.conn.SetReadDeadline(time.Time{}) != nil {
+		if !s.poked(err) {
 			return err
 		}
 	}
-	s.in = in
+}
+
+//go:noinline
+func (s *Session) drain() { s.begin(drained()) }
+
+// poked reports whether err is no more than somebody asking to look up.
+//
+//go:noinline
+func (s *Session) poked(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && s.conn.SetReadDeadline(time.Time{}) == nil
+}
+
+// came notes that there was input.
+func (s *Session) came(n int) {
 	s.now = s.e.nanos()
 	s.heard.Store(s.now)
-	s.readBytes.Add(int64(len(in)))
-	return nil
+	s.readBytes.Add(int64(n))
 }
 
 // header sees every frame before its payload is kept.
@@ -270,10 +316,10 @@ func (s *Session) valid(m wire.Message) bool {
 	errors.As(err, &r)
 	if s.e.pump != nil {
 		v := s.event(event.MessageRejected)
+		v.SetString(event.Direction, event.DirectionReceive)
 		if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
 			v.SetString(event.ErrorType, event.OtherError)
 		}
-		v.SetString(event.Direction, event.DirectionReceive)
 		v.Accept(event.MessageType, event.String(m.Opcode.String()))
 		v.SetInt(event.MessageSize, int64(len(m.Payload)))
 		v.Accept(event.SchemaID, text(r.Schema))
@@ -305,6 +351,8 @@ func (s *Session) pong(payload []byte) {
 }
 
 // readEnded takes the end of the input, and returns what Handle is told.
+//
+//go:noinline
 func (s *Session) readEnded(err error) error {
 	var violation wire.Violation
 	var over policy
@@ -331,11 +379,16 @@ var errConnectionLost = errors.New("websocket: connection lost")
 
 // run serves the connection in its own goroutine.
 func (s *Session) run() {
-	s.input.start()
+	s.input.start(s.conn)
 	err := s.handle()
-	if !s.end.begun() {
-		s.begin(reasonOf(err))
-	}
+	s.conclude(err)
+}
+
+// conclude ends the connection after Handle has returned err.
+//
+//go:noinline
+func (s *Session) conclude(err error) {
+	s.begin(reasonOf(err))
 	s.flush()
 	s.awaitPeer()
 	s.settle()
@@ -358,11 +411,8 @@ func reasonOf(err error) reason {
 func (s *Session) handle() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			// Where it happened is told; what the panic says may be anything, a payload too.
-			s.e.config.Logger.Error("handler panicked", "websocket.connection.id", s.ID(),
-				"type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			s.panicked(p)
 			err = errPanic
-			s.begin(reason{code: wire.CloseInternalError, errorType: event.OtherError, cause: errPanic})
 		}
 	}()
 	if !s.authed {
@@ -371,6 +421,14 @@ func (s *Session) handle() (err error) {
 		}
 	}
 	return s.e.config.Handle(s.ctx, s)
+}
+
+//go:noinline
+func (s *Session) panicked(p any) {
+	// Where it happened is told; what the panic says may be anything, a payload too.
+	s.e.config.Logger.Error("handler panicked", "websocket.connection.id", s.ID(),
+		"type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	s.begin(reason{code: wire.CloseInternalError, errorType: event.OtherError, cause: errPanic})
 }
 
 var errPanic = errors.New("handler panicked")
@@ -384,7 +442,7 @@ func (s *Session) awaitPeer() {
 		return
 	}
 	for s.unanswered.Load() {
-		if _, err := s.frame(); err != nil {
+		if err := s.frame(); err != nil {
 			break
 		}
 	}
@@ -395,7 +453,7 @@ func (s *Session) awaitPeer() {
 		return
 	}
 	for total := 0; total < lingerBytes; {
-		in, err := s.input.read()
+		in, err := s.input.read(s.conn)
 		if err != nil {
 			return
 		}

@@ -66,7 +66,8 @@ const separator = "\n"
 
 // NewSet returns the set of names. Empty names, and those with a newline, are left out.
 func NewSet(names ...string) Set {
-	kept := slices.DeleteFunc(slices.Clone(names), func(s string) bool { return s == "" || strings.Contains(s, separator) })
+	unfit := func(s string) bool { return s == "" || strings.Contains(s, separator) }
+	kept := slices.DeleteFunc(slices.Clone(names), unfit)
 	slices.Sort(kept)
 	return Set(strings.Join(slices.Compact(kept), separator))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,11 +19,11 @@ import (
 func issuer() (auth.Key, string) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	key, err := auth.NewKey("2026-03", public)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
 		"iss": "https://id.example.com", "aud": "wss://chat.example.com", "sub": "alice", "org": "acme",
@@ -33,7 +32,7 @@ func issuer() (auth.Key, string) {
 	token.Header["kid"] = "2026-03"
 	text, err := token.SignedString(private)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return key, text
 }
@@ -49,7 +48,7 @@ func Example() {
 		Claims:     auth.ClaimNames{Tenant: "org"},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 
 	// A page cannot set Authorization for a WebSocket, but it can offer subprotocols.
@@ -58,7 +57,7 @@ func Example() {
 
 	c, err := auth.DefaultSources().FromRequest(r, "")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	id, err := tokens.Authenticate(context.Background(), c)
 	fmt.Println(id.Subject, id.Tenant, id.Scopes.Has("write"), id.Method, err)
@@ -80,33 +79,33 @@ func ExampleTickets() {
 		Issuer: "https://id.example.com", Audiences: []string{"wss://chat.example.com"},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	tickets, err := auth.NewTickets(auth.TicketsConfig{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	origins, err := wire.ParseOrigins("https://app.example.com")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	http.Handle("/ticket", &auth.TicketHandler{Tickets: tickets, Authenticator: tokens, Origins: origins})
 
 	// What the handler does for a request of alice's:
 	id, err := tokens.Authenticate(context.Background(), auth.Credential{Method: auth.Bearer, Token: token})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	ticket, err := tickets.Issue(id, "https://app.example.com", netip.Addr{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 
 	// What an endpoint does, with auth.Chain(tokens, tickets) as its Authenticator:
 	r := httptest.NewRequest(http.MethodGet, "/chat?ticket="+ticket, nil)
 	c, err := auth.DefaultSources().FromRequest(r, "https://app.example.com")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for range 2 {
 		id, err = auth.Chain(tokens, tickets).Authenticate(context.Background(), c)
@@ -139,11 +138,11 @@ func ExampleMessageKey() {
 	secret := []byte("32 random bytes of this session!")
 	client, err := auth.NewMessageKey(secret, wire.Client)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	server, err := auth.NewMessageKey(secret, wire.Client)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	message := client.Sign(nil, wire.OpText, []byte("sell 10"))
 	fmt.Printf("%s\n", message)

@@ -43,7 +43,8 @@ type RemoteKeysConfig struct {
 	Refresh time.Duration
 	// MaxAge is how old keys may get while the provider is down. After that tokens cannot be decided. Default 1 hour.
 	MaxAge time.Duration
-	// UnknownKeyInterval is how often a key id that is not known may make us ask. Default 10 seconds.
+	// UnknownKeyInterval is how often a key id that is not known may make us ask. Default 10 seconds. Whoever makes up key
+	// ids can make a key that was published a moment ago wait that long.
 	UnknownKeyInterval time.Duration
 	// Suspend is how long the provider is left alone after repeated trouble, give or take a tenth. Default 30 seconds.
 	Suspend time.Duration
@@ -82,8 +83,9 @@ type fetched struct {
 
 // flight is one refresh, with all its attempts.
 type flight struct {
-	done chan struct{}
-	err  error // set before done is closed
+	trial bool // the one before has failed
+	done  chan struct{}
+	err   error // set before done is closed
 }
 
 // NewRemoteKeys returns the keys of an issuer. Nothing is fetched until they are needed, or by Fetch.
@@ -161,7 +163,7 @@ func (r *RemoteKeys) Close() {
 
 // Fetch fetches the keys now, so that the first client does not wait.
 func (r *RemoteKeys) Fetch(ctx context.Context) error {
-	f, err := r.start(r.config.Now(), false)
+	f, err := r.start(r.config.Now(), r.known.Load(), false)
 	if err != nil {
 		return err
 	}
@@ -210,7 +212,7 @@ func (r *RemoteKeys) Find(ctx context.Context, algorithm, id string, w *Wait) ([
 	have := r.known.Load()
 	usable := have != nil && now.Before(have.at.Add(r.config.MaxAge))
 	if !usable {
-		f, err := r.start(now, false)
+		f, err := r.start(now, have, false)
 		if err == nil {
 			err = r.wait(ctx, f, w)
 		}
@@ -228,9 +230,10 @@ func (r *RemoteKeys) Find(ctx context.Context, algorithm, id string, w *Wait) ([
 	case len(found) > 0 && now.Before(have.due):
 		return found, nil
 	case len(found) > 0:
-		// The keys that are there do while they are fetched anew. Only after a long silence they may be too old for that.
-		f, err := r.start(now, false)
-		if err != nil || now.Before(have.at.Add(2*r.config.Refresh)) {
+		// The keys that are there do while they are fetched anew. Only after a long silence they may be too old for that,
+		// but not worth waiting for a provider that is in trouble.
+		f, err := r.start(now, have, false)
+		if err != nil || f.trial || now.Before(have.at.Add(2*r.config.Refresh)) {
 			return found, nil //nolint:nilerr // keys within their age are what there is while the provider is left alone
 		}
 		if r.wait(ctx, f, w) != nil {
@@ -238,14 +241,21 @@ func (r *RemoteKeys) Find(ctx context.Context, algorithm, id string, w *Wait) ([
 		}
 		return findIn(r.known.Load(), algorithm, id)
 	}
-	f, err := r.start(now, true)
-	if err != nil {
-		return nil, err
+	// Twice, since a refresh that was going on may have asked before the key was there.
+	for range 2 {
+		f, err := r.start(now, have, true)
+		if err == nil {
+			err = r.wait(ctx, f, w)
+		}
+		if err != nil {
+			return nil, err
+		}
+		have = r.known.Load()
+		if found := findKeys(have.keys, algorithm, id); len(found) > 0 {
+			return found, nil
+		}
 	}
-	if err := r.wait(ctx, f, w); err != nil {
-		return nil, err
-	}
-	return findIn(r.known.Load(), algorithm, id)
+	return nil, UnknownKey
 }
 
 func findIn(have *fetched, algorithm, id string) ([]Key, error) {
@@ -255,13 +265,22 @@ func findIn(have *fetched, algorithm, id string) ([]Key, error) {
 	return nil, UnknownKey
 }
 
-// start returns the refresh that is going on, or starts one. It returns an error if the provider is left alone. For an
-// unknown key it asks once in an interval and then is sure that the key is unknown: whoever makes up key ids makes no
-// load for the provider.
-func (r *RemoteKeys) start(now time.Time, unknown bool) (*flight, error) {
+// landed is a refresh that is done.
+var landed = func() *flight {
+	f := &flight{done: make(chan struct{})}
+	close(f.done)
+	return f
+}()
+
+// start returns the refresh that is going on, or starts one; if the keys are not those that the caller has, one is just
+// done. It returns an error if the provider is left alone. For an unknown key it asks once in an interval and then is sure
+// that the key is unknown: whoever makes up key ids makes no load for the provider.
+func (r *RemoteKeys) start(now time.Time, have *fetched, unknown bool) (*flight, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case r.known.Load() != have:
+		return landed, nil
 	case r.flight != nil:
 		return r.flight, nil
 	case r.closed || now.Before(r.notBefore):
@@ -272,9 +291,9 @@ func (r *RemoteKeys) start(now time.Time, unknown bool) (*flight, error) {
 	if unknown {
 		r.unknown = now
 	}
-	f := &flight{done: make(chan struct{})}
+	f := &flight{trial: r.failures > 0, done: make(chan struct{})}
 	tries := attempts
-	if r.failures > 0 {
+	if f.trial {
 		tries = 1
 	}
 	r.flight = f

@@ -160,6 +160,48 @@ func TestRemoteKeysRotateWithoutAGap(t *testing.T) {
 	require.Equal(t, WrongSignature, err, "after a long silence we look before we trust")
 }
 
+func TestRemoteKeysRotateUnderLoad(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.accepts(t, "one")
+	for round := range 30 {
+		id := fmt.Sprint("round-", round)
+		b.keys(publicJWK(id, b.pair))
+		b.clock.turn(10 * time.Second)
+		asked := b.asked.Load()
+		begin := make(chan struct{})
+		var clients sync.WaitGroup
+		var failed atomic.Int64
+		for range 30 {
+			clients.Go(func() {
+				<-begin
+				if keys, err := b.remote.Find(context.Background(), "ES256", id, nil); err != nil || len(keys) != 1 {
+					failed.Add(1)
+				}
+			})
+		}
+		close(begin)
+		clients.Wait()
+		require.Zero(t, failed.Load())
+		require.EqualValues(t, 1, b.asked.Load()-asked)
+	}
+}
+
+func TestWhoComesLateFindsTheKeysThatAnotherFetched(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, nil)
+	b.accepts(t, "one")
+	before := b.remote.known.Load()
+	b.keys(publicJWK("two", b.pair))
+	b.accepts(t, "two")
+	f, err := b.remote.start(b.clock.now(), before, true)
+	require.NoError(t, err, "not an unknown key, although we have asked within the interval")
+	require.NoError(t, b.remote.wait(t.Context(), f, nil))
+	_, err = b.remote.start(b.clock.now(), b.remote.known.Load(), true)
+	require.Equal(t, UnknownKey, err)
+	require.EqualValues(t, 2, b.asked.Load())
+}
+
 func TestRemoteKeysAreNotAskedForMadeUpKeys(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, nil)
@@ -380,6 +422,13 @@ func TestRemoteKeysOfASlowProvider(t *testing.T) {
 	w, err = b.try(t.Context(), b.pair, "one")
 	require.NoError(t, err)
 	require.Zero(t, w, "who has keys does not wait for fresh ones")
+	for range 3 {
+		b.settled(t)
+		b.clock.turn(10 * time.Minute)
+		w, err = b.try(t.Context(), b.pair, "one")
+		require.NoError(t, err)
+		require.Zero(t, w, "nor for a trial, however old the keys")
+	}
 }
 
 func TestRemoteKeysCloseEndsARefresh(t *testing.T) {
@@ -413,6 +462,18 @@ func TestRemoteKeysFetchAhead(t *testing.T) {
 	w, err := b.try(t.Context(), b.pair, "one")
 	require.NoError(t, err)
 	require.Zero(t, w)
+}
+
+func TestJitterIsATenth(t *testing.T) {
+	t.Parallel()
+	low, high := time.Hour, time.Duration(0)
+	for range 10_000 {
+		d := jitter(time.Second)
+		low, high = min(low, d), max(high, d)
+	}
+	require.GreaterOrEqual(t, low, 900*time.Millisecond)
+	require.LessOrEqual(t, high, 1100*time.Millisecond)
+	require.Greater(t, high-low, 150*time.Millisecond)
 }
 
 func TestRemoteKeysConfigSaysItsFaults(t *testing.T) {

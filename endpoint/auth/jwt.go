@@ -190,12 +190,13 @@ func (a *JWT) header(text string) (header, error) {
 		}
 		return nil
 	})
+	typ := withoutApplication(h.typ)
 	switch {
 	case err != nil:
 		return h, err
 	case !slices.Contains(a.config.Algorithms, h.algorithm):
 		return h, ForbiddenAlgorithm
-	case !slices.ContainsFunc(a.config.Types, func(t string) bool { return strings.EqualFold(t, withoutApplication(h.typ)) }):
+	case !slices.ContainsFunc(a.config.Types, func(t string) bool { return strings.EqualFold(t, typ) }):
 		return h, WrongType
 	}
 	return h, nil
@@ -294,7 +295,10 @@ func (c *claims) chosen(names *ClaimNames, name, value []byte) bool {
 	for _, field := range [...]struct {
 		name string
 		to   *string
-	}{{names.Subject, &c.Subject}, {names.TokenID, &c.TokenID}, {names.Session, &c.Session}, {names.Tenant, &c.Tenant}, {names.Tier, &c.Tier}} {
+	}{
+		{names.Subject, &c.Subject}, {names.TokenID, &c.TokenID}, {names.Session, &c.Session},
+		{names.Tenant, &c.Tenant}, {names.Tier, &c.Tier},
+	} {
 		if field.name == string(name) {
 			ok = text(field.to) && ok
 		}

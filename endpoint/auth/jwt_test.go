@@ -84,7 +84,7 @@ func TestJWTRefuses(t *testing.T) {
 		"HS256 with the RSA key as DER":      {confused(rsDER).token(hs.head("rs"), body(nil)), UnknownKey},
 		"HS256 with the RSA key as PEM":      {confused(rsPEM).token(hs.head("rs"), body(nil)), UnknownKey},
 		"HS256 with the RSA key, no kid":     {confused(rsPEM).token(`{"alg":"HS256"}`, body(nil)), UnknownKey},
-		"HS256 with the Ed25519 key":         {confused([]byte(must(x509.MarshalPKIXPublicKey(ed.public)))).token(hs.head("ed"), body(nil)), UnknownKey},
+		"HS256 with the Ed25519 key":         {confused(must(x509.MarshalPKIXPublicKey(ed.public))).token(hs.head("ed"), body(nil)), UnknownKey},
 		"ES256 with the kid of an RSA key":   {es.token(es.head("rs"), body(nil)), UnknownKey},
 		"the key in the header":              {ed.token(`{"alg":"EdDSA","kid":"evil","jwk":`+jwkOf+`}`, body(nil)), UnknownKey},
 		"a key URL in the header":            {headed(`{"alg":"EdDSA","kid":"evil","jku":"https://evil.example/keys"}`), UnknownKey},

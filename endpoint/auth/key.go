@@ -135,9 +135,12 @@ func (s *KeySet) Find(_ context.Context, algorithm, id string, _ *Wait) ([]Key, 
 
 // findKeys returns the keys that fit. Mostly that is one, which costs no allocation.
 func findKeys(keys []Key, name, id string) []Key {
-	alg := algorithms[name]
+	alg, ok := algorithms[name]
+	if !ok {
+		return nil
+	}
 	fits := func(k Key) bool {
-		return (id == "" || k.id == id) && (k.algorithm == "" || k.algorithm == name) && alg.fits != nil && alg.fits(k.material)
+		return (id == "" || k.id == id) && (k.algorithm == "" || k.algorithm == name) && alg.fits(k.material)
 	}
 	first := slices.IndexFunc(keys, fits)
 	if first < 0 {

@@ -202,7 +202,9 @@ func (s Sources) Subprotocols(offered []string) []string {
 }
 
 // tokenNames are parameters that have a token where they are used at all.
-var tokenNames = []string{"access_token", "id_token", "refresh_token", "token", "jwt", "bearer", "authorization", "auth_token"}
+var tokenNames = []string{
+	"access_token", "id_token", "refresh_token", "auth_token", "token", "jwt", "bearer", "authorization",
+}
 
 func (s Sources) fromQuery(query string, take func(Method, string)) error {
 	for pair := range strings.SplitSeq(query, "&") {

@@ -79,7 +79,8 @@ func (r Revocation) appliesTo(id Identity) bool {
 }
 
 // ErrTooManyRevocations is the error of a list that is full. What is on it stays there.
-var ErrTooManyRevocations = errors.New("revocations: the list is full; revoke a tenant instead of its subjects, or raise the capacity")
+var ErrTooManyRevocations = errors.New("revocations: the list is full; " +
+	"revoke a tenant instead of its subjects, or raise the capacity")
 
 // Revocations is a list of what was revoked, in about 200 bytes each. [Revocations.Guard] refuses newcomers;
 // [Revocations.Watch] tells who keeps sessions that one of them may have to end.
@@ -101,7 +102,9 @@ func NewRevocations(capacity int, now func() time.Time) *Revocations {
 	if now == nil {
 		now = time.Now
 	}
-	return &Revocations{capacity: capacity, now: now, list: map[target]Revocation{}, watchers: map[*func(Revocation)]struct{}{}}
+	return &Revocations{
+		capacity: capacity, now: now, list: map[target]Revocation{}, watchers: map[*func(Revocation)]struct{}{},
+	}
 }
 
 // Add revokes, and returns when every watcher has been told. A second revocation with the same names makes the first
@@ -263,13 +266,18 @@ type follower struct {
 	was  map[target]Revocation
 }
 
+func (f *follower) unchanged(info os.FileInfo) bool {
+	return f.seen != nil && os.SameFile(info, f.seen) && info.Size() == f.seen.Size() &&
+		info.ModTime().Equal(f.seen.ModTime())
+}
+
 // look reads the file if it has changed.
 func (f *follower) look() error {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return fmt.Errorf("revocation file: %w", err)
 	}
-	if f.seen != nil && os.SameFile(info, f.seen) && info.Size() == f.seen.Size() && info.ModTime().Equal(f.seen.ModTime()) {
+	if f.unchanged(info) {
 		return nil
 	}
 	if info.Size() > maxRevocationFile {

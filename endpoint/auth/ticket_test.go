@@ -291,7 +291,7 @@ func TestTicketHandler(t *testing.T) {
 	require.Equal(t, page, resp.Header.Get("Access-Control-Allow-Origin"))
 	require.EqualValues(t, 30, got["expires_in"])
 	require.NoError(t, *told.Load())
-	r := httptest.NewRequest("GET", "/ws?ticket="+got["ticket"].(string), nil)
+	r := httptest.NewRequest(http.MethodGet, "/ws?ticket="+got["ticket"].(string), nil)
 	c, err := DefaultSources().FromRequest(r, page)
 	require.NoError(t, err)
 	c.Client = netip.MustParseAddr("127.0.0.1")

@@ -1,0 +1,288 @@
+package endpoint_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"crypto/tls"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/endpoint"
+	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+// withTokens is config with an Authenticator.
+func withTokens() endpoint.Config {
+	c := config()
+	c.InsecureAnonymous = false
+	c.Authenticator = auth.AuthenticatorFunc(tokens)
+	return c
+}
+
+const ann = "Authorization: Bearer good-ann\r\n"
+
+func TestWhoeverIsNotAuthenticatedGetsNo101(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fields    string
+		status    int
+		authError string
+		rejected  string
+	}{
+		"no credential":        {"", 401, event.Unauthenticated, event.Unauthenticated},
+		"a wrong token":        {"Authorization: Bearer secret\r\n", 401, event.TokenInvalid, event.Unauthenticated},
+		"two tokens":           {ann + "Sec-WebSocket-Protocol: bearer, secret\r\n", 400, event.Unauthenticated, event.BadHandshake},
+		"the provider is down": {"Authorization: Bearer secret-idp\r\n", 503, event.IDPUnavailable, event.UpstreamUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, withTokens())
+			other := s.open(t, ann)
+			bad := s.dial(t, handshake+c.fields+"\r\n")
+			require.Equal(t, c.status, bad.status())
+			require.Equal(t, c.status == 401, http.Header.Get(headOf(bad), "WWW-Authenticate") != "")
+			told := s.log.wait(event.Auth, has(event.AuthResult, event.AuthFailure))
+			require.Equal(t, c.authError, told.String(event.ErrorType))
+			rejected := s.log.wait(event.HandshakeRejected, nil)
+			require.Equal(t, c.rejected, rejected.String(event.ErrorType))
+			require.Equal(t, told.String(event.ConnectionID), rejected.String(event.ConnectionID))
+			other.works()
+		})
+	}
+	t.Run("a token in the URL", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, withTokens())
+		bad := s.dial(t, "GET /chat?access_token=secret"+handshake[len("GET /chat?x=1"):]+"\r\n")
+		require.Equal(t, 400, bad.status())
+		s.log.wait(event.HandshakeRejected, nil)
+	})
+}
+
+func headOf(c *client) http.Header {
+	h := http.Header{}
+	for _, line := range splitLines(c.head) {
+		for i := range line {
+			if line[i] == ':' {
+				h.Add(line[:i], line[i+2:])
+				break
+			}
+		}
+	}
+	return h
+}
+
+func splitLines(s string) (lines []string) {
+	for len(s) > 0 {
+		i := 0
+		for i < len(s) && s[i] != '\r' {
+			i++
+		}
+		lines = append(lines, s[:i])
+		s = s[min(i+2, len(s)):]
+	}
+	return lines
+}
+
+func TestWaysToAuthenticate(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.Credentials = &auth.Sources{Header: true, Subprotocol: true, Cookie: "session", Ticket: "ticket"}
+	set.FirstMessage = true
+	set.Handle = func(ctx context.Context, s *endpoint.Session) error {
+		id := s.Identity()
+		if err := s.Send(wire.OpText, []byte(id.Tenant+"/"+id.Subject+" by "+string(id.Method)+" "+s.Subprotocol())); err != nil {
+			return err
+		}
+		return echo(ctx, s)
+	}
+	s := serve(t, set)
+	origin := "Origin: http://chat.example.com\r\n"
+	for name, c := range map[string]struct{ fields, first, want string }{
+		"Authorization":           {ann, "", "acme/ann by bearer "},
+		"a subprotocol":           {"Sec-WebSocket-Protocol: bearer, good-ann\r\n", "", "acme/ann by subprotocol bearer"},
+		"a cookie with an Origin": {origin + "Cookie: session=good-ann\r\n", "", "acme/ann by cookie "},
+		"the first message":       {"", `{"auth":"good-ann"}`, "acme/ann by first_message "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c1 := s.open(t, c.fields)
+			if c.first != "" {
+				c1.text(c.first)
+			}
+			require.Equal(t, c.want, string(c1.next().Payload))
+			c1.works()
+			c1.bye()
+		})
+	}
+	ok := s.log.wait(event.Auth, has(event.AuthMethod, "first_message"))
+	require.Equal(t, event.AuthSuccess, ok.String(event.AuthResult))
+	require.Equal(t, "acme", ok.String(event.TenantID))
+	require.NotEmpty(t, ok.String(event.UserHash))
+	require.NotContains(t, string(ok.AppendJSON(nil)), "ann\"")
+}
+
+func TestAFirstMessageThatIsNoCredential(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first     string
+		code      wire.CloseCode
+		errorType string
+	}{
+		"is refused":                      {`hello`, 3000, event.Unauthenticated},
+		"with a wrong token is":           {`{"auth":"secret"}`, 3000, event.TokenInvalid},
+		"must come in time":               {"", 3008, event.AuthTimeout},
+		"while the provider is down":      {`{"auth":"secret-idp"}`, 1013, event.IDPUnavailable},
+		"and 20 KiB long is not buffered": {string(make([]byte, 20<<10)), 1009, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			set.FirstMessage = true
+			set.Timeouts.Auth = 500 * time.Millisecond
+			s := serve(t, set)
+			bad := s.open(t)
+			if c.first != "" {
+				bad.text(c.first)
+			}
+			code, _ := bad.closed()
+			require.Equal(t, c.code, code)
+			if c.errorType != "" {
+				require.Equal(t, c.errorType, s.log.wait(event.Auth, nil).String(event.ErrorType))
+			}
+			s.log.wait(event.Close, has(event.CloseInitiator, "server"))
+		})
+	}
+}
+
+func TestRevocationEndsAConnectionWithinASecond(t *testing.T) {
+	t.Parallel()
+	for name, busy := range map[string]bool{"that is idle": false, "whose handler is busy and whose client does not answer": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			entered := make(chan struct{}, 2)
+			set.Handle = func(ctx context.Context, s *endpoint.Session) error {
+				entered <- struct{}{}
+				if busy && s.Identity().Subject == "ann" {
+					<-ctx.Done()
+					return context.Cause(ctx)
+				}
+				return echo(ctx, s)
+			}
+			s := serve(t, set)
+			other := s.open(t, "Authorization: Bearer good-bob\r\n")
+			c := s.open(t, ann)
+			<-entered
+			<-entered
+			began := time.Now()
+			require.Equal(t, 1, s.Revoke(func(id auth.Identity) bool { return id.Subject == "ann" }))
+			require.Zero(t, s.Revoke(func(id auth.Identity) bool { return id.Subject == "ann" }), "it is ended once")
+			code, why := c.closed()
+			require.Equal(t, wire.CloseCode(3000), code)
+			require.Equal(t, "credential revoked", why)
+			c.text("one more")
+			c.ended()
+			require.Less(t, time.Since(began), time.Second)
+			told := s.log.wait(event.AuthRevoked, nil)
+			require.Equal(t, event.TokenInvalid, told.String(event.ErrorType))
+			end := s.log.wait(event.Close, nil)
+			require.Zero(t, end.Get(event.IOMessagesReceived).Int())
+			other.works()
+		})
+	}
+}
+
+func TestAConnectionEndsWithItsIdentity(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.Timeouts.Ping = 200 * time.Millisecond // for the sweep to be quick
+	s := serve(t, set)
+	other := s.open(t, ann)
+	c := s.open(t, "Authorization: Bearer short-lived\r\n")
+	code, why := c.closed()
+	require.Equal(t, wire.CloseCode(3000), code)
+	require.Equal(t, "token expired", why)
+	require.Equal(t, event.TokenExpired, s.log.wait(event.AuthRevoked, nil).String(event.ErrorType))
+	other.works()
+}
+
+func TestARefreshKeepsAConnection(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.InBandRefresh = true
+	set.Timeouts.Ping = 200 * time.Millisecond
+	s := serve(t, set)
+	c := s.open(t, "Authorization: Bearer short-lived\r\n")
+	c.text(`{"auth":"good-ann"}`)
+	s.log.wait(event.AuthRefreshed, nil)
+	expired := time.After(600 * time.Millisecond)
+	<-expired
+	c.works()
+
+	t.Run("while the provider is down, the old identity stays", func(t *testing.T) {
+		c.text(`{"auth":"secret-idp"}`)
+		s.log.wait(event.AuthRefreshed, has(event.ErrorType, event.IDPUnavailable))
+		c.works()
+	})
+	t.Run("but not for somebody else", func(t *testing.T) {
+		c.text(`{"auth":"good-bob"}`)
+		code, _ := c.closed()
+		require.Equal(t, wire.CloseCode(3003), code)
+		s.log.wait(event.AuthRefreshed, has(event.ErrorType, event.OtherError))
+	})
+}
+
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	cert, key := a.issue("server", 2)
+	set := withTokens()
+	set.Credentials = &auth.Sources{Certificate: true}
+	s := serveBy(t, set, endpoint.ServerSettings{CertFile: cert, KeyFile: key, ClientCAFile: a.file(), RequireClientCert: true})
+	mine, err := tls.LoadX509KeyPair(a.issue("machine-7", 3))
+	require.NoError(t, err)
+	s.tls = a.trust()
+	s.tls.Certificates = []tls.Certificate{mine}
+	c := s.open(t)
+	c.works()
+	open := s.log.wait(event.Auth, nil)
+	require.Equal(t, "mtls", open.String(event.AuthMethod))
+	require.Equal(t, "1.3", open.String(event.TLSProtocolVersion))
+
+	s.tls = a.trust()
+	conn, err := tls.Dial("tcp", s.addr, s.tls)
+	if err == nil { // TLS 1.3 tells the client with the first read
+		_, err = conn.Read(make([]byte, 1))
+		conn.Close()
+	}
+	require.Error(t, err)
+	require.Equal(t, event.TLSFailed, s.log.wait(event.HandshakeRejected, nil).String(event.ErrorType))
+}
+
+func TestANewCertificateIsServedAndOpenConnectionsStay(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	cert, key := a.issue("server", 2)
+	s := serveBy(t, config(), endpoint.ServerSettings{CertFile: cert, KeyFile: key})
+	s.tls = a.trust()
+	c := s.open(t)
+	c.works()
+	serial := func() int64 {
+		conn, err := tls.Dial("tcp", s.addr, s.tls)
+		require.NoError(t, err)
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	require.Equal(t, int64(2), serial())
+	a.issue("server", 77)
+	require.Eventually(t, func() bool { return serial() == 77 }, patience, 50*time.Millisecond)
+	c.works()
+	// Half a pair keeps the one that was.
+	a.write(key, "PRIVATE KEY", []byte("x"))
+	require.Never(t, func() bool { return serial() != 77 }, 1200*time.Millisecond, 100*time.Millisecond)
+	c.bye()
+}

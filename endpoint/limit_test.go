@@ -1,0 +1,177 @@
+package endpoint_test
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/endpoint"
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+// byField takes the client's address from a field, as behind a proxy.
+func byField(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddr(r.Header.Get("X-Client"))
+	return a
+}
+
+func TestLimitsOfHandshakes(t *testing.T) {
+	t.Parallel()
+	slowly := endpoint.Rate{PerSecond: 0.001, Burst: 2}
+	first, second := ann+"X-Client: 192.0.2.1\r\n", "Authorization: Bearer good-bob\r\nX-Client: 192.0.2.2\r\n"
+	gold := "Authorization: Bearer tier-ann\r\nX-Client: 192.0.2.1\r\n"
+	for name, c := range map[string]struct {
+		limits func(*endpoint.Limits)
+		status int
+		policy string
+		other  string // who is still let in; "" for nobody
+	}{
+		"handshakes of an address":  {func(l *endpoint.Limits) { l.Address.Handshakes = slowly }, 429, "handshakes_per_address", second},
+		"connections of an address": {func(l *endpoint.Limits) { l.Address.Connections = 2 }, 429, "connections_per_address", second},
+		"handshakes of a user":      {func(l *endpoint.Limits) { l.User.Handshakes = slowly }, 429, "handshakes_per_user", second},
+		"connections of a user":     {func(l *endpoint.Limits) { l.User.Connections = 2 }, 429, "connections_per_user", second},
+		"handshakes of a tenant":    {func(l *endpoint.Limits) { l.Tenant.Handshakes = slowly }, 429, "handshakes_per_tenant", ""},
+		"connections of a tenant":   {func(l *endpoint.Limits) { l.Tenant.Connections = 2 }, 429, "connections_per_tenant", ""},
+		"a tier that has more": {func(l *endpoint.Limits) {
+			l.User.Connections = 2
+			l.Tiers = map[string]endpoint.Tier{"gold": {User: endpoint.Quota{Connections: 5}}}
+		}, 429, "connections_per_user", gold},
+		"all connections": {func(l *endpoint.Limits) { l.Connections = 2 }, 503, "capacity", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			set.ClientAddress = byField
+			c.limits(&set.Limits)
+			s := serve(t, set)
+			one, two := s.open(t, first), s.open(t, first)
+			refused := s.dial(t, handshake+first+"\r\n")
+			require.Equal(t, c.status, refused.status())
+			require.NotEmpty(t, headOf(refused).Get("Retry-After"))
+			told := s.log.wait(event.RateLimited, nil)
+			require.Equal(t, c.policy, told.String(event.RateLimitPolicy))
+			require.Equal(t, event.ScopeHandshake, told.String(event.RateLimitScope))
+			rejected := s.log.wait(event.HandshakeRejected, nil)
+			require.Equal(t, event.TypeRateLimited, rejected.String(event.ErrorType))
+			require.Equal(t, "192.0.2.1", rejected.String(event.ClientAddress))
+			if c.other != "" {
+				s.open(t, c.other).works()
+			}
+			one.works()
+			two.works()
+			if strings.Contains(name, "connections") {
+				one.bye() // which makes room
+				require.Eventually(t, func() bool {
+					again := s.dial(t, handshake+first+"\r\n")
+					return again.status() == 101
+				}, patience, 20*time.Millisecond)
+			}
+		})
+	}
+}
+
+func TestLimitsOfMessages(t *testing.T) {
+	t.Parallel()
+	three := endpoint.Rate{PerSecond: 0.001, Burst: 3}
+	bytes := endpoint.Rate{PerSecond: 0.001, Burst: 1000}
+	for name, c := range map[string]struct {
+		limits func(*endpoint.Limits)
+		size   int
+		policy string
+		shared bool // another connection of the user or tenant is limited too
+	}{
+		"messages of a connection": {func(l *endpoint.Limits) { l.Connection.Messages = three }, 1, "messages_per_connection", false},
+		"bytes of a connection":    {func(l *endpoint.Limits) { l.Connection.Bytes = bytes }, 300, "bytes_per_connection", false},
+		"messages of a user":       {func(l *endpoint.Limits) { l.User.Messages = three }, 1, "messages_per_user", true},
+		"bytes of a user":          {func(l *endpoint.Limits) { l.User.Bytes = bytes }, 300, "bytes_per_user", true},
+		"messages of a tenant":     {func(l *endpoint.Limits) { l.Tenant.Messages = three }, 1, "messages_per_tenant", true},
+		"bytes of a tenant":        {func(l *endpoint.Limits) { l.Tenant.Bytes = bytes }, 300, "bytes_per_tenant", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			c.limits(&set.Limits)
+			s := serve(t, set)
+			other, bad := s.open(t, ann), s.open(t, ann)
+			for range 3 {
+				bad.text(strings.Repeat("x", c.size))
+				bad.next()
+			}
+			// The header of the fourth is enough.
+			bad.send(string(wire.AppendHeader(nil, wire.Header{Opcode: wire.OpText, Fin: true, Masked: true, Length: 300})))
+			code, _ := bad.closed()
+			require.Equal(t, wire.ClosePolicyViolation, code)
+			told := s.log.wait(event.RateLimited, nil)
+			require.Equal(t, c.policy, told.String(event.RateLimitPolicy))
+			require.Equal(t, event.ScopeMessage, told.String(event.RateLimitScope))
+			if !c.shared {
+				other.works()
+				return
+			}
+			other.text(strings.Repeat("x", 300))
+			code, _ = other.closed()
+			require.Equal(t, wire.ClosePolicyViolation, code)
+		})
+	}
+}
+
+func TestMessagesOverTheirRateMayBeDropped(t *testing.T) {
+	t.Parallel()
+	set := config()
+	set.Limits.Connection.Messages = endpoint.Rate{PerSecond: 0.001, Burst: 3}
+	set.Limits.Excess = endpoint.DropOnExcess
+	set.Timeouts.Report = 200 * time.Millisecond
+	s := serve(t, set)
+	c := s.open(t)
+	for range 10 {
+		c.text("x")
+	}
+	for range 3 {
+		require.Equal(t, "x", string(c.next().Payload))
+	}
+	told := s.log.wait(event.MessageRejected, nil)
+	require.Equal(t, event.QuotaExceeded, told.String(event.ErrorType))
+	c.bye()
+	s.log.wait(event.Close, nil)
+	var n int64
+	for _, e := range s.log.all(event.MessageRejected) {
+		n += e.Get(event.MessageCount).Int()
+	}
+	require.Equal(t, int64(7), n)
+	require.Len(t, s.log.all(event.RateLimited), 1, "not one for each")
+}
+
+func TestAValidatorRefusesMessages(t *testing.T) {
+	t.Parallel()
+	set := config()
+	var seen atomic.Int64
+	set.Validate = func(_ *endpoint.Session, m wire.Message) error {
+		seen.Add(1)
+		switch string(m.Payload) {
+		case "drop":
+			return &endpoint.Rejection{Type: event.ACLDenied, Schema: "chat.v1/post"}
+		case "close":
+			return &endpoint.Rejection{Type: event.SchemaInvalid, Close: wire.CloseInvalidPayload}
+		}
+		return nil
+	}
+	s := serve(t, set)
+	c := s.open(t)
+	c.text("drop")
+	c.text("keep")
+	require.Equal(t, "keep", string(c.next().Payload))
+	c.text("close")
+	code, why := c.closed()
+	require.Equal(t, wire.CloseInvalidPayload, code)
+	require.Equal(t, "message refused", why)
+	denied := s.log.wait(event.MessageRejected, has(event.ErrorType, event.ACLDenied))
+	require.Equal(t, "chat.v1/post", denied.String(event.SchemaID))
+	s.log.wait(event.MessageRejected, has(event.ErrorType, event.SchemaInvalid))
+	require.Equal(t, int64(3), seen.Load())
+}

@@ -1,0 +1,49 @@
+package conformance_test
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sockeye-project/sockeye/endpoint"
+	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+// plenty is a limit that is counted and never reached.
+var plenty = endpoint.Rate{PerSecond: 1e8, Burst: 1e9}
+
+// serveEndpoint has all that an endpoint has: an identity, six budgets for each message, counts of messages, an Observer.
+func serveEndpoint(w http.ResponseWriter, r *http.Request, handle func([]byte) []byte) {
+	quota := endpoint.Quota{Handshakes: plenty, Connections: -1, Messages: plenty, Bytes: plenty}
+	done := make(chan struct{})
+	e, err := endpoint.New(endpoint.Config{
+		Handle: func(_ context.Context, s *endpoint.Session) error {
+			defer close(done)
+			for m, err := range s.Messages() {
+				if err != nil {
+					return err
+				}
+				if echo := handle(m.Payload); echo != nil {
+					if err := s.Send(m.Opcode, echo); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+		Authenticator: auth.AuthenticatorFunc(func(context.Context, auth.Credential) (auth.Identity, error) {
+			return auth.Identity{Subject: "ann", Tenant: "acme"}, nil
+		}),
+		Origins:  wire.Origins{AllowMissing: true},
+		Limits:   endpoint.Limits{Address: quota, User: quota, Tenant: quota, Connection: quota},
+		Observer: endpoint.ObserverFunc(func(*event.Event) {}),
+	})
+	if err != nil {
+		return
+	}
+	r.Header.Set("Authorization", "Bearer x")
+	e.ServeHTTP(w, r)
+	<-done
+	_ = e.Shutdown(context.Background()) // nothing is left
+}
