@@ -323,8 +323,7 @@ func (c *Config) validateAuth(f *faults) {
 		}); err != nil {
 			f.add("jwt.algorithms", "%w", err)
 		}
-		if u, err := url.Parse(c.JWT.JWKSURL); c.JWT.JWKSURL != "" &&
-			(err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname()))) {
+		if c.JWT.JWKSURL != "" && !trustworthy(c.JWT.JWKSURL) {
 			f.add("jwt.jwks_url", "must be an https URL without a user")
 		}
 	}
@@ -350,6 +349,15 @@ func (c *Config) validateAuth(f *faults) {
 	if c.RevocationsFile != "" && !c.authenticates() {
 		f.add("revocations_file", "needs jwt or client_certificate_name")
 	}
+}
+
+// trustworthy reports whether keys that come from there are the issuer's.
+func trustworthy(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
 }
 
 func (l *LimitsConfig) validate(f *faults) {

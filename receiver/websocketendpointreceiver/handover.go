@@ -159,7 +159,8 @@ func (i *item) discard(ctx context.Context) {
 	defer cancel()
 	i.serving.recorder.close()
 	err := i.serving.shutdown(ctx)
-	i.serving.logger.Load().Warn("an endpoint that no receiver took over was closed; its last events are lost", zap.Error(err))
+	i.serving.logger.Load().Warn("an endpoint that no receiver took over was closed; its last events are lost",
+		zap.Error(err))
 	i.done()
 }
 

@@ -181,7 +181,8 @@ func (r RateConfig) settings() endpoint.Rate {
 
 func (i IdentityLimits) settings() endpoint.Quota {
 	return endpoint.Quota{
-		Connections: i.Connections, Handshakes: i.Handshakes.settings(), Messages: i.Messages.settings(), Bytes: i.Bytes.settings(),
+		Connections: i.Connections, Handshakes: i.Handshakes.settings(), Messages: i.Messages.settings(),
+		Bytes: i.Bytes.settings(),
 	}
 }
 
@@ -212,13 +213,7 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 			s.keys = auth.NewKeySet(loaded...)
 			keys = s.keys
 		} else {
-			remote, err := auth.NewRemoteKeys(auth.RemoteKeysConfig{URL: c.JWT.JWKSURL, Suspended: func(on bool) {
-				if on {
-					s.logger.Load().Warn("the identity provider is left alone for a while, after repeated trouble; keys that are known still serve")
-				} else {
-					s.logger.Load().Info("the identity provider answers again")
-				}
-			}})
+			remote, err := auth.NewRemoteKeys(auth.RemoteKeysConfig{URL: c.JWT.JWKSURL, Suspended: s.suspended})
 			if err != nil {
 				return nil, fmt.Errorf("jwt.jwks_url: %w", err)
 			}
@@ -234,7 +229,8 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 		all = append(all, jwt)
 	}
 	if c.ClientCertificateName != "" {
-		certificates, err := auth.NewCertificates(auth.CertificatesConfig{Name: auth.CertificateName(c.ClientCertificateName)})
+		name := auth.CertificateName(c.ClientCertificateName)
+		certificates, err := auth.NewCertificates(auth.CertificatesConfig{Name: name})
 		if err != nil {
 			return nil, fmt.Errorf("client_certificate_name: %w", err)
 		}
@@ -247,6 +243,15 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 		return all[0], nil
 	}
 	return auth.Chain(all...), nil
+}
+
+// suspended logs that the identity provider is left alone, or that it answers again.
+func (s *serving) suspended(on bool) {
+	if on {
+		s.logger.Load().Warn("the identity provider is in trouble and left alone for a while; keys that are known still serve")
+	} else {
+		s.logger.Load().Info("the identity provider answers again")
+	}
 }
 
 // tickets sets who authenticates, and where credentials may be. It returns what issues tickets, if somebody does.
