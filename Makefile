@@ -56,7 +56,7 @@ test: setup build unit test-integration ## everything CI runs: installs what is 
 test-integration: ## against the real engine, nginx and Alertmanager; needs bin/sockeye
 	$(GO) test -count=1 -timeout 15m $(INTEGRATION)
 
-conformance: ## wire against every MUST and SHOULD of RFC 6455 and RFC 7692, and against other libraries
+conformance: ## wire against every MUST and SHOULD of its standards, and against other libraries
 	$(GO) test -count=1 ./test/conformance
 
 golden: ## rewrite golden files; read the diff

@@ -2,11 +2,12 @@ package endpoint_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +46,7 @@ func TestWhoeverIsNotAuthenticatedGetsNo101(t *testing.T) {
 			other := s.open(t, ann)
 			bad := s.dial(t, handshake+c.fields+"\r\n")
 			require.Equal(t, c.status, bad.status())
-			require.Equal(t, c.status == 401, http.Header.Get(headOf(bad), "WWW-Authenticate") != "")
+			require.Equal(t, c.status == 401, headOf(bad).Get("WWW-Authenticate") != "")
 			told := s.log.wait(event.Auth, has(event.AuthResult, event.AuthFailure))
 			require.Equal(t, c.authError, told.String(event.ErrorType))
 			rejected := s.log.wait(event.HandshakeRejected, nil)
@@ -63,29 +64,15 @@ func TestWhoeverIsNotAuthenticatedGetsNo101(t *testing.T) {
 	})
 }
 
+// headOf is what the server answered with.
 func headOf(c *client) http.Header {
 	h := http.Header{}
-	for _, line := range splitLines(c.head) {
-		for i := range line {
-			if line[i] == ':' {
-				h.Add(line[:i], line[i+2:])
-				break
-			}
+	for line := range strings.SplitSeq(c.head, "\r\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			h.Add(name, value)
 		}
 	}
 	return h
-}
-
-func splitLines(s string) (lines []string) {
-	for len(s) > 0 {
-		i := 0
-		for i < len(s) && s[i] != '\r' {
-			i++
-		}
-		lines = append(lines, s[:i])
-		s = s[min(i+2, len(s)):]
-	}
-	return lines
 }
 
 func TestWaysToAuthenticate(t *testing.T) {
@@ -285,4 +272,134 @@ func TestANewCertificateIsServedAndOpenConnectionsStay(t *testing.T) {
 	a.write(key, "PRIVATE KEY", []byte("x"))
 	require.Never(t, func() bool { return serial() != 77 }, 1200*time.Millisecond, 100*time.Millisecond)
 	c.bye()
+}
+
+// With the real things of package auth: a ticket is good once, and what comes on the list of revocations ends at once.
+func TestATicketAndARevocation(t *testing.T) {
+	t.Parallel()
+	tickets, err := auth.NewTickets(auth.TicketsConfig{})
+	require.NoError(t, err)
+	list := auth.NewRevocations(0, nil)
+	set := withTokens()
+	set.Authenticator = auth.Chain(tickets, auth.AuthenticatorFunc(tokens))
+	set.Revocations = list
+	s := serve(t, set)
+	const origin = "http://chat.example.com"
+	ticket, err := tickets.Issue(auth.Identity{Subject: "ann", Tenant: "acme"}, origin, netip.MustParseAddr("127.0.0.1"))
+	require.NoError(t, err)
+	request := strings.Replace(handshake, "x=1", "ticket="+ticket, 1) + "Origin: " + origin + "\r\n\r\n"
+	c := s.dial(t, request)
+	require.Equal(t, 101, c.status(), c.head)
+	c.works()
+	require.Equal(t, "ticket", s.log.wait(event.Auth, nil).String(event.AuthMethod))
+	again := s.dial(t, request)
+	require.Equal(t, 401, again.status())
+	for _, e := range s.log.all(event.HandshakeRejected) {
+		require.NotContains(t, string(e.AppendJSON(nil)), ticket)
+	}
+
+	other := s.open(t, "Authorization: Bearer good-bob\r\n")
+	require.NoError(t, list.Add(auth.Revocation{Subject: "ann", Tenant: "acme"}))
+	code, _ := c.closed()
+	require.Equal(t, wire.CloseCode(3000), code)
+	require.Equal(t, 401, s.dial(t, handshake+ann+"\r\n").status())
+	other.works()
+}
+
+// However a revocation and the handshakes of its identity fall together, none of them stays open.
+func TestARevocationDuringHandshakes(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		list := auth.NewRevocations(0, nil)
+		set := withTokens()
+		set.Revocations = list
+		s := serve(t, set)
+		added := make(chan error, 1)
+		const n = 8
+		open := make(chan *client, n)
+		for range n {
+			go func() { open <- s.dial(t, handshake+ann+"\r\n") }()
+		}
+		go func() { added <- list.Add(auth.Revocation{Subject: "ann"}) }()
+		for range n {
+			c := <-open
+			if c.status() != 101 {
+				continue
+			}
+			code, _ := c.closed()
+			require.Equal(t, wire.CloseCode(3000), code)
+		}
+		require.NoError(t, <-added)
+	}
+}
+
+// An identity provider that hangs costs a handshake its time, and others at most the places that handshakes have.
+func TestAnAuthenticatorThatHangs(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	entered := make(chan struct{}, 2)
+	set.Authenticator = auth.AuthenticatorFunc(func(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+		if c.Token != "hang" {
+			return tokens(ctx, c)
+		}
+		entered <- struct{}{}
+		<-ctx.Done()
+		return auth.Identity{}, ctx.Err()
+	})
+	set.Limits.Handshakes = 1
+	set.Timeouts.Auth = 700 * time.Millisecond
+	s := serve(t, set)
+	hang := handshake + "Authorization: Bearer hang\r\n\r\n"
+	slow := s.dial(t, hang)
+	<-entered
+	refused := s.dial(t, handshake+ann+"\r\n")
+	require.Equal(t, http.StatusServiceUnavailable, refused.status())
+	require.Equal(t, "handshakes_in_progress", s.log.wait(event.RateLimited, nil).String(event.RateLimitPolicy))
+	require.Equal(t, http.StatusGatewayTimeout, slow.status())
+	require.Equal(t, event.IDPTimeout, s.log.wait(event.Auth, nil).String(event.ErrorType))
+	s.log.wait(event.HandshakeRejected, has(event.ErrorType, event.UpstreamTimeout))
+
+	gone := s.dial(t, hang)
+	<-entered
+	gone.Close()
+	left := s.log.wait(event.HandshakeRejected, has(event.ErrorType, event.ClientAborted))
+	require.False(t, left.Has(event.HTTPResponseStatusCode))
+	require.Eventually(t, func() bool { return s.dial(t, handshake+ann+"\r\n").status() == 101 }, patience, 10*time.Millisecond)
+}
+
+// What Validate of the configuration says, all at once.
+func TestAConfigurationWithFaults(t *testing.T) {
+	t.Parallel()
+	_, err := endpoint.New(endpoint.Config{
+		FirstMessage: true, HashKey: []byte("short"), Vantage: "tap",
+		Limits: endpoint.Limits{Users: -1}, Timeouts: endpoint.Timeouts{Close: -1}, Queue: endpoint.Queue{Bytes: -1},
+	})
+	for _, fault := range []string{
+		"Handle: must be set", "Authenticator: must be set", "FirstMessage, InBandRefresh: need", "HashKey: must have",
+		"Vantage: must be", "Limits: Connections", "Timeouts: only Ping", "Queue: must not",
+	} {
+		require.ErrorContains(t, err, fault)
+	}
+}
+
+func TestServersThatCannotBe(t *testing.T) {
+	t.Parallel()
+	e, err := endpoint.New(config())
+	require.NoError(t, err)
+	defer e.Shutdown(context.Background())
+	a := newAuthority(t)
+	cert, key := a.issue("server", 2)
+	for name, c := range map[string]struct {
+		set  endpoint.ServerSettings
+		want string
+	}{
+		"without the file":                {endpoint.ServerSettings{CertFile: "/none", KeyFile: key}, "CertFile, KeyFile: "},
+		"with files that do not fit":      {endpoint.ServerSettings{CertFile: key, KeyFile: cert}, "CertFile, KeyFile: "},
+		"client certificates without TLS": {endpoint.ServerSettings{RequireClientCert: true}, "need CertFile and KeyFile"},
+		"required by nobody":              {endpoint.ServerSettings{CertFile: cert, KeyFile: key, RequireClientCert: true}, "RequireClientCert: needs"},
+		"authorities that are none":       {endpoint.ServerSettings{CertFile: cert, KeyFile: key, ClientCAFile: key}, "ClientCAFile: no certificate"},
+	} {
+		_, err := e.Server(c.set)
+		require.ErrorContains(t, err, c.want, name)
+	}
 }

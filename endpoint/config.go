@@ -122,8 +122,9 @@ type Limits struct {
 	Tiers map[string]Tier
 	// Excess is what happens to a message over its rate.
 	Excess Excess
-	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096. A tally is forgotten only
-	// when that changes nothing; who finds the table full shares one tally with all others who do.
+	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 8, 10 and 1 MiB
+	// when they are full. A tally is forgotten only when that changes nothing; who finds the table full shares one tally with
+	// all others who do.
 	Addresses, Users, Tenants int
 }
 

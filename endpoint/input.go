@@ -32,6 +32,7 @@ type input struct {
 
 	layered bool // what is read is not what the socket has, as with TLS
 	drained bool // nothing is deciphered but not read
+	waited  bool // for the socket
 }
 
 // past is a deadline that has passed.
@@ -55,7 +56,7 @@ func (i *input) start(conn net.Conn) {
 	}
 	i.raw, i.ready = raw, i.readNow
 	if i.layered {
-		i.ready = peekNow
+		i.ready = i.peekNow
 	}
 }
 
@@ -111,6 +112,7 @@ func (i *input) readLayered(conn net.Conn) ([]byte, error) {
 	}
 	i.release()
 	if i.raw != nil {
+		i.waited = false
 		if err := i.raw.Read(i.ready); err != nil {
 			return nil, err
 		}

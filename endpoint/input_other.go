@@ -6,4 +6,4 @@ const rawReads = false
 
 func (*input) readNow(uintptr) bool { return true }
 
-func peekNow(uintptr) bool { return true }
+func (*input) peekNow(uintptr) bool { return true }

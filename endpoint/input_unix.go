@@ -33,13 +33,18 @@ func (i *input) readNow(fd uintptr) bool {
 	}
 }
 
-// peekNow reports whether there is anything to read, be it an end or an error.
-func peekNow(fd uintptr) bool {
+// peekNow reports whether there is anything to read, be it an end or an error. Once the caller has waited, there is.
+func (i *input) peekNow(fd uintptr) bool {
+	if i.waited {
+		i.waited = false
+		return true
+	}
 	var b [1]byte
 	for {
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
 		if err != syscall.EINTR { //nolint:errorlint // a system call returns the number itself
-			return err != syscall.EAGAIN //nolint:errorlint // as above
+			i.waited = err == syscall.EAGAIN //nolint:errorlint // as above
+			return !i.waited
 		}
 	}
 }

@@ -167,13 +167,19 @@ func (s *Session) control(appendTo func([]byte) []byte) {
 	s.mu.Unlock()
 }
 
-// kick has what waits written by a goroutine, unless one does.
+// kick has what waits written by a goroutine, unless one does or is about to.
 func (s *Session) kick() {
 	s.mu.Lock()
-	idle := !s.writing && s.queue != nil
+	need := !s.writing && !s.kicked && s.queue != nil
+	s.kicked = s.kicked || need
 	s.mu.Unlock()
-	if idle {
-		go s.flush()
+	if need {
+		go func() {
+			s.mu.Lock()
+			s.kicked = false
+			s.mu.Unlock()
+			s.flush()
+		}()
 	}
 }
 

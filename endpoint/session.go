@@ -40,6 +40,7 @@ type Session struct {
 	message     wire.Message // the one that was taken last
 	reader      wire.MessageReader
 	now         int64 // when it was read
+	broken      bool  // the reader of messages has ended, by a violation
 	refused     bool  // the message that is coming is over its rate
 	limitedAt   int64
 	msgs, bytes bucket
@@ -50,6 +51,7 @@ type Session struct {
 	queue   *queue // what waits; nil if nothing does
 	room    chan struct{}
 	writing bool
+	kicked  bool        // a goroutine that will write has begun
 	closing bool        // nothing may be sent any more
 	waiting atomic.Bool // the reading goroutine waits for input, so that nobody else will write
 
@@ -165,6 +167,7 @@ func (s *Session) frame() error {
 //go:noinline
 func (s *Session) take() (err error) {
 	s.message, s.in, err = s.reader.Next(s.in)
+	s.broken = err != nil
 	return err
 }
 
@@ -441,7 +444,7 @@ func (s *Session) awaitPeer() {
 	if s.end.lost() {
 		return
 	}
-	for s.unanswered.Load() {
+	for s.unanswered.Load() && !s.broken {
 		if err := s.frame(); err != nil {
 			break
 		}
@@ -452,12 +455,30 @@ func (s *Session) awaitPeer() {
 	if half, ok := s.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() != nil {
 		return
 	}
-	for total := 0; total < lingerBytes; {
-		in, err := s.input.read(s.conn)
-		if err != nil {
+	for total, in := 0, s.in; total < lingerBytes; total += len(in) {
+		if s.closeIn(in) {
+			s.unanswered.Store(false)
 			return
 		}
-		total += len(in)
+		var err error
+		if in, err = s.input.read(s.conn); err != nil {
+			return
+		}
+	}
+}
+
+// closeIn reports whether a Close frame is among what comes behind a violation, which only the frames' reader still knows.
+func (s *Session) closeIn(in []byte) bool {
+	frames := s.reader.Frames()
+	for {
+		e, rest, err := frames.Next(in)
+		switch {
+		case errors.Is(err, wire.InvalidLength), e.Kind == wire.NeedInput:
+			return false
+		case e.Kind == wire.FrameHeader && e.Header.Opcode == wire.OpClose && err == nil:
+			return true
+		}
+		in = rest
 	}
 }
 

@@ -114,7 +114,7 @@ func (s *Session) sweep(now int64) {
 		waits := s.queue != nil && !s.writing
 		s.mu.Unlock()
 		if waits {
-			go s.flush()
+			s.kick()
 		}
 	}
 	if s.e.pump != nil && due(s.reported.Load(), t.Report) {

@@ -183,3 +183,23 @@ func TestADocumentSentAgainIsNoAttack(t *testing.T) {
 		}
 	}
 }
+
+// A limit is the longest message that passes.
+func TestAMessageMayBeAsLongAsItsLimit(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 1000, 1024, 4096} {
+		limits := &wire.Limits{MessageBytes: int64(size), InflateRatio: wire.Unlimited}
+		for over, want := range []error{nil, wire.MessageTooBig} {
+			text := strings.Repeat("a", size+over)
+			for name, in := range map[string]string{"plain": client(whole(wire.OpText), text), "compressed": client(compressedText, deflate(text))} {
+				if name == "compressed" && size < 100 {
+					continue // it is longer as it comes
+				}
+				for _, step := range []int{len(in), 10} {
+					_, err := messages(wire.NewMessageReader(wire.ReaderSettings{Deflate: &wire.Deflate{}, Limits: limits}), in, step)
+					require.Equal(t, want, err, "%s, %d", name, size)
+				}
+			}
+		}
+	}
+}

@@ -21,6 +21,13 @@
 //
 // An error is a [Violation]. [Writer.AppendViolation] says it to the peer with the close code that the standard asks for.
 //
+// # The handshake
+//
+// [CheckRequest] holds a request against the standard and returns what the client offers, [Origins] says whether its page
+// may connect, [ChooseSubprotocol] and [ChooseDeflate] choose, [AppendResponse] writes the 101 and
+// [HandshakeViolation.Refuse] a refusal. A client writes with [AppendRequest] and checks with [CheckResponse]. Requests
+// come from net/http, or from [ParseRequest], which a tap gives the bytes of a head.
+//
 // # What a tap does
 //
 // It has one reader for each direction, and gives it what it captured in any pieces. It copies first, since bytes are

@@ -115,17 +115,17 @@ func (p *parser) value() (string, bool) {
 }
 
 // AppendExtension appends e as Sec-WebSocket-Extensions has it. It does not check e.
-func AppendExtension(b []byte, e Extension) []byte {
-	b = append(b, e.Name...)
+func AppendExtension(dst []byte, e Extension) []byte {
+	dst = append(dst, e.Name...)
 	for _, p := range e.Parameters {
-		b = append(b, "; "...)
-		b = append(b, p.Name...)
+		dst = append(dst, "; "...)
+		dst = append(dst, p.Name...)
 		if p.Value != "" {
-			b = append(b, '=')
-			b = append(b, p.Value...)
+			dst = append(dst, '=')
+			dst = append(dst, p.Value...)
 		}
 	}
-	return b
+	return dst
 }
 
 // String returns e as Sec-WebSocket-Extensions has it.

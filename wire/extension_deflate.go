@@ -68,7 +68,7 @@ func ChooseDeflate(offers []Extension, want Deflate) (p Deflate, ok bool) {
 }
 
 // AcceptDeflate is the client's side: it returns the parameters that the server chose, or ok false if it chose none of
-// permessage-deflate. Parameters that are invalid or answer none of the offers are WrongDeflateParameters.
+// permessage-deflate. Parameters that are invalid or answer none of the offers are [WrongDeflateParameters].
 func AcceptDeflate(a Agreement, offer Offer) (p Deflate, ok bool, err error) {
 	for _, e := range a.Extensions {
 		if e.Name != DeflateName {

@@ -113,7 +113,7 @@ func TestViolations(t *testing.T) {
 		"a continuation of nothing":                         {in: client(whole(wire.OpContinuation), ""), want: wire.UnexpectedContinuation, code: 1002},
 		"a continuation of a finished message":              {in: client(first(wire.OpText), "") + client(whole(wire.OpContinuation), "") + client(whole(wire.OpContinuation), ""), want: wire.UnexpectedContinuation, code: 1002},
 		"a new message inside a fragmented one":             {in: client(first(wire.OpText), "") + client(whole(wire.OpText), ""), want: wire.ExpectedContinuation, code: 1002},
-		"a length of 125 in two bytes more":                 {in: "\x81\xfe\x00\x7d" + key, want: wire.NonMinimalLength, code: 1002},
+		"a length of 125 in two bytes more":                 {in: "\x81\xfe\x00\x7d" + key + strings.Repeat("x", 125), at: 8, want: wire.NonMinimalLength, code: 1002},
 		"a length of zero in two bytes more":                {in: "\x81\xfe\x00\x00" + key, want: wire.NonMinimalLength, code: 1002},
 		"a length of 65535 in eight bytes":                  {in: "\x82\xff\x00\x00\x00\x00\x00\x00\xff\xff" + key, want: wire.NonMinimalLength, code: 1002},
 		"a Ping's length in two bytes more":                 {in: "\x89\xfe\x00\x01" + key, want: wire.NonMinimalLength, code: 1002},

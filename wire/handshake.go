@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// Version is the only version of the protocol there is, as Sec-WebSocket-Version carries it (RFC 6455 §4.1).
-const Version = "13"
+// ProtocolVersion is the only version of the protocol there is, as Sec-WebSocket-Version carries it (RFC 6455 §4.1).
+const ProtocolVersion = "13"
 
 // guid is appended to the key before it is hashed (RFC 6455 §1.3).
 const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -143,18 +143,18 @@ func (v HandshakeViolation) Refuse(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, v.Reason(), v.Status())
 }
 
-// AppendResponse appends what Refuse would write to a client of HTTP/1.1.
-func (v HandshakeViolation) AppendResponse(b []byte) []byte {
-	b = append(b, "HTTP/1.1 "...)
-	b = strconv.AppendInt(b, int64(v.Status()), 10)
-	b = append(b, ' ')
-	b = append(b, http.StatusText(v.Status())...)
-	b = append(b, crlf...)
-	b = appendFields(b, v.header())
-	b = appendField(b, "Content-Length", strconv.Itoa(len(v.Reason())+1))
-	b = append(b, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n"...)
-	b = append(b, v.Reason()...)
-	return append(b, '\n')
+// AppendResponse appends what [HandshakeViolation.Refuse] would write to a client of HTTP/1.1.
+func (v HandshakeViolation) AppendResponse(dst []byte) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(v.Status()), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, http.StatusText(v.Status())...)
+	dst = append(dst, crlf...)
+	dst = appendFields(dst, v.header())
+	dst = appendField(dst, "Content-Length", strconv.Itoa(len(v.Reason())+1))
+	dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n\r\n"...)
+	dst = append(dst, v.Reason()...)
+	return append(dst, '\n')
 }
 
 // header returns the fields that the refusal must have: the method or the protocol that would do.
@@ -163,12 +163,14 @@ func (v HandshakeViolation) header() http.Header {
 	case http.StatusMethodNotAllowed: // RFC 9110 §15.5.6
 		return http.Header{"Allow": {http.MethodGet}, "Connection": {"close"}}
 	case http.StatusUpgradeRequired: // RFC 9110 §15.5.22, RFC 6455 §4.4
-		return http.Header{"Connection": {"Upgrade, close"}, "Sec-Websocket-Version": {Version}, "Upgrade": {"websocket"}}
+		return http.Header{
+			"Connection": {"Upgrade, close"}, "Sec-Websocket-Version": {ProtocolVersion}, "Upgrade": {"websocket"},
+		}
 	}
 	return http.Header{"Connection": {"close"}}
 }
 
-// Offer is what a client asks for in its handshake, as CheckRequest found it.
+// Offer is what a client asks for in its handshake, as [CheckRequest] found it or for [AppendRequest].
 type Offer struct {
 	// Extended says that the request is an extended CONNECT of HTTP/2 or HTTP/3, which has no key (RFC 8441, RFC 9220).
 	Extended bool
@@ -213,12 +215,13 @@ func appendAccept(b []byte, key string) []byte {
 	return base64.StdEncoding.AppendEncode(b, sum[:])
 }
 
-// validKey reports whether key is the base64 of 16 bytes. Bits that pad must be zero (RFC 4648 §3.5).
+// validKey reports whether key is the base64 of 16 bytes. Bits that pad may be anything: in the standard's own example
+// they are not zero (RFC 6455 §4.1).
 func validKey(key string) bool {
 	var nonce [18]byte
-	if len(key) != 24 {
+	if len(key) != base64.StdEncoding.EncodedLen(16) {
 		return false
 	}
-	n, err := base64.StdEncoding.Strict().Decode(nonce[:], []byte(key))
+	n, err := base64.StdEncoding.Decode(nonce[:], []byte(key))
 	return err == nil && n == 16
 }

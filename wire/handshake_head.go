@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// MaxHeadBytes is the longest head, request line or status line included, that ParseRequest and ParseResponse read.
+// MaxHeadBytes is the longest head, request line or status line included, that [ParseRequest] and [ParseResponse] read.
 const MaxHeadBytes = 16 << 10
 
 // maxFields bounds the number of header fields. Browsers send about 15; proxies add some.
 const maxFields = 100
 
 // ParseRequest parses the head of an HTTP/1 request from the beginning of b and returns how many bytes it takes. While
-// the head is incomplete it returns io.ErrUnexpectedEOF; call it again with more. It is stricter than net/http: lines end
-// in CRLF and fields may not be folded. The request has no body and is meant for CheckRequest.
+// the head is incomplete it returns [io.ErrUnexpectedEOF]; call it again with more. It is stricter than net/http: lines end
+// in CRLF and fields may not be folded. The request has no body and is meant for [CheckRequest].
 func ParseRequest(b []byte) (*http.Request, int, error) {
 	head, err := cutHead(b)
 	if err != nil {
@@ -65,8 +65,8 @@ func ParseRequest(b []byte) (*http.Request, int, error) {
 	return r, len(head) + len(crlf), nil
 }
 
-// ParseResponse parses the head of an HTTP/1 response from the beginning of b, as ParseRequest does with requests. The
-// response is meant for CheckResponse.
+// ParseResponse parses the head of an HTTP/1 response from the beginning of b, as [ParseRequest] does with requests. The
+// response is meant for [CheckResponse].
 func ParseResponse(b []byte) (*http.Response, int, error) {
 	head, err := cutHead(b)
 	if err != nil {

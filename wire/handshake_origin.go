@@ -8,7 +8,8 @@ import (
 // Origins decides which web pages may open a connection (RFC 6455 §10.2). Browsers do not keep a page from connecting to
 // a foreign server, they only say where the page came from; whoever does not look lets any page use its visitors' cookies.
 //
-// The zero value allows pages of the same origin alone.
+// The zero value allows pages of the same origin alone: of the host that the request names. Whoever serves a private
+// network also checks that name, since a page can give its own name a private address (DNS rebinding).
 type Origins struct {
 	// AllowMissing lets clients in that send no Origin: those that are no browsers. They carry no visitor's cookies, but
 	// they can also claim any Origin, so this check does not hold them.
@@ -35,7 +36,7 @@ func ParseOrigins(patterns ...string) (Origins, error) {
 	return o, nil
 }
 
-// Check returns ForbiddenOrigin or MissingOrigin where the page may not connect.
+// Check returns [ForbiddenOrigin] or [MissingOrigin] where the page may not connect.
 func (o Origins) Check(offer Offer) error {
 	if offer.Origin == "" {
 		if o.AllowMissing {

@@ -6,7 +6,7 @@ import (
 )
 
 // CheckRequest holds a client's handshake against RFC 6455 §4.2.1, or RFC 8441 where it came by extended CONNECT, and
-// returns what the client offers. The error is a HandshakeViolation. It does not decide who may connect: see Origins.
+// returns what the client offers. The error is a [HandshakeViolation]. It does not decide who may connect: see [Origins].
 func CheckRequest(r *http.Request) (Offer, error) {
 	offer := Offer{Host: r.Host, Secure: r.TLS != nil}
 	var err error
@@ -21,7 +21,7 @@ func CheckRequest(r *http.Request) (Offer, error) {
 	if !validHost(r.Host) {
 		return Offer{}, InvalidHost
 	}
-	if version := r.Header["Sec-Websocket-Version"]; len(version) != 1 || trim(version[0]) != Version {
+	if version := r.Header["Sec-Websocket-Version"]; len(version) != 1 || trim(version[0]) != ProtocolVersion {
 		return Offer{}, WrongVersion
 	}
 	switch origins := r.Header["Origin"]; {
@@ -86,39 +86,39 @@ func validHost(s string) bool {
 }
 
 // AppendRequest appends a client's HTTP/1.1 handshake for the target, a path with or without a query. The offer's Key
-// should come from NewKey. The fields of extra follow in the order of their names; those that the handshake owns may not
+// should come from [NewKey]. The fields of extra follow in the order of their names; those that the handshake owns may not
 // be among them.
-func AppendRequest(b []byte, target string, o Offer, extra http.Header) ([]byte, error) {
+func AppendRequest(dst []byte, target string, o Offer, extra http.Header) ([]byte, error) {
 	switch {
 	case !isTarget(target) || target[0] != '/' || strings.Contains(target, "#"):
-		return b, InvalidTarget
+		return dst, InvalidTarget
 	case !validHost(o.Host):
-		return b, InvalidHost
+		return dst, InvalidHost
 	case !validKey(o.Key):
-		return b, InvalidKey
+		return dst, InvalidKey
 	case o.Origin != "" && !validOrigin(o.Origin):
-		return b, InvalidOrigin
+		return dst, InvalidOrigin
 	case !validSubprotocols(o.Subprotocols):
-		return b, MalformedSubprotocols
+		return dst, MalformedSubprotocols
 	case !validExtensions(o.Extensions):
-		return b, MalformedExtensions
+		return dst, MalformedExtensions
 	case !fieldsAllowed(extra):
-		return b, ForbiddenField
+		return dst, ForbiddenField
 	}
-	b = append(b, "GET "...)
-	b = append(b, target...)
-	b = append(b, " HTTP/1.1\r\n"...)
-	b = appendField(b, "Host", o.Host)
-	b = append(b, "Upgrade: websocket\r\nConnection: Upgrade\r\n"...)
-	b = appendField(b, "Sec-WebSocket-Key", o.Key)
-	b = appendField(b, "Sec-WebSocket-Version", Version)
+	dst = append(dst, "GET "...)
+	dst = append(dst, target...)
+	dst = append(dst, " HTTP/1.1\r\n"...)
+	dst = appendField(dst, "Host", o.Host)
+	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	dst = appendField(dst, "Sec-WebSocket-Key", o.Key)
+	dst = appendField(dst, "Sec-WebSocket-Version", ProtocolVersion)
 	if o.Origin != "" {
-		b = appendField(b, "Origin", o.Origin)
+		dst = appendField(dst, "Origin", o.Origin)
 	}
 	if len(o.Subprotocols) > 0 {
-		b = appendField(b, "Sec-WebSocket-Protocol", strings.Join(o.Subprotocols, ", "))
+		dst = appendField(dst, "Sec-WebSocket-Protocol", strings.Join(o.Subprotocols, ", "))
 	}
-	b = appendExtensionsField(b, o.Extensions)
-	b = appendFields(b, extra)
-	return append(b, crlf...), nil
+	dst = appendExtensionsField(dst, o.Extensions)
+	dst = appendFields(dst, extra)
+	return append(dst, crlf...), nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // CheckResponse holds a server's answer to offer against RFC 6455 §4.1 and returns what the server chose. It checks the
-// parameters of permessage-deflate too: AcceptDeflate reads them. The error is a HandshakeViolation.
+// parameters of permessage-deflate too: [AcceptDeflate] reads them. The error is a [HandshakeViolation].
 func CheckResponse(r *http.Response, offer Offer) (Agreement, error) {
 	if offer.Extended {
 		if r.StatusCode/100 != 2 {
@@ -61,32 +61,35 @@ func checkSwitch(r *http.Response, key string) error {
 // AppendResponse appends the 101 that accepts offer. Only what the client offered can be chosen, and no value can end its
 // line, so that nobody writes into the response. The fields of extra, such as cookies, follow in the order of their names;
 // those that the handshake owns may not be among them.
-func AppendResponse(b []byte, offer Offer, a Agreement, extra http.Header) ([]byte, error) {
+func AppendResponse(dst []byte, offer Offer, a Agreement, extra http.Header) ([]byte, error) {
 	switch {
 	case !validKey(offer.Key):
-		return b, InvalidKey
+		return dst, InvalidKey
 	case a.Subprotocol != "" && !(isToken(a.Subprotocol) && slices.Contains(offer.Subprotocols, a.Subprotocol)):
-		return b, NotOffered
+		return dst, NotOffered
 	case !validExtensions(a.Extensions):
-		return b, MalformedExtensions
+		return dst, MalformedExtensions
 	case !fieldsAllowed(extra):
-		return b, ForbiddenField
+		return dst, ForbiddenField
 	}
 	for i, e := range a.Extensions {
 		if !names(offer.Extensions, e.Name) || names(a.Extensions[:i], e.Name) {
-			return b, NotOffered
+			return dst, NotOffered
 		}
 	}
-	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
-	b = append(b, "Sec-WebSocket-Accept: "...)
-	b = appendAccept(b, offer.Key)
-	b = append(b, crlf...)
-	if a.Subprotocol != "" {
-		b = appendField(b, "Sec-WebSocket-Protocol", a.Subprotocol)
+	if _, _, err := AcceptDeflate(a, offer); err != nil {
+		return dst, NotOffered
 	}
-	b = appendExtensionsField(b, a.Extensions)
-	b = appendFields(b, extra)
-	return append(b, crlf...), nil
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
+	dst = append(dst, "Sec-WebSocket-Accept: "...)
+	dst = appendAccept(dst, offer.Key)
+	dst = append(dst, crlf...)
+	if a.Subprotocol != "" {
+		dst = appendField(dst, "Sec-WebSocket-Protocol", a.Subprotocol)
+	}
+	dst = appendExtensionsField(dst, a.Extensions)
+	dst = appendFields(dst, extra)
+	return append(dst, crlf...), nil
 }
 
 // fieldsAllowed reports whether fields are well formed and leave the handshake and the framing of HTTP alone.

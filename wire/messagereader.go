@@ -64,7 +64,7 @@ type MessageReader struct {
 	controls int64 // control frames since
 	since    time.Time
 
-	opcode     Opcode // of the message; OpContinuation between messages
+	opcode     Opcode // of the message, or the one before
 	compressed bool
 	lent       bool // message or control was returned
 	closed     bool // a Close frame came
@@ -145,22 +145,30 @@ func (r *MessageReader) whole(in []byte) (m Message, n int) {
 	if len(in) < n || int64(length) > r.set.Limits.messageBytes() {
 		return Message{}, 0
 	}
+	h := Header{Length: int64(length), Opcode: Opcode(in[0] & 0xF), Fin: true, Masked: masked}
+	if masked {
+		h.Key = [4]byte(in[head-4:])
+	}
+	if r.set.OnHeader != nil {
+		if r.err = r.set.OnHeader(h); r.err != nil {
+			return Message{}, n
+		}
+	}
 	payload, union := in[head:n:n], uint64(highBits)
 	if masked {
-		_, union = mask(payload, binary.LittleEndian.Uint32(in[head-4:]))
+		_, union = mask(payload, binary.LittleEndian.Uint32(h.Key[:]))
 	}
-	op := Opcode(in[0] & 0xF)
-	if op == OpText && union&highBits != 0 && utf8Complete.after(payload) != utf8Complete {
+	if h.Opcode == OpText && union&highBits != 0 && utf8Complete.after(payload) != utf8Complete {
 		r.err = InvalidUTF8
 		return Message{}, n
 	}
-	return Message{Payload: payload, Opcode: op, WireBytes: int64(length), Frames: 1}, n
+	return Message{Payload: payload, Opcode: h.Opcode, WireBytes: h.Length, Frames: 1}, n
 }
 
 // between reports whether a frame begins here that whole may take.
 func (r *MessageReader) between() bool {
 	f := &r.frames
-	return f.state == inHeader && f.cut == 0 && !f.open && r.set.OnHeader == nil && r.err == nil && !r.closed
+	return f.state == inHeader && f.cut == 0 && !f.open && r.err == nil && !r.closed
 }
 
 // giveBack releases the buffer of the message that was returned.

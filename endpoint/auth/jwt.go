@@ -42,7 +42,8 @@ type JWTConfig struct {
 	Now func() time.Time
 }
 
-// ClaimNames names the claims of a token that make an [Identity]. Names are those of top-level members.
+// ClaimNames names the claims of a token that make an [Identity]. A name is that of a top-level member, or a JSON Pointer
+// (RFC 6901) such as /realm_access/roles.
 type ClaimNames struct {
 	// Subject is sub by default, TokenID jti, Session sid, Scopes scope: a string with spaces between, or an array.
 	Subject, TokenID, Session, Scopes string
@@ -54,6 +55,13 @@ type ClaimNames struct {
 type JWT struct {
 	config JWTConfig
 	skew   time.Duration
+	wanted []wanted
+}
+
+// wanted is a claim that goes into the identity.
+type wanted struct {
+	path []string // the names of members, from the top
+	put  func(*Identity, []byte) bool
 }
 
 // NewJWT returns an Authenticator of tokens. The error names all faults of the configuration.
@@ -87,15 +95,13 @@ func NewJWT(c JWTConfig) (*JWT, error) {
 		c.Types[i] = withoutApplication(t)
 	}
 	a := &JWT{config: c, skew: max(c.Skew, 0)}
-	orDefault := func(field *string, name string) {
-		if *field == "" {
-			*field = name
-		}
-	}
-	orDefault(&a.config.Claims.Subject, "sub")
-	orDefault(&a.config.Claims.TokenID, "jti")
-	orDefault(&a.config.Claims.Session, "sid")
-	orDefault(&a.config.Claims.Scopes, "scope")
+	a.want(c.Claims.Subject, "sub", text(func(id *Identity) *string { return &id.Subject }))
+	a.want(c.Claims.TokenID, "jti", text(func(id *Identity) *string { return &id.TokenID }))
+	a.want(c.Claims.Session, "sid", text(func(id *Identity) *string { return &id.Session }))
+	a.want(c.Claims.Tenant, "", text(func(id *Identity) *string { return &id.Tenant }))
+	a.want(c.Claims.Tier, "", text(func(id *Identity) *string { return &id.Tier }))
+	a.want(c.Claims.Scopes, "scope", func(id *Identity, value []byte) bool { return putSet(&id.Scopes, value, true) })
+	a.want(c.Claims.Groups, "", func(id *Identity, value []byte) bool { return putSet(&id.Groups, value, false) })
 	if c.Skew == 0 {
 		a.skew = defaultSkew
 	}
@@ -248,9 +254,8 @@ func (a *JWT) claims(text string) (claims, error) {
 	if !ok {
 		return c, MalformedToken
 	}
-	names := &a.config.Claims
 	err := members(b, func(name, value []byte) error {
-		if !c.registered(name, value) || !c.chosen(names, name, value) {
+		if !c.registered(name, value) || !a.choose(&c.Identity, name, value) {
 			c.fault = MalformedClaim
 		}
 		return nil
@@ -277,39 +282,65 @@ func (c *claims) registered(name, value []byte) (ok bool) {
 	return ok
 }
 
-func (c *claims) chosen(names *ClaimNames, name, value []byte) bool {
-	text := func(field *string) bool {
-		var ok bool
-		*field, ok = jsonString(value)
-		return ok && plain(*field, maxNameBytes)
+// want has put called with the claim of that name, or of the default.
+func (a *JWT) want(name, otherwise string, put func(*Identity, []byte) bool) {
+	if name == "" {
+		name = otherwise
 	}
-	set := func(field *Set, split bool) bool {
-		list, ok := jsonStrings(value)
-		if split && ok && value[0] == '"' {
-			list = strings.Fields(list[0])
+	path := []string{name}
+	if pointer, ok := strings.CutPrefix(name, "/"); ok {
+		path = strings.Split(pointer, "/")
+		for i, step := range path {
+			path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
 		}
-		*field = NewSet(list...)
-		return ok && !slices.ContainsFunc(list, func(s string) bool { return !plain(s, maxNameBytes) })
 	}
+	if name != "" {
+		a.wanted = append(a.wanted, wanted{path, put})
+	}
+}
+
+// choose puts the claim into the identity where it is wanted.
+func (a *JWT) choose(id *Identity, name, value []byte) bool {
 	ok := true
-	for _, field := range [...]struct {
-		name string
-		to   *string
-	}{
-		{names.Subject, &c.Subject}, {names.TokenID, &c.TokenID}, {names.Session, &c.Session},
-		{names.Tenant, &c.Tenant}, {names.Tier, &c.Tier},
-	} {
-		if field.name == string(name) {
-			ok = text(field.to) && ok
+	for i := range a.wanted {
+		if w := &a.wanted[i]; w.path[0] == string(name) {
+			ok = w.dig(id, value, w.path[1:]) && ok
 		}
-	}
-	if string(name) == names.Scopes {
-		ok = set(&c.Scopes, true) && ok
-	}
-	if string(name) == names.Groups {
-		ok = set(&c.Groups, false) && ok
 	}
 	return ok
+}
+
+// dig goes down the path. A claim that is not there is none; one that cannot be there, since something on the way is no
+// object, is malformed.
+func (w *wanted) dig(id *Identity, value []byte, path []string) bool {
+	if len(path) == 0 {
+		return w.put(id, value)
+	}
+	ok := true
+	err := members(value, func(name, value []byte) error {
+		if path[0] == string(name) {
+			ok = w.dig(id, value, path[1:])
+		}
+		return nil
+	})
+	return ok && err == nil
+}
+
+func text(field func(*Identity) *string) func(*Identity, []byte) bool {
+	return func(id *Identity, value []byte) bool {
+		s, ok := jsonString(value)
+		*field(id) = s
+		return ok && plain(s, maxNameBytes)
+	}
+}
+
+func putSet(field *Set, value []byte, split bool) bool {
+	list, ok := jsonStrings(value)
+	if split && ok && value[0] == '"' {
+		list = strings.Fields(list[0])
+	}
+	*field = NewSet(list...)
+	return ok && !slices.ContainsFunc(list, func(s string) bool { return !plain(s, maxNameBytes) })
 }
 
 // validate holds the claims against the clock and the configuration, once the signature is right.

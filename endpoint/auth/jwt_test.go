@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +207,37 @@ func TestJWTMaxAge(t *testing.T) {
 	require.Equal(t, MissingIssueTime, err)
 }
 
+func TestJWTClaimsByPointer(t *testing.T) {
+	t.Parallel()
+	ed := pairs()["EdDSA"]
+	config := jwtConfig(NewKeySet(key(t, "ed", ed)), newClock())
+	config.Claims = ClaimNames{Groups: "/realm_access/roles", Tenant: "https://example.com/tenant", Tier: "/a~1b/~0c/d"}
+	a := must(NewJWT(config))
+	for sentence, test := range map[string]struct {
+		claims map[string]any
+		want   Identity
+		err    error
+	}{
+		"all there": {map[string]any{
+			"realm_access": map[string]any{"x": 1, "roles": []string{"admin"}}, "https://example.com/tenant": "acme",
+			"a/b": map[string]any{"~c": map[string]any{"d": "gold"}},
+		}, Identity{Groups: "admin", Tenant: "acme", Tier: "gold"}, nil},
+		"none there":                   {nil, Identity{}, nil},
+		"the way not to the end":       {map[string]any{"realm_access": map[string]any{"x": 1}}, Identity{}, nil},
+		"something that is no object":  {map[string]any{"realm_access": "admin"}, Identity{}, MalformedClaim},
+		"a name as the pointer itself": {map[string]any{"/realm_access/roles": []string{"admin"}}, Identity{}, nil},
+		"a claim of another type":      {map[string]any{"realm_access": map[string]any{"roles": 1}}, Identity{}, MalformedClaim},
+		"a claim twice":                {map[string]any{"realm_access": json.RawMessage(`{"roles":["user"],"roles":["admin"]}`)}, Identity{}, MalformedClaim},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			id, err := a.Authenticate(t.Context(), Credential{Method: Bearer, Token: ed.token(ed.head("ed"), body(test.claims))})
+			require.Equal(t, test.err, err)
+			require.Equal(t, test.want, Identity{Groups: id.Groups, Tenant: id.Tenant, Tier: id.Tier})
+		})
+	}
+}
+
 func TestJWTLeavesOtherMethodsToOthers(t *testing.T) {
 	t.Parallel()
 	ed := pairs()["EdDSA"]
@@ -302,7 +334,7 @@ func TestLoadKeys(t *testing.T) {
 			keys, err := LoadKeys(path)
 			require.Len(t, keys, test.keys)
 			if test.err != "" {
-				require.EqualError(t, err, fmt.Sprintf("key file %q: %s", path, test.err))
+				require.EqualError(t, err, fmt.Sprintf("keys %q: %s", path, test.err))
 				return
 			}
 			require.NoError(t, err)
@@ -310,6 +342,36 @@ func TestLoadKeys(t *testing.T) {
 	}
 	_, err := LoadKeys(filepath.Join(t.TempDir(), "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestKeySetFollowsAFile(t *testing.T) {
+	t.Parallel()
+	old, fresh := freshPair("ES256"), freshPair("ES256")
+	set := NewKeySet(key(t, "given", old))
+	path := filepath.Join(t.TempDir(), "keys")
+	ctx, cancel := context.WithCancel(t.Context())
+	faults := make(chan error, 10)
+	var following sync.WaitGroup
+	following.Go(func() { set.Follow(ctx, path, time.Millisecond, func(err error) { faults <- err }) })
+	defer following.Wait()
+	defer cancel()
+	has := func(id string) bool {
+		keys, err := set.Find(ctx, "ES256", id, nil)
+		return err == nil && len(keys) == 1
+	}
+	write := func(text []byte) {
+		require.NoError(t, os.WriteFile(path+".new", text, 0o600))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	require.ErrorIs(t, <-faults, os.ErrNotExist)
+	require.True(t, has("given"))
+	write(jwks(publicJWK("one", old), publicJWK("two", fresh)))
+	require.Eventually(t, func() bool { return has("one") && has("two") && !has("given") }, 10*time.Second, time.Millisecond)
+	write([]byte(canary))
+	require.EqualError(t, <-faults, fmt.Sprintf("keys %q: JWK Set not well formed", path))
+	require.True(t, has("one"), "what cannot be understood changes nothing")
+	write(jwks(publicJWK("two", fresh)))
+	require.Eventually(t, func() bool { return !has("one") && has("two") }, 10*time.Second, time.Millisecond)
 }
 
 // otherES and otherEd are keys that signed nothing.

@@ -12,11 +12,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"os"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -84,6 +83,10 @@ func NewKey(id string, material any) (Key, error) {
 	case *ecdsa.PublicKey:
 		if k == nil || !isEC(elliptic.P256())(k) && !isEC(elliptic.P384())(k) {
 			return Key{}, errors.New("elliptic key: must be of the curve P-256 or P-384")
+		}
+		//nolint:staticcheck // Bytes panics where these are nil
+		if k.X == nil || k.Y == nil {
+			return Key{}, errors.New("elliptic key: must be a point of its curve")
 		}
 		if _, err := k.Bytes(); err != nil {
 			return Key{}, errors.New("elliptic key: must be a point of its curve")
@@ -162,23 +165,28 @@ func findKeys(keys []Key, name, id string) []Key {
 // LoadKeys reads a file of keys: a JWK Set (RFC 7517 §5), which may have secrets, or public keys and certificates in PEM,
 // whose id is "" and which thus serve only tokens that name none.
 func LoadKeys(path string) ([]Key, error) {
-	f, err := os.Open(path)
+	text, err := readFile(path, maxKeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("key file: %w", err)
-	case len(text) > maxKeyFile:
-		return nil, fmt.Errorf("key file %q: must be at most 1 MiB", path)
+		return nil, fmt.Errorf("keys: %w", err)
 	}
 	keys, err := ParseKeys(text)
 	if err != nil {
-		return nil, fmt.Errorf("key file %q: %w", path, err)
+		return nil, fmt.Errorf("keys %q: %w", path, err)
 	}
 	return keys, nil
+}
+
+// Follow keeps the set in step with a file as [LoadKeys] reads it until ctx ends. It is looked at every interval. While it is
+// missing or cannot be understood the keys stay as they are, and fault is told, once for each reason.
+func (s *KeySet) Follow(ctx context.Context, path string, interval time.Duration, fault func(error)) {
+	follow(ctx, path, interval, func(text []byte) error {
+		keys, err := ParseKeys(text)
+		if err != nil {
+			return fmt.Errorf("keys %q: %w", path, err)
+		}
+		s.Replace(keys...)
+		return nil
+	}, fault)
 }
 
 // ParseKeys reads what [LoadKeys] finds in a file.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 )
@@ -16,7 +15,6 @@ import (
 const (
 	defaultRevocations = 100_000
 	defaultRevokedFor  = 24 * time.Hour
-	maxRevocationFile  = 64 << 20
 )
 
 // Revocation takes back what was granted: to every identity that has all of the names it gives.
@@ -237,56 +235,20 @@ func (l *Revocations) Guard(a Authenticator) Authenticator {
 // write it anew and rename it. It is looked at every interval; a file that is missing or cannot be understood changes
 // nothing and is told to fault, once for each reason, by its line, never by what is in it.
 func (l *Revocations) Follow(ctx context.Context, path string, interval time.Duration, fault func(error)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	f := follower{list: l, path: path, was: map[target]Revocation{}}
-	said := ""
-	for {
-		if err := f.look(); err == nil {
-			said = ""
-		} else if err.Error() != said {
-			said = err.Error()
-			fault(err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
+	f := follower{list: l, was: map[target]Revocation{}}
+	follow(ctx, path, interval, f.take, fault)
 }
 
 // never is when a revocation of a file ends that says nothing of it: with its line.
 var never = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
+// follower knows what the file said.
 type follower struct {
 	list *Revocations
-	path string
-	seen os.FileInfo
 	was  map[target]Revocation
 }
 
-func (f *follower) unchanged(info os.FileInfo) bool {
-	return f.seen != nil && os.SameFile(info, f.seen) && info.Size() == f.seen.Size() &&
-		info.ModTime().Equal(f.seen.ModTime())
-}
-
-// look reads the file if it has changed.
-func (f *follower) look() error {
-	info, err := os.Stat(f.path)
-	if err != nil {
-		return fmt.Errorf("revocation file: %w", err)
-	}
-	if f.unchanged(info) {
-		return nil
-	}
-	if info.Size() > maxRevocationFile {
-		return errors.New("revocation file: must be at most 64 MiB")
-	}
-	text, err := os.ReadFile(f.path)
-	if err != nil {
-		return fmt.Errorf("revocation file: %w", err)
-	}
+func (f *follower) take(text []byte) error {
 	list, err := ParseRevocations(bytes.NewReader(text))
 	if err != nil {
 		return err
@@ -313,7 +275,6 @@ func (f *follower) look() error {
 		}
 		f.was[key] = r
 	}
-	f.seen = info
 	return nil
 }
 

@@ -2,11 +2,19 @@ package conformance_test
 
 import (
 	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/endpoint/auth"
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/wire"
 )
 
@@ -46,4 +54,38 @@ func serveEndpoint(w http.ResponseWriter, r *http.Request, handle func([]byte) [
 	e.ServeHTTP(w, r)
 	<-done
 	_ = e.Shutdown(context.Background()) // nothing is left
+}
+
+// BenchmarkPeersEchoTLS is BenchmarkPeersEcho over TLS 1.3, without what wire alone has: it leaves TLS to its user.
+func BenchmarkPeersEchoTLS(b *testing.B) {
+	for _, burst := range []int{1, 16} {
+		for _, p := range append(peers[1:len(peers):len(peers)], peer{"endpoint", serveEndpoint}) {
+			b.Run(fmt.Sprintf("burst-%d/%s", burst, p.name), func(b *testing.B) {
+				server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					p.serve(w, r, func(m []byte) []byte { return m })
+				}))
+				defer server.Close()
+				const connections = 4
+				var clients [connections]net.Conn
+				for i := range clients {
+					conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+					require.NoError(b, err)
+					clients[i] = shakeHands(b, conn)
+					defer clients[i].Close()
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				report := testenv.CPU(b)
+				faults := make(chan error, connections)
+				rounds := b.N/(burst*connections) + 1
+				for _, conn := range clients {
+					go func() { faults <- echo(conn, burst, rounds) }()
+				}
+				for range clients {
+					require.NoError(b, <-faults)
+				}
+				report(rounds * burst * connections)
+			})
+		}
+	}
 }

@@ -350,7 +350,12 @@ func dial(tb testing.TB, address string) net.Conn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", address)
 	require.NoError(tb, err)
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+	return shakeHands(tb, conn)
+}
+
+func shakeHands(tb testing.TB, conn net.Conn) net.Conn {
+	tb.Helper()
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	require.NoError(tb, err)
 	in := bufio.NewReader(conn)

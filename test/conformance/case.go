@@ -177,13 +177,26 @@ func (t *table) add(id, title string, make func() Script) {
 	t.cases = append(t.cases, Case{ID: id, Title: title, Make: make})
 }
 
+// row is a case whose script is short.
+type row struct {
+	id, title string
+	script    Script
+}
+
+func (t *table) rows(list []row) {
+	for _, r := range list {
+		t.script(r.id, r.title, r.script)
+	}
+}
+
 func (t *table) script(id, title string, s Script) { t.add(id, title, func() Script { return s }) }
 
-// each adds a script three times: frame by frame, frame after frame with one write for all, and byte by byte.
-func (t *table) ways(ids [3]string, title string, s Script) {
-	t.script(ids[0], title, s)
-	t.script(ids[1], title+", in one write", s.chopped(1<<20))
-	t.script(ids[2], title+", byte by byte", s.chopped(1))
+// ways adds a script three times: frame by frame, in one write, and byte by byte. The ids follow one another from the
+// first.
+func (t *table) ways(group, first int, title string, s Script) {
+	t.script(fmt.Sprintf("%d.%d", group, first), title, s)
+	t.script(fmt.Sprintf("%d.%d", group, first+1), title+", in one write", s.chopped(1<<20))
+	t.script(fmt.Sprintf("%d.%d", group, first+2), title+", byte by byte", s.chopped(1))
 }
 
 // Cases returns all of them, in the order of their groups.

@@ -11,27 +11,33 @@ import (
 func closeHandling(t *table) {
 	normal := closing(code(1000, ""))
 	two := fragments(opText, "fragment1", "fragment2")
-	t.script("7.1.1", "a message, then a Close", echoed(text("Hello"), normal))
-	t.script("7.1.2", "two Closes", sending(normal, normal).want(normal))
-	t.script("7.1.3", "a Ping behind a Close", sending(normal, ping("")).want(normal))
-	t.script("7.1.4", "a text behind a Close", sending(normal, text("Hello")).want(normal))
-	t.script("7.1.5", "a Close between the frames of a text", sending(two[0], normal, two[1]).want(normal))
+	t.rows([]row{
+		{"7.1.1", "a message, then a Close", echoed(text("Hello"), normal)},
+		{"7.1.2", "two Closes", sending(normal, normal).want(normal)},
+		{"7.1.3", "a Ping behind a Close", sending(normal, ping("")).want(normal)},
+		{"7.1.4", "a text behind a Close", sending(normal, text("Hello")).want(normal)},
+		{"7.1.5", "a Close between the frames of a text", sending(two[0], normal, two[1]).want(normal)},
+	})
 	t.add("7.1.6", "a text of 256 KiB, a Close, a Ping", func() Script {
 		long := text(strings.Repeat("BAsd7&jh23", 26_214))
 		return sending(long, normal, ping("")).want(long, normal)
 	})
-	t.script("7.1.7", "what is wrong behind a Close", sending(normal, []byte{0xff, 0x00}).want(normal))
-	t.script("7.1.8", "a text behind what is wrong", sending(frame(fin|0x3, nil), text("Hello"), normal).fails(wire.ReservedOpcode, 1002))
+	t.rows([]row{
+		{"7.1.7", "what is wrong behind a Close", sending(normal, []byte{0xff, 0x00}).want(normal)},
+		{"7.1.8", "a text behind what is wrong", sending(frame(fin|0x3, nil), text("Hello"), normal).fails(wire.ReservedOpcode, 1002)},
+	})
 
 	reason := func(n int) string { return strings.Repeat("*", n) }
-	t.script("7.3.1", "a Close without payload", echoed(closing("")))
-	t.script("7.3.2", "a Close of one byte", sending(closing("a")).fails(wire.InvalidClosePayload, 1002))
-	t.script("7.3.3", "a Close with a code", echoed(normal))
-	t.script("7.3.4", "a Close with a code and a reason", echoed(closing(code(1000, "Hello, wörld!"))))
-	t.script("7.3.5", "a Close with the longest reason", echoed(closing(code(1000, reason(123)))))
-	t.script("7.3.6", "a Close with a reason of 124 bytes", sending(closing(code(1000, reason(124)))).fails(wire.ControlTooBig, 1002))
-	t.script("7.5.1", "a reason that is no UTF-8", sending(closing(code(1000, greek+"\xed\xa0\x80edited"))).fails(wire.InvalidCloseReason, 1007))
-	t.script("7.5.2", "a reason that ends inside a letter", sending(closing(code(1000, "\xe2\x82"))).fails(wire.InvalidCloseReason, 1007))
+	t.rows([]row{
+		{"7.3.1", "a Close without payload", echoed(closing(""))},
+		{"7.3.2", "a Close of one byte", sending(closing("a")).fails(wire.InvalidClosePayload, 1002)},
+		{"7.3.3", "a Close with a code", echoed(normal)},
+		{"7.3.4", "a Close with a code and a reason", echoed(closing(code(1000, "Hello, wörld!")))},
+		{"7.3.5", "a Close with the longest reason", echoed(closing(code(1000, reason(123))))},
+		{"7.3.6", "a Close with a reason of 124 bytes", sending(closing(code(1000, reason(124)))).fails(wire.ControlTooBig, 1002)},
+		{"7.5.1", "a reason that is no UTF-8", sending(closing(code(1000, greek+"\xed\xa0\x80edited"))).fails(wire.InvalidCloseReason, 1007)},
+		{"7.5.2", "a reason that ends inside a letter", sending(closing(code(1000, "\xe2\x82"))).fails(wire.InvalidCloseReason, 1007)},
+	})
 
 	codes := func(group int, valid bool, list ...int) {
 		for i, n := range list {
@@ -41,7 +47,8 @@ func closeHandling(t *table) {
 				if valid {
 					s = echoed(m)
 				}
-				t.script(fmt.Sprintf("7.%d.%d", group, 2*i+j+1), fmt.Sprintf("a Close with %d%s", n, []string{"", " and a reason"}[j]), s)
+				title := fmt.Sprintf("a Close with %d%s", n, []string{"", " and a reason"}[j])
+				t.script(fmt.Sprintf("7.%d.%d", group, 2*i+j+1), title, s)
 			}
 		}
 	}

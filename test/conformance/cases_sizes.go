@@ -13,24 +13,23 @@ func sizes(t *table) {
 	}
 	for kind, make := range kinds {
 		name := []string{"text", "binary"}[kind]
-		for i, size := range []int{64 << 10, 256 << 10, 1 << 20, 4 << 20, 8 << 20, 16 << 20} {
-			t.add(fmt.Sprintf("9.%d.%d", 1+kind, i+1), fmt.Sprintf("a %s of %d KiB", name, size>>10), func() Script { return echoed(make(size)) })
+		add := func(group, n, size int, title string, script func() Script) {
+			t.add(fmt.Sprintf("9.%d.%d", group+kind, n+1), fmt.Sprintf("a %s of "+title, name, size), script)
+		}
+		for i, size := range []int{64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10} {
+			add(1, i, size, "%d KiB", func() Script { return echoed(make(size << 10)) })
 		}
 		for i, size := range []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20} {
-			t.add(fmt.Sprintf("9.%d.%d", 3+kind, i+1), fmt.Sprintf("a %s of 4 MiB in frames of %d bytes", name, size), func() Script {
+			add(3, i, size, "4 MiB in frames of %d bytes", func() Script {
 				m := make(4 << 20)
 				return sending(fragmented(m, size)).want(m).chopped(1 << 20)
 			})
 		}
 		for i, size := range []int{64, 128, 256, 512, 1024, 2048} {
-			t.add(fmt.Sprintf("9.%d.%d", 5+kind, i+1), fmt.Sprintf("a %s of 1 MiB in writes of %d bytes", name, size), func() Script {
-				return echoed(make(1 << 20)).chopped(size)
-			})
+			add(5, i, size, "1 MiB in writes of %d bytes", func() Script { return echoed(make(1 << 20)).chopped(size) })
 		}
 		for i, size := range []int{0, 16, 64, 256, 1024, 4096} {
-			t.add(fmt.Sprintf("9.%d.%d", 7+kind, i+1), fmt.Sprintf("a thousand messages of %d bytes, %s", size, name), func() Script {
-				return echoed(repeat(make(size), 1000)...)
-			})
+			add(7, i, size, "%d bytes, a thousand times", func() Script { return echoed(repeat(make(size), 1000)...) })
 		}
 	}
 }

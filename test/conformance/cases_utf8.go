@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -18,48 +17,55 @@ const (
 // utf8Handling is group 6: text is UTF-8, and what cannot become UTF-8 is refused at once (RFC 6455 §5.6, §8.1). Sequences
 // follow the table of Unicode §3.9 (3-7) and the groups of Markus Kuhn's stress test.
 func utf8Handling(t *table) {
-	t.script("6.1.1", "an empty text", echoed(text("")))
-	t.script("6.1.2", "a text of three empty frames", sending(fragments(opText, "", "", "")).want(text("")))
-	t.script("6.1.3", "a text between empty frames", sending(fragments(opText, "", "middle", "")).want(text("middle")))
-	t.script("6.2.1", "a text in one frame", echoed(text(many)))
-	t.script("6.2.2", "a text cut between letters", sending(fragments(opText, many[:8], many[8:])).want(text(many)))
-	t.script("6.2.3", "a text in frames of one byte", sending(fragmented(text(many), 1)).want(text(many)))
-	t.script("6.2.4", "Greek in frames of one byte", sending(fragmented(text(greek), 1)).want(text(greek)))
-	t.script("6.2.5", "letters of one to four bytes, in frames of one byte", sending(fragmented(text(wide), 1)).want(text(wide)))
+	t.rows([]row{
+		{"6.1.1", "an empty text", echoed(text(""))},
+		{"6.1.2", "a text of three empty frames", sending(fragments(opText, "", "", "")).want(text(""))},
+		{"6.1.3", "a text between empty frames", sending(fragments(opText, "", "middle", "")).want(text("middle"))},
+		{"6.2.1", "a text in one frame", echoed(text(many))},
+		{"6.2.2", "a text cut between letters", sending(fragments(opText, many[:8], many[8:])).want(text(many))},
+		{"6.2.3", "a text in frames of one byte", sending(fragmented(text(many), 1)).want(text(many))},
+		{"6.2.4", "Greek in frames of one byte", sending(fragmented(text(greek), 1)).want(text(greek))},
+		{"6.2.5", "letters of one to four bytes, in frames of one byte", sending(fragmented(text(wide), 1)).want(text(wide))},
+	})
 
 	bad := greek + "\xed\xa0\x80edited"
-	t.script("6.3.1", "a text that is no UTF-8", sending(text(bad)).fails(wire.InvalidUTF8, 1007))
-	t.script("6.3.2", "a text that is no UTF-8, in frames of one byte", sending(fragmented(text(bad), 1)).fails(wire.InvalidUTF8, 1007))
+	t.rows([]row{
+		{"6.3.1", "a text that is no UTF-8", sending(text(bad)).fails(wire.InvalidUTF8, 1007)},
+		{"6.3.2", "a text that is no UTF-8, in frames of one byte", sending(fragmented(text(bad), 1)).fails(wire.InvalidUTF8, 1007)},
+	})
 
 	// 6.4: the message never ends, so that only whoever refuses at once passes.
 	start := frame(opText, []byte(greek))
-	t.script("6.4.1", "a bad sequence in a frame of its own, the text unfinished",
-		sending(start, frame(opContinuation, []byte("\xf4\x90\x80\x80"))).fails(wire.InvalidUTF8, 1007))
-	t.script("6.4.2", "the first bad byte in a frame of its own, the text unfinished",
-		sending(start, frame(opContinuation, []byte("\xf4")), frame(opContinuation, []byte("\x90"))).fails(wire.InvalidUTF8, 1007))
+	t.rows([]row{
+		{"6.4.1", "a bad sequence in a frame of its own, the text unfinished", sending(start, frame(opContinuation, []byte("\xf4\x90\x80\x80"))).fails(wire.InvalidUTF8, 1007)},
+		{"6.4.2", "the first bad byte in a frame of its own, the text unfinished", sending(start, frame(opContinuation, []byte("\xf4")), frame(opContinuation, []byte("\x90"))).fails(wire.InvalidUTF8, 1007)},
+	})
 	cutOff := func(p string) []byte {
 		f := frame(fin|opText, []byte(p+"rest that does not come"))
 		return f[:len(f)-len("rest that does not come")]
 	}
-	t.script("6.4.3", "a bad sequence, the frame unfinished", sending(cutOff(greek+"\xf4\x90\x80\x80")).fails(wire.InvalidUTF8, 1007))
-	t.script("6.4.4", "the first bad byte, the frame unfinished", sending(cutOff(greek+"\xf4\x90")).fails(wire.InvalidUTF8, 1007))
-	t.script("6.4.5", "the first bad byte, the frame unfinished, byte by byte", sending(cutOff(greek+"\xf4\x90")).fails(wire.InvalidUTF8, 1007).chopped(1))
+	t.rows([]row{
+		{"6.4.3", "a bad sequence, the frame unfinished", sending(cutOff(greek+"\xf4\x90\x80\x80")).fails(wire.InvalidUTF8, 1007)},
+		{"6.4.4", "the first bad byte, the frame unfinished", sending(cutOff(greek+"\xf4\x90")).fails(wire.InvalidUTF8, 1007)},
+		{"6.4.5", "the first bad byte, the frame unfinished, byte by byte", sending(cutOff(greek+"\xf4\x90")).fails(wire.InvalidUTF8, 1007).chopped(1)},
+	})
 
 	for _, group := range sequences() {
 		for i, sequence := range group.list {
 			s := sending(text(sequence))
-			if title := fmt.Sprintf("%s: %s", group.title, strings.ToUpper(hex.EncodeToString([]byte(sequence)))); utf8.ValidString(sequence) {
-				t.script(fmt.Sprintf("6.%d.%d", group.number, i+1), title, s.want(text(sequence)))
+			if utf8.ValidString(sequence) {
+				s = s.want(text(sequence))
 			} else {
-				t.script(fmt.Sprintf("6.%d.%d", group.number, i+1), title, s.fails(wire.InvalidUTF8, 1007))
+				s = s.fails(wire.InvalidUTF8, 1007)
 			}
+			t.script(fmt.Sprintf("6.%d.%d", group.number, i+1), fmt.Sprintf("%s: %X", group.title, sequence), s)
 		}
 	}
-	t.script("6.24.1", "a binary message that is no UTF-8", echoed(data([]byte(bad))))
-	t.script("6.24.2", "a letter cut by a Ping that is no UTF-8",
-		sending(frame(opText, []byte("\xe2\x82")), ping("\xff"), frame(fin|opContinuation, []byte("\xac"))).want(ping("\xff"), text("€")))
-	t.script("6.24.3", "a text that ends inside a letter, then another",
-		sending(text("\xe2\x82"), text("\xac")).fails(wire.InvalidUTF8, 1007))
+	t.rows([]row{
+		{"6.24.1", "a binary message that is no UTF-8", echoed(data([]byte(bad)))},
+		{"6.24.2", "a letter cut by a Ping that is no UTF-8", sending(frame(opText, []byte("\xe2\x82")), ping("\xff"), frame(fin|opContinuation, []byte("\xac"))).want(ping("\xff"), text("€"))},
+		{"6.24.3", "a text that ends inside a letter, then another", sending(text("\xe2\x82"), text("\xac")).fails(wire.InvalidUTF8, 1007)},
+	})
 }
 
 type sequenceGroup struct {

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
@@ -25,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestCasesOverASocket(t *testing.T) {
 	t.Parallel()
@@ -244,8 +245,11 @@ func TestCasesInEverySplit(t *testing.T) {
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
 			s := c.Make()
-			for _, pieces := range splits(s) {
-				require.NoError(t, readAlone(c, s, pieces), "in pieces: %v", pieces)
+			list := splits(s)
+			frames := framesAlone(c, s, list[0])
+			for _, cuts := range list {
+				require.NoError(t, readAlone(c, s, cuts), "in pieces: %v", cuts)
+				require.Equal(t, frames, framesAlone(c, s, cuts), "in pieces: %v", cuts)
 			}
 		})
 	}
@@ -260,7 +264,7 @@ func splits(s Script) []pieces {
 	n := len(s.Bytes())
 	list := []pieces{{n, n}}
 	if n <= 128<<10 {
-		list = append(list, pieces{1, 1}, pieces{1, 2}, pieces{2, 3}, pieces{7, 13})
+		list = append(list, pieces{1, 1}, pieces{2, 3}, pieces{7, 13})
 	}
 	if n <= 1<<10 {
 		for first := 1; first < n; first++ {
@@ -269,7 +273,7 @@ func splits(s Script) []pieces {
 		return list
 	}
 	list = append(list, pieces{0, 997}, pieces{0, 4099}, pieces{0, 65537})
-	if n > 128<<10 {
+	if n > 16<<10 {
 		return list
 	}
 	at := 0
@@ -282,6 +286,39 @@ func splits(s Script) []pieces {
 			}
 		}
 		at += len(f)
+	}
+	return list
+}
+
+// seen is a frame as a tap sees it.
+type seen struct {
+	header wire.Header
+	fault  error
+	ended  bool
+	sum    uint32 // of its payload
+}
+
+// framesAlone gives the bytes of a script to a reader of frames, which goes on behind faults.
+func framesAlone(c Case, s Script, cuts pieces) []seen {
+	r := wire.NewFrameReader(wire.Client, c.Offer != "")
+	var list []seen
+	in := s.Bytes()
+	for n := cuts.first; len(in) > 0; n = cuts.step {
+		n = min(n, len(in))
+		piece := in[:n]
+		for in = in[n:]; ; {
+			e, rest, err := r.Next(piece)
+			piece = rest
+			if e.Kind == wire.FrameHeader {
+				list = append(list, seen{header: e.Header, fault: err})
+				continue
+			}
+			if e.Kind == wire.NeedInput {
+				break
+			}
+			last := &list[len(list)-1]
+			last.sum, last.ended = crc32.Update(last.sum, crc32.IEEETable, e.Payload), e.End
+		}
 	}
 	return list
 }

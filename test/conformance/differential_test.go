@@ -222,18 +222,21 @@ func wanted(list []writing) verdict {
 	return v
 }
 
-func addScripts(f *testing.F) {
-	f.Add([]byte("\x00\x05Hello\x03\x01p\x05\x02\x00\xff\x04\x03bye"), uint16(1))
-	f.Add([]byte("\xc0\xffabcabcabc\xc5\xff\x00\x01"), uint16(100))
-	f.Add([]byte("\x40\x0aκόσμε\x80\x60Hello Hello Hello Hello\x0c\x00"), uint16(7))
-	f.Add([]byte("\x80\xffnoise \x01\x02\x03\x04\x05\x06\x07\x08\x80\xffnoise \x01\x02\x03\x04\x05\x06\x07\x08"), uint16(1000))
+// scripts are seeds: each with a number for the size of pieces, or for the shortest message that is compressed.
+var scripts = map[string]uint16{
+	"\x00\x05Hello\x03\x01p\x05\x02\x00\xff\x04\x03bye":                                            1,
+	"\xc0\xffabcabcabc\xc5\xff\x00\x01":                                                            100,
+	"\x40\x0aκόσμε\x80\x60Hello Hello Hello Hello\x0c\x00":                                         7,
+	"\x80\xffnoise \x01\x02\x03\x04\x05\x06\x07\x08\x80\xffnoise \x01\x02\x03\x04\x05\x06\x07\x08": 1000,
 }
 
 var modes = []mode{{}, {compress: true}, {compress: true, takeover: true}}
 
 // FuzzTheyWriteWeRead: what a peer writes, wire reads, in any pieces.
 func FuzzTheyWriteWeRead(f *testing.F) {
-	addScripts(f)
+	for script, number := range scripts {
+		f.Add([]byte(script), number)
+	}
 	f.Fuzz(func(t *testing.T, script []byte, step uint16) {
 		list := writings(script)
 		for _, side := range []wire.Side{wire.Client, wire.Server} {
@@ -266,7 +269,9 @@ func FuzzTheyWriteWeRead(f *testing.F) {
 
 // FuzzWeWriteTheyRead: what wire writes, its peers read.
 func FuzzWeWriteTheyRead(f *testing.F) {
-	addScripts(f)
+	for script, number := range scripts {
+		f.Add([]byte(script), number)
+	}
 	f.Fuzz(func(t *testing.T, script []byte, threshold uint16) {
 		list := writings(script)
 		for _, side := range []wire.Side{wire.Client, wire.Server} {

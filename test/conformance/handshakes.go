@@ -75,118 +75,144 @@ func response(changes ...string) string {
 	return head("HTTP/1.1 101 Switching Protocols", responseFields, changes...)
 }
 
+// accepted are requests and a field of the answer.
+var accepted = []struct{ id, request, field, value string }{
+	{"plain", request(), "", ""},
+	{"tokens-in-any-case", request("Upgrade: WebSocket", "Connection: keep-alive, UPGRADE"), "", ""},
+	{"names-in-any-case", strings.ReplaceAll(request(), "Sec-WebSocket", "SEC-WEBSOCKET"), "", ""},
+	{"with-query", head("GET /chat?a=b HTTP/1.1", requestFields), "", ""},
+	{"absolute-target", head("GET http://echo.example/ HTTP/1.1", requestFields), "", ""},
+	{"unknown-fields", request("X-Unknown: a", "Cookie: a=b"), "", ""},
+	{"origin", request("Origin: https://echo.example"), "", ""},
+	{"subprotocol", request("Sec-WebSocket-Protocol: log, chat"), "Sec-WebSocket-Protocol", "chat"},
+	{"subprotocol-in-lines", request("+Sec-WebSocket-Protocol: log", "+Sec-WebSocket-Protocol: chat"), "Sec-WebSocket-Protocol", "chat"},
+	{"subprotocol-unknown", request("Sec-WebSocket-Protocol: Chat, x"), "", ""},
+	{"extension-unknown", request("Sec-WebSocket-Extensions: x; y=1"), "", ""},
+	{"extension-in-lines", request("+Sec-WebSocket-Extensions: x", "+Sec-WebSocket-Extensions: permessage-deflate"), "Sec-WebSocket-Extensions", "permessage-deflate"},
+}
+
+// deflated are offers and what the server makes of them, which is nothing where it declines.
+var deflated = []struct{ id, offer, answer string }{
+	{"deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate"},
+	{"deflate-server-window", "permessage-deflate; server_max_window_bits=10", "permessage-deflate; server_max_window_bits=10"},
+	{"deflate-window-in-quotes", `permessage-deflate; server_max_window_bits="10"`, "permessage-deflate; server_max_window_bits=10"},
+	{"deflate-client-window", "permessage-deflate; client_max_window_bits=10", "permessage-deflate; client_max_window_bits=10"},
+	{"deflate-server-no-context", "permessage-deflate; server_no_context_takeover", "permessage-deflate; server_no_context_takeover"},
+	{"deflate-client-no-context", "permessage-deflate; client_no_context_takeover", "permessage-deflate; client_no_context_takeover"},
+	{"deflate-second-offer", "permessage-deflate; x, permessage-deflate; server_max_window_bits=9, permessage-deflate", "permessage-deflate; server_max_window_bits=9"},
+	{"deflate-unknown-parameter", "permessage-deflate; x", ""},
+	{"deflate-parameter-twice", "permessage-deflate; server_no_context_takeover; server_no_context_takeover", ""},
+	{"deflate-no-context-with-value", "permessage-deflate; client_no_context_takeover=1", ""},
+	{"deflate-window-7", "permessage-deflate; server_max_window_bits=7", ""},
+	{"deflate-window-16", "permessage-deflate; client_max_window_bits=16", ""},
+	{"deflate-window-zero-in-front", "permessage-deflate; client_max_window_bits=08", ""},
+	{"deflate-server-window-without-value", "permessage-deflate; server_max_window_bits", ""},
+}
+
+const bad = http.StatusBadRequest
+
+var refused = []struct {
+	id, request string
+	fault       wire.HandshakeViolation
+	status      int
+}{
+	{"post", head("POST / HTTP/1.1", requestFields), wire.WrongMethod, http.StatusMethodNotAllowed},
+	{"http-1.0", head("GET / HTTP/1.0", requestFields), wire.WrongHTTPVersion, bad},
+	{"no-host", request("-Host"), wire.InvalidHost, bad},
+	{"two-hosts", request("+Host: echo.example"), wire.InvalidHost, bad},
+	{"bad-host", request("Host: a b"), wire.InvalidHost, bad},
+	{"no-upgrade", request("-Upgrade"), wire.NotUpgrade, http.StatusUpgradeRequired},
+	{"upgrade-to-other", request("Upgrade: h2c"), wire.NotUpgrade, http.StatusUpgradeRequired},
+	{"no-connection", request("-Connection"), wire.NoConnectionUpgrade, bad},
+	{"connection-other", request("Connection: keep-alive"), wire.NoConnectionUpgrade, bad},
+	{"no-key", request("-Sec-WebSocket-Key"), wire.InvalidKey, bad},
+	{"short-key", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"), wire.InvalidKey, bad},
+	{"key-no-base64", request("Sec-WebSocket-Key: ************************"), wire.InvalidKey, bad},
+	{"two-keys", request("+Sec-WebSocket-Key: " + sampleKey), wire.InvalidKey, bad},
+	{"no-version", request("-Sec-WebSocket-Version"), wire.WrongVersion, http.StatusUpgradeRequired},
+	{"version-8", request("Sec-WebSocket-Version: 8"), wire.WrongVersion, http.StatusUpgradeRequired},
+	{"two-versions", request("+Sec-WebSocket-Version: 8"), wire.WrongVersion, http.StatusUpgradeRequired},
+	{"body", request("Content-Length: 1"), wire.UnexpectedBody, bad},
+	{"chunked", request("Transfer-Encoding: chunked"), wire.UnexpectedBody, bad},
+	{"two-origins", request("+Origin: https://a.example", "+Origin: https://b.example"), wire.InvalidOrigin, http.StatusForbidden},
+	{"bad-origin", request("Origin: a.example"), wire.InvalidOrigin, http.StatusForbidden},
+	{"subprotocol-no-token", request("Sec-WebSocket-Protocol: a b"), wire.MalformedSubprotocols, bad},
+	{"subprotocol-empty", request("Sec-WebSocket-Protocol: ,"), wire.MalformedSubprotocols, bad},
+	{"subprotocol-twice", request("Sec-WebSocket-Protocol: chat, chat"), wire.MalformedSubprotocols, bad},
+	{"extension-malformed", request("Sec-WebSocket-Extensions: a; b="), wire.MalformedExtensions, bad},
+	{"extension-quoted-no-token", request(`Sec-WebSocket-Extensions: a; b="c d"`), wire.MalformedExtensions, bad},
+	{"field-malformed", request("+X A: b"), wire.MalformedHead, bad},
+	{"control-byte", request("+X-A: b\x01"), wire.MalformedHead, bad},
+	{"request-line-malformed", head("GET /", requestFields), wire.MalformedRequestLine, bad},
+	{"head-too-large", request("+X-A: " + strings.Repeat("a", wire.MaxHeadBytes)), wire.HeadTooLarge, http.StatusRequestHeaderFieldsTooLarge},
+}
+
 // Handshakes returns the requests.
 func Handshakes() []Handshake {
-	switched := map[string]string{"Sec-WebSocket-Accept": sampleAccept, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Protocol": "", "Sec-WebSocket-Extensions": ""}
-	ok := func(id, request string, fields map[string]string) Handshake {
-		all := map[string]string{}
-		for _, list := range []map[string]string{switched, fields} {
-			for name, value := range list {
-				all[name] = value
-			}
+	var list []Handshake
+	accept := func(id, request string) Handshake {
+		fields := map[string]string{
+			"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": sampleAccept,
+			"Sec-WebSocket-Protocol": "", "Sec-WebSocket-Extensions": "",
 		}
-		return Handshake{ID: "request/" + id, Request: request, Status: http.StatusSwitchingProtocols, Fields: all}
+		return Handshake{ID: "request/" + id, Request: request, Status: http.StatusSwitchingProtocols, Fields: fields}
 	}
-	no := func(id, request string, fault wire.HandshakeViolation, status int) Handshake {
-		h := Handshake{ID: "request/" + id, Request: request, Status: status, Fault: fault, Fields: map[string]string{"Sec-WebSocket-Accept": ""}}
-		if status == http.StatusUpgradeRequired {
-			h.Fields["Sec-WebSocket-Version"], h.Fields["Upgrade"] = "13", "websocket"
+	for _, c := range accepted {
+		h := accept(c.id, c.request)
+		if c.field != "" {
+			h.Fields[c.field] = c.value
 		}
-		return h
+		list = append(list, h)
 	}
-	const bad = http.StatusBadRequest
-	return []Handshake{
-		ok("plain", request(), nil),
-		ok("tokens-in-any-case", request("Upgrade: WebSocket", "Connection: keep-alive, UPGRADE"), nil),
-		ok("names-in-any-case", strings.ReplaceAll(request(), "Sec-WebSocket", "SEC-WEBSOCKET"), nil),
-		ok("with-query", head("GET /chat?a=b HTTP/1.1", requestFields), nil),
-		ok("absolute-target", head("GET http://echo.example/ HTTP/1.1", requestFields), nil),
-		ok("unknown-fields", request("X-Unknown: a", "Cookie: a=b"), nil),
-		ok("origin", request("Origin: https://echo.example"), nil),
-		ok("subprotocol", request("Sec-WebSocket-Protocol: log, chat"), map[string]string{"Sec-WebSocket-Protocol": "chat"}),
-		ok("subprotocol-in-lines", request("+Sec-WebSocket-Protocol: log", "+Sec-WebSocket-Protocol: chat"), map[string]string{"Sec-WebSocket-Protocol": "chat"}),
-		ok("subprotocol-unknown", request("Sec-WebSocket-Protocol: Chat, x"), nil),
-		ok("extension-unknown", request("Sec-WebSocket-Extensions: x; y=1"), nil),
-		ok("extension-in-lines", request("+Sec-WebSocket-Extensions: x", "+Sec-WebSocket-Extensions: permessage-deflate"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"}),
-		ok("deflate", request("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"}),
-		ok("deflate-server-window", request("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=10"}),
-		ok("deflate-window-in-quotes", request(`Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits="10"`), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=10"}),
-		ok("deflate-client-window", request("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=10"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits=10"}),
-		ok("deflate-server-no-context", request("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover"}),
-		ok("deflate-client-no-context", request("Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"}),
-		ok("deflate-second-offer", request("Sec-WebSocket-Extensions: permessage-deflate; x, permessage-deflate; server_max_window_bits=9, permessage-deflate"), map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; server_max_window_bits=9"}),
-		ok("deflate-unknown-parameter", request("Sec-WebSocket-Extensions: permessage-deflate; x"), nil),
-		ok("deflate-parameter-twice", request("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; server_no_context_takeover"), nil),
-		ok("deflate-no-context-with-value", request("Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover=1"), nil),
-		ok("deflate-window-7", request("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7"), nil),
-		ok("deflate-window-16", request("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=16"), nil),
-		ok("deflate-window-zero-in-front", request("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=08"), nil),
-		ok("deflate-server-window-without-value", request("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits"), nil),
+	for _, c := range deflated {
+		h := accept(c.id, request("Sec-WebSocket-Extensions: "+c.offer))
+		h.Fields["Sec-WebSocket-Extensions"] = c.answer
+		list = append(list, h)
+	}
+	for _, c := range refused {
+		h := Handshake{ID: "request/" + c.id, Request: c.request, Status: c.status, Fault: c.fault, Fields: map[string]string{
+			"Sec-WebSocket-Accept": "",
+		}}
+		if c.status == http.StatusUpgradeRequired {
+			h.Fields["Sec-WebSocket-Version"], h.Fields["Upgrade"] = wire.ProtocolVersion, "websocket"
+		}
+		list = append(list, h)
+	}
+	return list
+}
 
-		no("post", head("POST / HTTP/1.1", requestFields), wire.WrongMethod, http.StatusMethodNotAllowed),
-		no("http-1.0", head("GET / HTTP/1.0", requestFields), wire.WrongHTTPVersion, bad),
-		no("no-host", request("-Host"), wire.InvalidHost, bad),
-		no("two-hosts", request("+Host: echo.example"), wire.InvalidHost, bad),
-		no("bad-host", request("Host: a b"), wire.InvalidHost, bad),
-		no("no-upgrade", request("-Upgrade"), wire.NotUpgrade, http.StatusUpgradeRequired),
-		no("upgrade-to-other", request("Upgrade: h2c"), wire.NotUpgrade, http.StatusUpgradeRequired),
-		no("no-connection", request("-Connection"), wire.NoConnectionUpgrade, bad),
-		no("connection-other", request("Connection: keep-alive"), wire.NoConnectionUpgrade, bad),
-		no("no-key", request("-Sec-WebSocket-Key"), wire.InvalidKey, bad),
-		no("short-key", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"), wire.InvalidKey, bad),
-		no("key-no-base64", request("Sec-WebSocket-Key: ************************"), wire.InvalidKey, bad),
-		no("two-keys", request("+Sec-WebSocket-Key: "+sampleKey), wire.InvalidKey, bad),
-		no("no-version", request("-Sec-WebSocket-Version"), wire.WrongVersion, http.StatusUpgradeRequired),
-		no("version-8", request("Sec-WebSocket-Version: 8"), wire.WrongVersion, http.StatusUpgradeRequired),
-		no("two-versions", request("+Sec-WebSocket-Version: 8"), wire.WrongVersion, http.StatusUpgradeRequired),
-		no("body", request("Content-Length: 1"), wire.UnexpectedBody, bad),
-		no("chunked", request("Transfer-Encoding: chunked"), wire.UnexpectedBody, bad),
-		no("two-origins", request("+Origin: https://a.example", "+Origin: https://b.example"), wire.InvalidOrigin, http.StatusForbidden),
-		no("bad-origin", request("Origin: a.example"), wire.InvalidOrigin, http.StatusForbidden),
-		no("subprotocol-no-token", request("Sec-WebSocket-Protocol: a b"), wire.MalformedSubprotocols, bad),
-		no("subprotocol-empty", request("Sec-WebSocket-Protocol: ,"), wire.MalformedSubprotocols, bad),
-		no("subprotocol-twice", request("Sec-WebSocket-Protocol: chat, chat"), wire.MalformedSubprotocols, bad),
-		no("extension-malformed", request("Sec-WebSocket-Extensions: a; b="), wire.MalformedExtensions, bad),
-		no("extension-quoted-no-token", request(`Sec-WebSocket-Extensions: a; b="c d"`), wire.MalformedExtensions, bad),
-		no("field-malformed", request("+X A: b"), wire.MalformedHead, bad),
-		no("control-byte", request("+X-A: b\x01"), wire.MalformedHead, bad),
-		no("request-line-malformed", head("GET /", requestFields), wire.MalformedRequestLine, bad),
-		no("head-too-large", request("+X-A: "+strings.Repeat("a", wire.MaxHeadBytes)), wire.HeadTooLarge, http.StatusRequestHeaderFieldsTooLarge),
-	}
+const extensions = "Sec-WebSocket-Extensions: "
+
+var answers = []Answer{
+	{"response/plain", response(), 0},
+	{"response/tokens-in-any-case", response("Upgrade: WEBSOCKET", "Connection: keep-alive, upgrade"), 0},
+	{"response/spaces-around-accept", response("Sec-WebSocket-Accept:  " + sampleAccept + "\t"), 0},
+	{"response/subprotocol", response("Sec-WebSocket-Protocol: log"), 0},
+	{"response/deflate", response(extensions + "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=10"), 0},
+	{"response/field-malformed", response("+X A: b"), wire.MalformedResponseHead},
+	{"response/status-line-malformed", head("HTTP/1.1 1010", responseFields), wire.MalformedStatusLine},
+	{"response/body", response("Content-Length: 1"), wire.UnexpectedResponseBody},
+	{"response/status-200", head("HTTP/1.1 200 OK", responseFields), wire.NotSwitched},
+	{"response/status-401", head("HTTP/1.1 401 Unauthorized", nil, "WWW-Authenticate: Basic"), wire.NotSwitched},
+	{"response/no-upgrade", response("-Upgrade"), wire.WrongResponseUpgrade},
+	{"response/upgrade-to-other", response("Upgrade: websockets"), wire.WrongResponseUpgrade},
+	{"response/no-connection", response("-Connection"), wire.NoResponseConnectionUpgrade},
+	{"response/connection-other", response("Connection: close"), wire.NoResponseConnectionUpgrade},
+	{"response/no-accept", response("-Sec-WebSocket-Accept"), wire.WrongAccept},
+	{"response/other-accept", response("Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA="), wire.WrongAccept},
+	{"response/two-accepts", response("+Sec-WebSocket-Accept: " + sampleAccept), wire.WrongAccept},
+	{"response/subprotocol-not-offered", response("Sec-WebSocket-Protocol: Chat"), wire.WrongSubprotocol},
+	{"response/two-subprotocols", response("+Sec-WebSocket-Protocol: chat", "+Sec-WebSocket-Protocol: log"), wire.WrongSubprotocol},
+	{"response/extension-not-offered", response(extensions + "x"), wire.WrongExtensions},
+	{"response/extension-malformed", response(extensions + "permessage-deflate;"), wire.WrongExtensions},
+	{"response/deflate-twice", response(extensions + "permessage-deflate, permessage-deflate"), wire.WrongExtensions},
+	{"response/deflate-unknown-parameter", response(extensions + "permessage-deflate; x"), wire.WrongDeflateParameters},
+	{"response/deflate-invalid-value", response(extensions + "permessage-deflate; server_max_window_bits=7"), wire.WrongDeflateParameters},
+	{"response/deflate-zero-in-front", response(extensions + "permessage-deflate; server_max_window_bits=09"), wire.WrongDeflateParameters},
+	{"response/deflate-no-value", response(extensions + "permessage-deflate; client_max_window_bits"), wire.WrongDeflateParameters},
+	{"response/deflate-no-context-with-value", response(extensions + "permessage-deflate; server_no_context_takeover=1"), wire.WrongDeflateParameters},
+	{"response/deflate-parameter-twice", response(extensions + "permessage-deflate; server_no_context_takeover; server_no_context_takeover"), wire.WrongDeflateParameters},
 }
 
 // Answers returns the responses.
-func Answers() []Answer {
-	ok := func(id, response string) Answer { return Answer{ID: "response/" + id, Response: response} }
-	no := func(id, response string, fault wire.HandshakeViolation) Answer {
-		return Answer{"response/" + id, response, fault}
-	}
-	const extensions = "Sec-WebSocket-Extensions: "
-	return []Answer{
-		ok("plain", response()),
-		ok("tokens-in-any-case", response("Upgrade: WEBSOCKET", "Connection: keep-alive, upgrade")),
-		ok("spaces-around-accept", response("Sec-WebSocket-Accept:  "+sampleAccept+"\t")),
-		ok("subprotocol", response("Sec-WebSocket-Protocol: log")),
-		ok("deflate", response(extensions+"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=10")),
-		no("status-200", head("HTTP/1.1 200 OK", responseFields), wire.NotSwitched),
-		no("status-401", head("HTTP/1.1 401 Unauthorized", nil, "WWW-Authenticate: Basic"), wire.NotSwitched),
-		no("no-upgrade", response("-Upgrade"), wire.WrongResponseUpgrade),
-		no("upgrade-to-other", response("Upgrade: websockets"), wire.WrongResponseUpgrade),
-		no("no-connection", response("-Connection"), wire.NoResponseConnectionUpgrade),
-		no("connection-other", response("Connection: close"), wire.NoResponseConnectionUpgrade),
-		no("no-accept", response("-Sec-WebSocket-Accept"), wire.WrongAccept),
-		no("other-accept", response("Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA="), wire.WrongAccept),
-		no("two-accepts", response("+Sec-WebSocket-Accept: "+sampleAccept), wire.WrongAccept),
-		no("subprotocol-not-offered", response("Sec-WebSocket-Protocol: Chat"), wire.WrongSubprotocol),
-		no("two-subprotocols", response("+Sec-WebSocket-Protocol: chat", "+Sec-WebSocket-Protocol: log"), wire.WrongSubprotocol),
-		no("extension-not-offered", response(extensions+"x"), wire.WrongExtensions),
-		no("extension-malformed", response(extensions+"permessage-deflate;"), wire.WrongExtensions),
-		no("deflate-twice", response(extensions+"permessage-deflate, permessage-deflate"), wire.WrongExtensions),
-		no("deflate-unknown-parameter", response(extensions+"permessage-deflate; x"), wire.WrongDeflateParameters),
-		no("deflate-invalid-value", response(extensions+"permessage-deflate; server_max_window_bits=7"), wire.WrongDeflateParameters),
-		no("deflate-zero-in-front", response(extensions+"permessage-deflate; server_max_window_bits=09"), wire.WrongDeflateParameters),
-		no("deflate-no-value", response(extensions+"permessage-deflate; client_max_window_bits"), wire.WrongDeflateParameters),
-		no("deflate-no-context-with-value", response(extensions+"permessage-deflate; server_no_context_takeover=1"), wire.WrongDeflateParameters),
-		no("deflate-parameter-twice", response(extensions+"permessage-deflate; server_no_context_takeover; server_no_context_takeover"), wire.WrongDeflateParameters),
-	}
-}
+func Answers() []Answer { return answers }

@@ -156,3 +156,20 @@ func TestAClientThatDoesNotCloseIsLeft(t *testing.T) {
 		return err != nil
 	}, patience, 10*time.Millisecond)
 }
+
+func TestWhatComesBehindACloseIsThrownAway(t *testing.T) {
+	t.Parallel()
+	p := dial(t, startEcho(t, &Echo{Limits: EchoLimits(), CloseTimeout: patience}), "")
+	// The kernel resets a connection on which bytes are left unread, and the peer loses what it has not yet read.
+	_, err := p.conn.Write(whole(closing(code(1000, ""))))
+	require.NoError(t, err)
+	for range 8 {
+		_, err = p.conn.Write(whole(data(make([]byte, 1<<20))))
+		require.NoError(t, err)
+	}
+	got, err := p.read()
+	require.NoError(t, err)
+	requireMessage(t, closing(code(1000, "")), got)
+	_, err = p.in.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+}

@@ -39,4 +39,6 @@ const (
 )
 
 // Requirements returns all of them, in the order of the standards.
-func Requirements() []Requirement { return slices.Concat(requirements6455, requirements7692) }
+func Requirements() []Requirement {
+	return slices.Concat(requirements6455, requirements7692, requirements8441)
+}

@@ -30,7 +30,7 @@ func TestEveryRequirementIsCheckedByWhatExists(t *testing.T) {
 	for _, r := range Requirements() {
 		require.False(t, seen[r.ID], r.ID)
 		seen[r.ID] = true
-		require.Regexp(t, `^(6455|7692)-[0-9.]+-[0-9]+$`, r.ID)
+		require.Regexp(t, `^(6455|7692|8441|9220)-[0-9.]+-[0-9]+$`, r.ID)
 		require.NotEmpty(t, r.Text, r.ID)
 		require.True(t, (r.Checks == "") != (r.NotOurs == ""), "%s: checked, or not ours", r.ID)
 		for _, check := range strings.Fields(r.Checks) {

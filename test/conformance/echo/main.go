@@ -35,7 +35,8 @@ func serve(ctx context.Context, addr string) error {
 		return err
 	}
 	fmt.Printf("ws://%s\n", listener.Addr())
-	server := &http.Server{Handler: &conformance.Echo{Limits: conformance.EchoLimits()}, ReadHeaderTimeout: 10 * time.Second}
+	echo := &conformance.Echo{Limits: conformance.EchoLimits()}
+	server := &http.Server{Handler: echo, ReadHeaderTimeout: 10 * time.Second}
 	context.AfterFunc(ctx, func() { server.Close() })
 	if err = server.Serve(listener); errors.Is(err, http.ErrServerClosed) {
 		return nil
