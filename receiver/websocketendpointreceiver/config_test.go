@@ -1,6 +1,7 @@
 package websocketendpointreceiver
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,4 +104,25 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
 	testenv.AssertConfigDocumented(t, createDefaultConfig(), "README.md")
+}
+
+// TestTheConfigurationOfTheReadmeIsValid loads what users copy.
+func TestTheConfigurationOfTheReadmeIsValid(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(readme), "```yaml\n")
+	require.True(t, ok)
+	text, _, _ := strings.Cut(rest, "```")
+	require.Less(t, strings.Count(text, "\n"), 12, "ten lines and the two around them")
+	path := filepath.Join(t.TempDir(), "readme.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	all, err := confmaptest.LoadConf(path)
+	require.NoError(t, err)
+	sub, err := all.Sub("receivers::websocketendpoint")
+	require.NoError(t, err)
+	cfg := createDefaultConfig().(*Config)
+	require.NoError(t, sub.Unmarshal(cfg))
+	require.NoError(t, confmap.Validate(cfg))
+	require.Equal(t, []string{"ES256"}, cfg.JWT.Algorithms)
 }
