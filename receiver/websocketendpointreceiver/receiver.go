@@ -283,11 +283,29 @@ func (r *endpointReceiver) send(ctx context.Context, b batch) {
 			r.logger.Warn("the pipeline refuses events; they wait in memory", zap.Error(err))
 		}
 		// Up to a quarter less, so that many receivers do not come back at once.
-		if !pause(ctx, wait-rand.N(wait/4+1)) {
+		if !r.rest(ctx, wait-rand.N(wait/4+1)) {
 			return
 		}
 		wait = min(2*wait, maxPause)
 	}
+}
+
+// rest is pause, which a shutdown cuts short: there is no later then.
+func (r *endpointReceiver) rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-r.hurry:
+		return pause(ctx, min(d, firstPause))
+	default:
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-r.hurry:
+	case <-t.C:
+	}
+	return true
 }
 
 // refuse notes whether the pipeline refuses, and returns what was before.

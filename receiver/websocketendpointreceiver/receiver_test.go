@@ -242,6 +242,19 @@ func TestAPipelineThatRefusesGetsTheSameChunkAgain(t *testing.T) {
 	require.True(t, next.chunks[0].Repeated)
 }
 
+func TestAShutdownDoesNotRestForLong(t *testing.T) {
+	t.Parallel()
+	r := &endpointReceiver{hurry: make(chan struct{})}
+	done := make(chan bool)
+	go func() { done <- r.rest(context.Background(), time.Hour) }()
+	close(r.hurry)
+	require.True(t, <-done, "a rest that has begun")
+	require.True(t, r.rest(context.Background(), time.Hour), "one that begins")
+	ended, end := context.WithCancel(context.Background())
+	end()
+	require.False(t, r.rest(ended, time.Hour))
+}
+
 func TestWhatIsRefusedForGoodIsCountedAsLost(t *testing.T) {
 	t.Parallel()
 	next := &sink{}
