@@ -248,7 +248,7 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 // suspended logs that the identity provider is left alone, or that it answers again.
 func (s *serving) suspended(on bool) {
 	if on {
-		s.logger.Load().Warn("the identity provider is in trouble and left alone for a while; keys that are known still serve")
+		s.logger.Load().Warn("the identity provider is in trouble and left alone for a while; known keys still serve")
 	} else {
 		s.logger.Load().Info("the identity provider answers again")
 	}
