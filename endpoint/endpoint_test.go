@@ -1,10 +1,13 @@
 package endpoint_test
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/wire"
 )
@@ -53,4 +56,36 @@ func TestAnEchoFromOpenToClose(t *testing.T) {
 			require.Equal(t, int64(1002), n)
 		})
 	}
+}
+
+func TestWhatIsToldWhileConnectionsAreOpen(t *testing.T) {
+	t.Parallel()
+	set := config()
+	set.Timeouts.Report = 100 * time.Millisecond
+	set.Limits.Connections = 7
+	s := serve(t, set)
+	c := s.open(t)
+	c.works()
+	told := s.log.wait(event.Connections, has(event.ConnectionsActive, "1"))
+	require.Equal(t, int64(7), told.Get(event.ConnectionsCapacity).Int())
+	require.Zero(t, told.Get(event.ConnectionsIdle).Int())
+	if runtime.GOOS == "linux" {
+		require.Positive(t, told.Get(event.ProcessMemory).Int())
+		require.Positive(t, told.Get(event.ProcessFDs).Int())
+	}
+	for _, direction := range []string{event.DirectionReceive, event.DirectionTransmit} {
+		m := s.log.wait(event.Message, has(event.Direction, direction))
+		require.Equal(t, int64(1), m.Get(event.MessageCount).Int())
+		require.Equal(t, int64(len("still here?")), m.Get(event.MessageSize).Int())
+		require.Positive(t, m.Get(event.IntervalDuration).Double())
+	}
+	n := 0
+	s.Sessions(func(each *endpoint.Session) bool {
+		n++
+		require.Equal(t, s.log.wait(event.Open, nil).String(event.ConnectionID), each.ID())
+		return true
+	})
+	require.Equal(t, 1, n)
+	c.bye()
+	s.log.wait(event.Connections, has(event.ConnectionsActive, "0"))
 }

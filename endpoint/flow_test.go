@@ -334,3 +334,33 @@ func TestAnObserverThatHangs(t *testing.T) {
 	c.works()
 	c.bye()
 }
+
+// However much others send to a client, what it sends is read.
+func TestABroadcastDoesNotKeepFromReading(t *testing.T) {
+	t.Parallel()
+	set := config()
+	got := make(chan string, 1)
+	set.Handle = func(ctx context.Context, s *endpoint.Session) error {
+		go func() {
+			for s.Post(wire.OpBinary, make([]byte, 1000)) == nil {
+			}
+		}()
+		for m, err := range s.Messages() {
+			if err != nil {
+				return err
+			}
+			got <- string(m.Payload)
+		}
+		return nil
+	}
+	s := serve(t, set)
+	c := s.open(t)
+	c.text("stop")
+	go io.Copy(io.Discard, c.Conn)
+	select {
+	case m := <-got:
+		require.Equal(t, "stop", m)
+	case <-time.After(patience):
+		require.FailNow(t, "nothing was read")
+	}
+}

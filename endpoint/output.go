@@ -185,8 +185,14 @@ func (s *Session) kick() {
 
 // flush writes what waits, and what is added meanwhile, unless somebody does already.
 func (s *Session) flush() {
+	for s.flushOnce() {
+	}
+}
+
+// flushOnce writes what waits now, and reports whether there is more.
+func (s *Session) flushOnce() (more bool) {
 	s.mu.Lock()
-	for !s.writing && s.queue != nil {
+	if !s.writing && s.queue != nil {
 		q := s.queue
 		s.queue, s.writing = nil, true
 		s.mu.Unlock()
@@ -198,11 +204,13 @@ func (s *Session) flush() {
 			s.mu.Unlock()
 			s.drop(q)
 			s.writeFailed(err)
-			return
+			return false
 		}
 		q.release()
 	}
+	more = !s.writing && s.queue != nil
 	s.mu.Unlock()
+	return more
 }
 
 // settle waits until nobody writes.

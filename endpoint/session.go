@@ -224,7 +224,9 @@ func (s *Session) fill() error {
 		if s.drainAsked.Load() {
 			s.drain()
 		}
-		s.flush()
+		if s.flushOnce() {
+			s.kick() // others keep sending, which must not keep this goroutine from reading
+		}
 		in, err := s.input.read(s.conn)
 		s.waiting.Store(false)
 		if err == nil {
