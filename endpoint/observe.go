@@ -123,7 +123,7 @@ type peer struct {
 	id         [16]byte
 	trace      [16]byte
 	span       [8]byte
-	keyHash    [8]byte
+	keyHash    [16]byte
 	hasKeyHash bool
 	secure     bool
 	tls        uint8 // the minor version, 0 without TLS

@@ -196,14 +196,14 @@ func (s *Session) wanted() bool {
 		return false // nothing is, until the peer's Close frame comes, or the sweep cuts the connection
 	}
 	m := s.message
+	kind := kindOf(receivedText, m.Opcode)
+	s.counts[kind].add(len(m.Payload)) // also those refused below, or a share of refused messages could pass 1
+	s.totals[kind].Add(1)
 	if s.refused {
 		s.refused = false
 		s.overQuota.add(len(m.Payload))
 		return false
 	}
-	kind := kindOf(receivedText, m.Opcode)
-	s.counts[kind].add(len(m.Payload))
-	s.totals[kind].Add(1)
 	if s.active.Load() != s.now {
 		s.active.Store(s.now)
 	}

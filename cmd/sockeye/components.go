@@ -32,6 +32,7 @@ import (
 	attributesprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/attributesprocessor"
 	filterprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
 	transformprocessor "github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
+	websocketendpointreceiver "github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver"
 	websocketlogreceiver "github.com/sockeye-project/sockeye/receiver/websocketlogreceiver"
 	otlpreceiver "go.opentelemetry.io/collector/receiver/otlpreceiver"
 )
@@ -79,6 +80,7 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Receivers, err = otelcol.MakeFactoryMap[receiver.Factory](
+		websocketendpointreceiver.NewFactory(),
 		websocketlogreceiver.NewFactory(),
 		otlpreceiver.NewFactory(),
 	)
@@ -86,6 +88,7 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.ReceiverModules = makeModulesMap(factories.Receivers, map[component.Type]string{
+		websocketendpointreceiver.NewFactory().Type(): "github.com/sockeye-project/sockeye v0.0.0",
 		websocketlogreceiver.NewFactory().Type(): "github.com/sockeye-project/sockeye v0.0.0",
 		otlpreceiver.NewFactory().Type(): "go.opentelemetry.io/collector/receiver/otlpreceiver v0.161.0",
 	})

@@ -23,6 +23,8 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/httpprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 	"go.opentelemetry.io/collector/otelcol"
+
+	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver"
 )
 
 // version is set by the linker: -X main.version=v1.2.3.
@@ -61,6 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	websocketendpointreceiver.Close(context.WithoutCancel(ctx))
 	if err == nil {
 		return 0
 	}

@@ -61,11 +61,13 @@ func examineCredentials(conf *confmap.Conf) (found faults) {
 // The components that the rules are about.
 const (
 	redactor      = "pii"
-	eventReceiver = "websocketlog"
 	eventExporter = "websocketclickhouse"
 	// nothing is the exporter that forgets what it gets.
 	nothing = "nop"
 )
+
+// eventReceivers are those that make events themselves.
+var eventReceivers = []string{"websocketlog", "websocketendpoint"}
 
 // care is what a processor needs so that it may stand before pii.
 type care uint8
@@ -135,7 +137,7 @@ func unredacted(all pipelines.Config) map[pipeline.ID]component.ID {
 	for id, p := range all {
 		events := slices.ContainsFunc(p.Processors, isRedactor) || slices.ContainsFunc(p.Exporters, isType(eventExporter))
 		for _, receiver := range p.Receivers {
-			if events && !isConnector(all, receiver) || isType(eventReceiver)(receiver) {
+			if events && !isConnector(all, receiver) || slices.Contains(eventReceivers, receiver.Type().String()) {
 				sources[source{id.Signal(), receiver}] = true
 			}
 		}

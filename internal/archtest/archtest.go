@@ -59,7 +59,7 @@ var rules = []rule{
 	{part: "dashboards", ours: []string{"slo", "event", "store/schema"}, outside: withoutCollector},
 
 	{part: "receiver", each: true, outside: []string{anything},
-		ours: []string{"event", "internal/eventlog", "internal/follow", "internal/keyfile", "source", "endpoint"}},
+		ours: []string{"event", "internal/eventlog", "internal/follow", "internal/keyfile", "source", "endpoint", "wire"}},
 	{part: "processor", each: true, outside: []string{anything},
 		ours: []string{"event", "internal/eventlog", "internal/keyfile"}},
 	{part: "processor/websocketeventprocessor", outside: []string{anything},

@@ -1,0 +1,54 @@
+package websocketendpointreceiver
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadata"
+	"github.com/sockeye-project/sockeye/wire"
+)
+
+// NewFactory returns the factory of the websocketendpoint receiver.
+func NewFactory() receiver.Factory {
+	return receiver.NewFactory(
+		metadata.Type, createDefaultConfig, receiver.WithLogs(createLogs, metadata.LogsStability))
+}
+
+func createDefaultConfig() component.Config {
+	none := RateConfig{PerSecond: -1}
+	return &Config{
+		Path:    "/",
+		Tickets: TicketsConfig{Lifetime: 30 * time.Second},
+		Handler: "discard",
+		Limits: LimitsConfig{
+			MaxConnections: 16_384, MaxHandshakes: 1024, MaxMessageBytes: wire.DefaultLimits().MessageBytes, Excess: excessClose,
+			Address: AddressLimits{Connections: 256, Handshakes: RateConfig{PerSecond: 20, Burst: 100}},
+			User: IdentityLimits{
+				Connections: 32, Handshakes: RateConfig{PerSecond: 5, Burst: 50}, Messages: none, Bytes: none,
+			},
+			Tenant: IdentityLimits{Connections: -1, Handshakes: none, Messages: none, Bytes: none},
+			Connection: ConnectionLimits{
+				Messages: RateConfig{PerSecond: 100, Burst: 200}, Bytes: RateConfig{PerSecond: 1 << 20, Burst: 4 << 20},
+			},
+		},
+		Timeouts: TimeoutsConfig{
+			Auth: 5 * time.Second, Write: 10 * time.Second, Close: 2 * time.Second, Ping: 30 * time.Second,
+			Pong: 10 * time.Second, Idle: time.Hour, Lifetime: 24 * time.Hour, Shutdown: 10 * time.Second,
+		},
+		Vantage:          event.VantageApp,
+		Chunk:            ChunkConfig{MaxRecords: 10_000, MaxAge: time.Second},
+		MaxWaitingEvents: 50_000,
+		ProgressInterval: 5 * time.Second,
+	}
+}
+
+func createLogs(
+	_ context.Context, settings receiver.Settings, cfg component.Config, next consumer.Logs,
+) (receiver.Logs, error) {
+	return newReceiver(cfg.(*Config), settings, next)
+}
