@@ -196,6 +196,8 @@ type Rejection struct {
 	Schema string
 	// Close ends the connection with this code; with 0 the message is thrown away and the connection goes on.
 	Close wire.CloseCode
+	// Observed lets the message through, and tells only that it would have been refused.
+	Observed bool
 }
 
 func (r *Rejection) Error() string { return "message refused: " + r.Type }

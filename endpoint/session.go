@@ -320,7 +320,11 @@ func (s *Session) valid(m wire.Message) bool {
 	r := &Rejection{Type: event.SchemaInvalid}
 	errors.As(err, &r)
 	if s.e.pump != nil {
-		v := s.event(event.MessageRejected)
+		name := event.MessageRejected
+		if r.Observed {
+			name = event.MessageFlagged
+		}
+		v := s.event(name)
 		v.SetString(event.Direction, event.DirectionReceive)
 		if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
 			v.SetString(event.ErrorType, event.OtherError)
@@ -328,7 +332,14 @@ func (s *Session) valid(m wire.Message) bool {
 		v.Accept(event.MessageType, event.String(m.Opcode.String()))
 		v.SetInt(event.MessageSize, int64(len(m.Payload)))
 		v.Accept(event.SchemaID, text(r.Schema))
-		s.e.pump.decided(v)
+		if !r.Observed {
+			s.e.pump.decided(v)
+		} else if !s.e.pump.counted(v) {
+			s.e.pump.lost.Add(1)
+		}
+	}
+	if r.Observed {
+		return true
 	}
 	if r.Close != 0 {
 		s.begin(reason{code: r.Close, text: "message refused"})

@@ -64,7 +64,7 @@ func (e *Event) Facts() Facts {
 	}
 	// Each measure counts only on the events that it belongs to: a record that arrived by OTLP may carry any.
 	switch e.Name {
-	case Message, MessageRejected, MessageDropped:
+	case Message, MessageRejected, MessageFlagged, MessageDropped:
 		if n := e.Get(MessageCount).Int(); n > 1 {
 			f.Count = uint64(n)
 		}

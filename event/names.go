@@ -13,6 +13,7 @@ const (
 	AuthRevoked       Name = "websocket.auth.revoked"
 	Message           Name = "websocket.message"
 	MessageRejected   Name = "websocket.message.rejected"
+	MessageFlagged    Name = "websocket.message.flagged"
 	MessageDropped    Name = "websocket.message.dropped"
 	Frame             Name = "websocket.frame"
 	Ping              Name = "websocket.ping"
@@ -126,6 +127,7 @@ var schemas = []Schema{
 	{Name: AuthRevoked, Severity: SeverityWarn, May: []Key{AuthMethod, AuthDuration, ErrorType}, ErrorTypes: []string{TokenExpired, TokenInvalid, OtherError}, Brief: "A live connection lost its authorization."},
 	{Name: Message, Severity: SeverityDebug, Needs: []Key{Direction, MessageType}, May: []Key{MessageSize, MessageWireSize, MessageFrames, MessageCompressed, MessageCount, MessageSample, IntervalDuration, SchemaID}, Brief: "A complete message, or several since the last such event; including those later rejected."},
 	{Name: MessageRejected, Severity: SeverityWarn, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount, MessageSample, SchemaID}, ErrorTypes: []string{SchemaInvalid, UnknownType, ACLDenied, QuotaExceeded, UnsupportedVersion, OtherError}, Brief: "A message was refused by its content."},
+	{Name: MessageFlagged, Severity: SeverityInfo, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount, SchemaID}, ErrorTypes: []string{SchemaInvalid, UnknownType, ACLDenied, QuotaExceeded, UnsupportedVersion, OtherError}, Brief: "A message would have been refused by its content if the policy were enforced; it was accepted."},
 	{Name: MessageDropped, Severity: SeverityWarn, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount}, ErrorTypes: []string{SlowConsumer, QueueFull, UpstreamLost, OtherError}, Brief: "A message was accepted and not delivered."},
 	{Name: Frame, Severity: SeverityTrace, Needs: []Key{Direction, FrameOpcode}, May: []Key{FrameSize, FrameFIN, FrameMasked}, Brief: "One frame (RFC 6455 §5.2). Off by default."},
 	{Name: Ping, Severity: SeverityDebug, Needs: []Key{Direction, FrameOpcode}, May: []Key{PingRTT}, Brief: "A ping or pong."},

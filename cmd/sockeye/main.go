@@ -50,6 +50,7 @@ func subcommands() []*cobra.Command {
 		newDemoCommand(),
 		newGenerateCommand(),
 		newParseCommand(),
+		newPolicyCommand(),
 		newRedactCommand(),
 		newSLOCommand(),
 		newStoreCommand(),

@@ -94,7 +94,7 @@ func (w *writer) counting() {
 		"* `" + string(event.Auth) + "` goes by `" + event.AuthResult.String() + "`, `" + string(event.AuthRefreshed) + "` by the absence of `" + event.ErrorType.String() + "`.\n" +
 		"* `" + string(event.Close) + "` is a failure, an unexpected disconnect, where `" + event.CloseClean.String() + "` is false or `" + event.ErrorType.String() + "` is " +
 		"`" + event.ConnectionReset + "`, `" + event.ConnectionLost + "` or `" + event.UpstreamLost + "`; a success where it was clean; else it is not judged.\n" +
-		"* `" + string(event.Message) + "`, `" + string(event.MessageRejected) + "` and `" + string(event.MessageDropped) + "` count `" + event.MessageCount.String() + "` times.\n" +
+		"* `" + string(event.Message) + "`, `" + string(event.MessageRejected) + "`, `" + string(event.MessageFlagged) + "` and `" + string(event.MessageDropped) + "` count `" + event.MessageCount.String() + "` times.\n" +
 		"* An indicator counts one vantage. The same connection seen by a proxy and by the application is not counted twice.\n" +
 		"* A source whose visibility is `" + event.VisibilityAtClose + "` writes a success when the connection ends and a rejection at once. Its events are counted by `observed_time`, " +
 		"else short windows would see rejections only.\n" +
