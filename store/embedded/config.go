@@ -5,6 +5,8 @@ package embedded
 import (
 	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // configuration is what the library has no arguments for, or other defaults than a server.
@@ -28,19 +30,17 @@ const configuration = `<clickhouse>
 </clickhouse>
 `
 
-// writeConfiguration writes the file that an engine with so much memory starts with, and returns its path. It is read once.
-func writeConfiguration(memory int64) (path string, err error) {
-	file, err := os.CreateTemp("", "sockeye-engine-*.xml")
+// openConfiguration returns the configuration of an engine with so much memory as a file in memory, which needs no
+// place on a disk and goes with the process. The engine reads it once, at its start, by its path.
+func openConfiguration(memory int64) (file *os.File, path string, err error) {
+	fd, err := unix.MemfdCreate("engine.xml", unix.MFD_CLOEXEC)
 	if err != nil {
-		return "", err
+		return nil, "", os.NewSyscallError("memfd_create", err)
 	}
-	_, err = fmt.Fprintf(file, configuration, memory, memory/8, memory/16)
-	if closed := file.Close(); err == nil {
-		err = closed
+	file = os.NewFile(uintptr(fd), "engine.xml")
+	if _, err := fmt.Fprintf(file, configuration, memory, memory/8, memory/16); err != nil {
+		file.Close()
+		return nil, "", err
 	}
-	if err != nil {
-		os.Remove(file.Name()) // half a file is of no use
-		return "", err
-	}
-	return file.Name(), nil
+	return file, fmt.Sprintf("/proc/self/fd/%d", fd), nil
 }

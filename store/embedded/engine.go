@@ -81,14 +81,14 @@ func openEngine(s Settings) (*engine, error) {
 	if memory <= 0 {
 		memory = DefaultMemoryBytes
 	}
-	config, err := writeConfiguration(memory)
+	config, configPath, err := openConfiguration(memory)
 	if err != nil {
-		return nil, fmt.Errorf("write the engine's configuration: %w", err)
+		return nil, fmt.Errorf("the engine's configuration: %w", err)
 	}
-	defer os.Remove(config)
+	defer config.Close()
 	e := &engine{lib: lib, path: path, reads: memory / 2, idle: map[string][]*connection{}}
 	var keeper *connection
-	said := captureStderr(func() { keeper = e.connect([]string{"--config-file=" + config}) })
+	said := captureStderr(func() { keeper = e.connect([]string{"--config-file=" + configPath}) })
 	if keeper == nil {
 		return nil, explainStart(path, said)
 	}
