@@ -64,7 +64,7 @@ golden: ## rewrite golden files; read the diff
 
 fuzz: ## each fuzz target for FUZZTIME=30s
 	@git grep -oE '^func Fuzz\w+' -- '*_test.go' | while IFS=: read -r file name; do \
-	  echo "$$file $${name#func }"; $(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; done
+	  echo "$$file $${name#func }"; $(GO) test -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "./$$(dirname $$file)"; done
 
 bench: build libchdb ## events per CPU-second and allocations of every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
