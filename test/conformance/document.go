@@ -26,8 +26,9 @@ const introduction = `<!-- Written by ` + "`make generate`" + ` from package tes
 # Conformance
 
 How package wire is held against RFC 6455, RFC 7692 (permessage-deflate) and what RFC 8441 and RFC 9220 say of
-WebSockets over HTTP/2 and HTTP/3. Each MUST and SHOULD has a row here. %d of %d concern an endpoint and are checked;
-the others are asked of somebody else. Sentences are ours; the standards' own are what counts.
+WebSockets over HTTP/2 and HTTP/3. Each MUST and SHOULD is to have a row here: RFC 6455 was read through for its rows,
+those of the others are still to be compared with the text. %d of %d concern an endpoint and are checked; the others
+are asked of somebody else. Sentences are ours; the standards' own are what counts.
 
     make conformance                                        # all of it: %d cases, %d requests, %d responses
     go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried
