@@ -15,6 +15,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
@@ -36,10 +37,7 @@ func answering(t *testing.T, code int, name, message string) string {
 
 func TestFailuresToConnectAreOneSentenceEach(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := closed.Addr().String()
-	require.NoError(t, closed.Close())
+	address := testenv.Address(t)
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has gone
 		<-r.Context().Done()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
@@ -79,10 +79,7 @@ func TestSLOStatusOfAnEngine(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "answers, but not like an SLO engine (status 404)")
 
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := closed.Addr().String()
-	require.NoError(t, closed.Close())
+	address := testenv.Address(t)
 	code, _, errs = sloCommand(t, "status", "--endpoint", "http://ann:hunter2@"+address)
 	require.Equal(t, 1, code)
 	require.Contains(t, errs, "sockeye: no engine answers at "+address+": connect: connection refused; is the collector")

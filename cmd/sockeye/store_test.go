@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -37,10 +37,7 @@ func TestStoreCommand(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "CREATE TABLE IF NOT EXISTS events")
 
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := closed.Addr().String()
-	require.NoError(t, closed.Close())
+	address := testenv.Address(t)
 	code, _, errs = sockeye("store", "migrate", "--endpoint", "http://ann:hunter2@"+address)
 	require.Equal(t, 1, code)
 	require.Equal(t, "sockeye: connect: clickhouse at "+address+

@@ -26,6 +26,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
@@ -293,12 +294,9 @@ func testProgressIsKeptApart(t *testing.T) {
 }
 
 func TestACollectorStartsWithoutItsStore(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	address := testenv.Address(t)
 	e := start(t, "http://ann:hunter2@"+address+"/sockeye", func(c *Config) { c.RetryConfig.Enabled = false })
-	err = e.ConsumeLogs(t.Context(), chunk(0, 1))
+	err := e.ConsumeLogs(t.Context(), chunk(0, 1))
 	require.ErrorContains(t, err, "connection refused; is it running, and is this its address?")
 	require.False(t, consumererror.IsPermanent(err))
 	require.Error(t, e.ConsumeLogs(t.Context(), progress("a", 0)))

@@ -3,7 +3,6 @@ package websocketclickhouseexporter
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -36,10 +36,7 @@ type shard struct {
 
 func startShard(t *testing.T) *shard {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s := &shard{data: t.TempDir(), address: listener.Addr().String()}
-	require.NoError(t, listener.Close())
+	s := &shard{data: t.TempDir(), address: testenv.Address(t)}
 	s.restart(t)
 	return s
 }

@@ -3,7 +3,6 @@ package embeddedclickhouseextension
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -167,10 +167,7 @@ func runs(pid int) bool {
 // Shutdown.
 func TestRealEngine(t *testing.T) {
 	embeddedtest.Available(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
+	address := testenv.Address(t)
 	data := t.TempDir()
 	var pid atomic.Int64
 	var current atomic.Pointer[exec.Cmd]

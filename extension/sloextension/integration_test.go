@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -93,11 +92,7 @@ receivers:
 `, webhook)
 	file := filepath.Join(dir, "alertmanager.yml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
-	// The port is free now; nothing else in this test takes it before Alertmanager does.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	require.NoError(t, l.Close())
+	address := testenv.Address(t)
 	var output bytes.Buffer
 	cmd := exec.Command(program, "--config.file="+file, "--storage.path="+dir, "--web.listen-address="+address,
 		"--cluster.listen-address=")

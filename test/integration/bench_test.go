@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // clockTicks is USER_HZ, the unit of the times in /proc/PID/stat; it is 100 on every Linux that Go runs on.
@@ -89,7 +91,7 @@ func BenchmarkBatchBetweenAgentAndGateway(b *testing.B) {
 			}
 			for b.Loop() {
 				engine := startClickHouse(b)
-				addr := freeAddress(b)
+				addr := testenv.Address(b)
 				gateway := start(b, nil, binary(b), "--config", configFile(b, fmt.Sprintf(gatewayConfig, addr, engine.dsn())))
 				gateway.listening(addr)
 				text := fmt.Sprintf(agentConfig, b.TempDir(), written(b, lines), otlpExporter("a", addr), processors, "otlp_grpc/a")

@@ -55,11 +55,11 @@ func TestEveryFormatOfCaddyProvesWhatItCan(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			log, config := filepath.Join(dir, "access.log"), filepath.Join(dir, "Caddyfile")
-			client := scripted{t: t, tcp: freeAddress(t), patient: true}
+			client := scripted{t: t, tcp: testenv.Address(t), patient: true}
 			_, port, err := net.SplitHostPort(client.tcp)
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, fmt.Sprintf(caddyGlobal, dir)+caddySite, port, log, c.format,
-				switching(t), freeAddress(t)), 0o600))
+				switching(t), testenv.Address(t)), 0o600))
 			proxy := start(t, []string{"HOME=" + dir, "TZ=UTC"}, path, "run", "--config", config, "--adapter", "caddyfile")
 			proxy.listening(client.tcp)
 			// Caddy says nothing of how a connection ended.

@@ -25,6 +25,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // canaryConfig has everything behind pii that stores, queues, logs or shows what it gets, and says as much as it can: the
@@ -401,10 +402,10 @@ func TestCanaries(t *testing.T) {
 	given, data := t.TempDir(), t.TempDir()
 	accessLog := filepath.Join(given, "access.log")
 	require.NoError(t, os.WriteFile(accessLog, []byte(c.accessLog()), 0o600))
-	push, otlp, zpages, pprof, metrics := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	push, otlp, zpages, pprof, metrics := testenv.Address(t), testenv.Address(t), testenv.Address(t), testenv.Address(t), testenv.Address(t)
 	_, metricsPort, _ := strings.Cut(metrics, ":")
 	config := configFile(t, fmt.Sprintf(canaryConfig, data, accessLog, push, otlp, zpages, pprof, metricsPort, engine.dsn(),
-		freeAddress(t), c.word("password of an endpoint"), c.word("header of an exporter")))
+		testenv.Address(t), c.word("password of an endpoint"), c.word("header of an exporter")))
 	collector := start(t, nil, binary(t), "--config", config)
 	for _, addr := range []string{push, otlp, zpages, metrics} {
 		collector.listening(addr)

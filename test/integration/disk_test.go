@@ -41,7 +41,7 @@ func fill(t testing.TB, dir string, leave int64) (path string) {
 func TestAFullDiskStopsNothingButTheClockAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, 256<<20)
-	engine := &clickhouse{addr: freeAddress(t), data: filepath.Join(disk, "clickhouse")}
+	engine := &clickhouse{addr: testenv.Address(t), data: filepath.Join(disk, "clickhouse")}
 	engine.restart(t)
 	dir := t.TempDir()
 	logPath := filepath.Join(dir, "access.log")

@@ -136,7 +136,7 @@ func (v *visitors) leave(c *websocket.Conn) {
 func TestTheEndpointsIndicatorsAreTheTruth(t *testing.T) {
 	t.Parallel()
 	provider := newIdentityProvider(t)
-	dir, addr, engine, api := t.TempDir(), freeAddress(t), freeAddress(t), freeAddress(t)
+	dir, addr, engine, api := t.TempDir(), testenv.Address(t), testenv.Address(t), testenv.Address(t)
 	pem := filepath.Join(dir, "tls.pem")
 	selfSigned(t, pem)
 	collector := start(t, []string{
@@ -331,7 +331,7 @@ service:
   pipelines:
     logs: {receivers: [websocketendpoint], processors: [pii], exporters: [nop]}
 `
-	dir, addr := t.TempDir(), freeAddress(t)
+	dir, addr := t.TempDir(), testenv.Address(t)
 	write := func(path string, limit int, level string) {
 		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, config, addr, limit, dir, level), 0o600))
 	}

@@ -23,7 +23,7 @@ func TestEveryFaultHasOneClearSentence(t *testing.T) {
 	defer taken.Close()
 	engine := startClickHouse(t)
 	// An engine that wants a token stands for a server that wants a password.
-	guardedAddr, guardedData := freeAddress(t), t.TempDir()
+	guardedAddr, guardedData := testenv.Address(t), t.TempDir()
 	guarded := start(t, []string{"SOCKEYE_CLICKHOUSE_TOKEN=right"}, sockeye, "clickhouse", "--data", guardedData, "--listen", guardedAddr)
 	guarded.listening(guardedAddr)
 	file := func(text string) string {

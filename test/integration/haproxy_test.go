@@ -78,10 +78,10 @@ func TestEveryFormatOfHAProxyProvesWhatItCan(t *testing.T) {
 			dir := t.TempDir()
 			pem := filepath.Join(dir, "tls.pem")
 			selfSigned(t, pem)
-			client := scripted{t: t, tcp: freeAddress(t), tls: freeAddress(t)}
+			client := scripted{t: t, tcp: testenv.Address(t), tls: testenv.Address(t)}
 			config := filepath.Join(dir, "haproxy.cfg")
 			require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, haproxyConfig, c.format, c.directives, client.tcp, client.tls, pem,
-				switching(t), freeAddress(t)), 0o600))
+				switching(t), testenv.Address(t)), 0o600))
 			proxy := start(t, nil, path, "-db", "-f", config)
 			proxy.listening(client.tcp)
 			// A server that goes away resets the connection as one does that closes in order, so the state is no proof.
@@ -133,10 +133,10 @@ func TestHAProxyTellsAnOpenWhenItHappens(t *testing.T) {
 	dir := t.TempDir()
 	pem := filepath.Join(dir, "tls.pem")
 	selfSigned(t, pem)
-	client := scripted{t: t, tcp: freeAddress(t), tls: freeAddress(t)}
+	client := scripted{t: t, tcp: testenv.Address(t), tls: testenv.Address(t)}
 	config := filepath.Join(dir, "haproxy.cfg")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, strings.Replace(haproxyConfig, "timeout tunnel 1s", "timeout tunnel 20s", 1), "raw",
-		haproxyCaptures+"option httplog\n  option logasap", client.tcp, client.tls, pem, switching(t), freeAddress(t)), 0o600))
+		haproxyCaptures+"option httplog\n  option logasap", client.tcp, client.tls, pem, switching(t), testenv.Address(t)), 0o600))
 	proxy := start(t, nil, path, "-db", "-f", config)
 	proxy.listening(client.tcp)
 	conn, status := client.request("/ws/fin", true)

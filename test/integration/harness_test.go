@@ -40,15 +40,6 @@ func binary(t testing.TB) string {
 	return path
 }
 
-// freeAddress returns a loopback address that nobody listens on now.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // program is a running child. Its output is kept for when the test fails.
 type program struct {
 	t    testing.TB
@@ -193,7 +184,7 @@ type clickhouse struct {
 
 func startClickHouse(t testing.TB) *clickhouse {
 	t.Helper()
-	c := &clickhouse{addr: freeAddress(t), data: t.TempDir()}
+	c := &clickhouse{addr: testenv.Address(t), data: t.TempDir()}
 	c.restart(t)
 	return c
 }
@@ -278,7 +269,7 @@ func startNginx(t testing.TB, backend string) (addr, accessLog string, p *progra
 	require.NoError(t, os.Chmod(dir, 0o755))
 	format, err := os.ReadFile(filepath.Join(testenv.Root(), "examples", "nginx.log_format.conf"))
 	require.NoError(t, err)
-	addr = freeAddress(t)
+	addr = testenv.Address(t)
 	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, nginxConfig, dir, format, addr, backend), 0o600))
 	p = start(t, nil, path, "-c", conf, "-p", dir, "-e", filepath.Join(dir, "start.log"))
@@ -289,7 +280,7 @@ func startNginx(t testing.TB, backend string) (addr, accessLog string, p *progra
 // exampleEnv points examples/collector.yaml at this test's places.
 func exampleEnv(t testing.TB, accessLog string) (env []string, clickhouseAddr, pushAddr, sloAddr string) {
 	t.Helper()
-	clickhouseAddr, pushAddr, sloAddr = freeAddress(t), freeAddress(t), freeAddress(t)
+	clickhouseAddr, pushAddr, sloAddr = testenv.Address(t), testenv.Address(t), testenv.Address(t)
 	return []string{
 		"SOCKEYE_DATA=" + t.TempDir(),
 		"SOCKEYE_ACCESS_LOG=" + accessLog,

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // gatewayConfig takes records by OTLP and stores them.
@@ -101,7 +103,7 @@ func TestAChunkThatTwoGatewaysDeliverCountsOnce(t *testing.T) {
 	var exporters strings.Builder
 	var names []string
 	for _, name := range []string{"a", "b"} {
-		addr := freeAddress(t)
+		addr := testenv.Address(t)
 		start(t, nil, binary(t), "--config", configFile(t, fmt.Sprintf(gatewayConfig, addr, engine.dsn()))).listening(addr)
 		exporters.WriteString(otlpExporter(name, addr))
 		names = append(names, "otlp_grpc/"+name)
@@ -121,7 +123,7 @@ func TestABatchProcessorBetweenAgentAndGatewayLosesAndDoublesNothing(t *testing.
 	t.Parallel()
 	engine := startClickHouse(t)
 	const lines = 5000
-	addr := freeAddress(t)
+	addr := testenv.Address(t)
 	start(t, nil, binary(t), "--config", configFile(t, fmt.Sprintf(gatewayConfig, addr, engine.dsn()))).listening(addr)
 	agent := configFile(t, fmt.Sprintf(agentConfig, t.TempDir(), written(t, lines), otlpExporter("a", addr), "pii, batch", "otlp_grpc/a"))
 	start(t, nil, binary(t), "--config", agent)

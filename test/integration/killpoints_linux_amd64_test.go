@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
@@ -72,8 +73,8 @@ type scene struct {
 // returns, if any.
 func newScene(t testing.TB, exporter string, through func(engine string) string) *scene {
 	t.Helper()
-	s := &scene{t: t, dir: t.TempDir(), pushAddr: freeAddress(t)}
-	s.engine = &clickhouse{addr: freeAddress(t), data: filepath.Join(t.TempDir(), "clickhouse")}
+	s := &scene{t: t, dir: t.TempDir(), pushAddr: testenv.Address(t)}
+	s.engine = &clickhouse{addr: testenv.Address(t), data: filepath.Join(t.TempDir(), "clickhouse")}
 	addr := s.engine.addr
 	if through != nil {
 		addr = through(addr)

@@ -64,13 +64,13 @@ func TestEveryFormatOfNginxProvesWhatItCan(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
 	selfSigned(t, filepath.Join(dir, "tls.pem"))
-	client := scripted{t: t, tcp: freeAddress(t), tls: freeAddress(t)}
+	client := scripted{t: t, tcp: testenv.Address(t), tls: testenv.Address(t)}
 	conf := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "formats"), 0o755))
 	for name, text := range formatFiles {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "formats", name), []byte(text), 0o600))
 	}
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, formatsConfig, dir, client.tcp, client.tls, switching(t), freeAddress(t)), 0o600))
+	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, formatsConfig, dir, client.tcp, client.tls, switching(t), testenv.Address(t)), 0o600))
 	nginx := start(t, nil, nginxPath, "-c", conf, "-p", dir, "-e", filepath.Join(dir, "start.log"))
 	nginx.listening(client.tcp)
 	truth := client.run()

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // otlpConfig takes log records by OTLP and makes events of them: lines of nginx in bodies, and attributes of an
@@ -83,7 +85,7 @@ func postOTLP(t *testing.T, addr string, resource []otlpKeyValue, records ...otl
 func TestRecordsThatArriveByOTLPAreStoredAsEvents(t *testing.T) {
 	t.Parallel()
 	engine := startClickHouse(t)
-	dir, proxy, app := t.TempDir(), freeAddress(t), freeAddress(t)
+	dir, proxy, app := t.TempDir(), testenv.Address(t), testenv.Address(t)
 	collector := start(t, nil, binary(t), "--config", configFile(t, fmt.Sprintf(otlpConfig, dir, proxy, app, engine.dsn())))
 	collector.listening(proxy)
 	collector.listening(app)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // pushConfig takes NDJSON by HTTP into an engine that runs by itself.
@@ -48,7 +50,7 @@ func TestPushedEventsWithAnIdempotencyKeySurviveKills(t *testing.T) {
 	t.Parallel()
 	dice := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
 	engine := startClickHouse(t)
-	dir, addr := t.TempDir(), freeAddress(t)
+	dir, addr := t.TempDir(), testenv.Address(t)
 	config := configFile(t, fmt.Sprintf(pushConfig, dir, addr, engine.dsn()))
 	collector := start(t, nil, binary(t), "--config", config)
 	collector.listening(addr)

@@ -23,7 +23,7 @@ func TestAFullQueueSurvivesKills(t *testing.T) {
 	t.Parallel()
 	engine := startClickHouse(t)
 	engine.kill()
-	dir, addr := t.TempDir(), freeAddress(t)
+	dir, addr := t.TempDir(), testenv.Address(t)
 	env := []string{
 		"SOCKEYE_DATA=" + dir, "SOCKEYE_ACCESS_LOG=" + filepath.Join(dir, "access.log"), "SOCKEYE_PUSH=" + addr,
 		"SOCKEYE_CLICKHOUSE_DSN=" + engine.dsn(),

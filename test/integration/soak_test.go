@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // held is what a program holds at one moment.
@@ -84,7 +86,7 @@ func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 		require.NoError(t, err)
 	}
 	engine := startClickHouse(t)
-	dir, pprof := t.TempDir(), freeAddress(t)
+	dir, pprof := t.TempDir(), testenv.Address(t)
 	logPath := filepath.Join(dir, "access.log")
 	log, err := os.Create(logPath)
 	require.NoError(t, err)
