@@ -69,6 +69,16 @@ fuzz: ## each fuzz target for FUZZTIME=30s
 bench: build libchdb ## events per CPU-second and allocations of every benchmark
 	$(GO) test -run '^$$' -bench . -benchmem $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 
+bench-endpoint: ## the endpoint beside other libraries: messages, handshakes, idle connections, plain and TLS; HELD=100000 holds as many over TLS
+	$(GO) test -run '^$$' -bench 'PeersEcho(TLS)?$$' -benchtime 200000x -benchmem ./test/conformance
+	$(GO) test -run '^$$' -bench Echo -benchtime 200000x -benchmem ./endpoint/content
+	$(GO) build -o bin/connections ./test/connections
+	for peer in endpoint gorilla coder gobwas gws; do bin/connections -peer $$peer && bin/connections -peer $$peer -tls || exit; done
+	for method in HS256 EdDSA ES256; do for peer in endpoint gorilla coder gobwas gws; do \
+		bin/connections -peer $$peer -auth $$method -n 0 || exit; done; done
+	bin/connections -n 18500 -lives 0 -drain
+	$(if $(HELD),bin/connections -tls -servers 10 -n $$(($(HELD) / 10)) -lives 0)
+
 pii-report: ## how well pii finds what must go, beside contrib's redaction processor, on the labelled corpus
 	@cd test/piireport && $(GO) run . -corpus $${SOCKEYE_CORPUS:-$(CURDIR)/../shared/corpus}/pii
 
@@ -98,4 +108,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench pii-report vuln demo check setup libchdb
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report vuln demo check setup libchdb
