@@ -82,6 +82,9 @@ bench-endpoint: ## the endpoint beside other libraries: messages, handshakes, id
 pii-report: ## how well pii finds what must go, beside contrib's redaction processor, on the labelled corpus
 	@cd test/piireport && $(GO) run . -corpus $${SOCKEYE_CORPUS:-$(CURDIR)/../shared/corpus}/pii
 
+bench-store: build libchdb ## the exporter beside contrib's ClickHouse exporter: the same million events, the same engine
+	@cd test/storereport && $(GO) run . -sockeye $(CURDIR)/bin/sockeye
+
 vuln: bin/govulncheck ## known vulnerabilities in what we call
 	@.ci/vuln bin/govulncheck ./...
 
@@ -108,4 +111,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report vuln demo check setup libchdb
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store vuln demo check setup libchdb
