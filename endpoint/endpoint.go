@@ -239,10 +239,23 @@ func (e *Endpoint) refuseAll() {
 	if e.draining.Swap(true) || e.pump == nil {
 		return
 	}
+	e.PolicyChanged("drain", "on", "shutdown")
+}
+
+// PolicyChanged tells the Observer that a policy has changed which the program keeps, such as that of [Config.Validate]. The
+// kind is one of those that websocket.policy.kind can have; the reason may be "".
+func (e *Endpoint) PolicyChanged(kind, state, reason string) {
+	if e.pump == nil {
+		return
+	}
 	v := e.instance(event.PolicyChanged)
-	v.SetString(event.PolicyKind, "drain")
-	v.SetString(event.PolicyState, "on")
-	v.SetString(event.PolicyReason, "shutdown")
+	v.SetString(event.PolicyKind, kind)
+	v.SetString(event.PolicyState, state)
+	v.Accept(event.PolicyReason, text(reason))
+	if err := v.Validate(); err != nil {
+		e.config.Logger.Error("change of a policy not told", "reason", err.Error())
+		return
+	}
 	e.pump.decided(v)
 }
 

@@ -249,17 +249,21 @@ func (p *Policy) String() string {
 			}
 		}
 	}
-	mode := "observe"
-	if p.enforce > 0 {
-		mode = fmt.Sprintf("enforce on %g %%", float64(p.enforce)/100)
-	}
 	access := "no access rules"
 	if p.hasAccess {
 		access = count(len(p.rules), "access rule")
 	}
 	return strings.Join([]string{
 		count(len(p.protocols), "protocol"), count(messages, "message"), count(len(schemas), "schema"), access,
-	}, ", ") + "; " + mode
+	}, ", ") + "; " + p.Mode()
+}
+
+// Mode is "observe", or such as "enforce on 25 %": of the connections.
+func (p *Policy) Mode() string {
+	if p.enforce == 0 {
+		return "observe"
+	}
+	return fmt.Sprintf("enforce on %g %%", float64(p.enforce)/100)
 }
 
 func count(n int, what string) string {

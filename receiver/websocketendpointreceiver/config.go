@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/wire"
 )
@@ -49,6 +50,8 @@ type Config struct {
 	Subprotocols []string `mapstructure:"subprotocols"`
 	// Compression agrees on permessage-deflate with clients that offer it.
 	Compression bool `mapstructure:"compression"`
+	// Content says what messages may hold.
+	Content ContentConfig `mapstructure:"content"`
 	// Handler is what becomes of messages.
 	Handler string `mapstructure:"handler"`
 
@@ -112,6 +115,15 @@ type JWTConfig struct {
 type TicketsConfig struct {
 	Path     string        `mapstructure:"path"`
 	Lifetime time.Duration `mapstructure:"lifetime"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// ContentConfig turns the checking of messages on where Directory is set.
+type ContentConfig struct {
+	// Directory has a manifest and schemas, as docs/content.md describes them.
+	Directory string `mapstructure:"directory"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -225,6 +237,11 @@ func (c *Config) Validate() error {
 	}
 	if _, err := handlerOf(c.Handler); err != nil {
 		f.add("handler", "%w", err)
+	}
+	if c.Content.Directory != "" {
+		if _, err := content.Load(c.Content.Directory); err != nil {
+			f.add("content.directory", "%w", err)
+		}
 	}
 	c.Limits.validate(&f)
 	c.Timeouts.validate(&f)

@@ -2,6 +2,7 @@ package websocketendpointreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,14 +17,21 @@ import (
 
 	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/wire"
 )
 
-// revocationsInterval is how often the file of revocations is looked at: a revocation ends sessions within a second.
-const revocationsInterval = 250 * time.Millisecond
+const (
+	// revocationsInterval is how often the file of revocations is looked at: a revocation ends sessions within a second.
+	revocationsInterval = 250 * time.Millisecond
+	// contentInterval is how often the content directory is looked at.
+	contentInterval = 500 * time.Millisecond
+	// maxFaults is how many faults of the directory a log line has.
+	maxFaults = 10
+)
 
 // serving is an endpoint at its address, with all that lives as long.
 type serving struct {
@@ -38,6 +46,7 @@ type serving struct {
 
 	// keys are those of jwt.key_file.
 	keys    *auth.KeySet
+	content *content.Guard // nil without content.directory
 	remote  *auth.RemoteKeys
 	unwatch func()
 	cancel  context.CancelFunc
@@ -86,8 +95,17 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Content.Directory != "" {
+		if s.content, err = content.New(content.Settings{Directory: cfg.Content.Directory}); err != nil {
+			return nil, fmt.Errorf("content.directory: %w", err)
+		}
+		set.Validate = s.content.Validate
+	}
 	if s.endpoint, err = endpoint.New(set); err != nil {
 		return nil, err
+	}
+	if s.content != nil {
+		s.group.Go(func() { s.content.Follow(run, contentInterval, s.contentChanged, s.contentFault) })
 	}
 	if revocations != nil {
 		s.unwatch = revocations.Watch(func(r auth.Revocation) { s.endpoint.Revoke(r.Matches) })
@@ -243,6 +261,29 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 		return all[0], nil
 	}
 	return auth.Chain(all...), nil
+}
+
+// contentStats are counts of the content's guard, if there is one.
+func (s *serving) contentStats() (stats content.Stats) {
+	if s.content != nil {
+		stats = s.content.Stats()
+	}
+	return stats
+}
+
+func (s *serving) contentChanged(p *content.Policy) {
+	s.logger.Load().Info("content.directory: the new policy is in force", zap.String("policy", p.String()))
+	s.endpoint.PolicyChanged("content", p.Mode(), "reload")
+}
+
+func (s *serving) contentFault(err error) {
+	const text = "content.directory: the policy that was in force stays, for the new one has faults"
+	var faults content.Faults
+	if !errors.As(err, &faults) {
+		s.logger.Load().Error(text, zap.Error(err))
+		return
+	}
+	s.logger.Load().Error(text, zap.Stringers("first", faults[:min(len(faults), maxFaults)]), zap.Int("faults", len(faults)))
 }
 
 // suspended logs that the identity provider is left alone, or that it answers again.

@@ -1,0 +1,122 @@
+package websocketendpointreceiver
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadatatest"
+)
+
+const manifest = `version: 1
+mode: enforce
+protocols:
+  - subprotocol: ""
+    type: /type
+    messages:
+      - {type: post, schema: post.json}
+      - {type: ping}
+      - {type: kick}
+access:
+  - {allow: [kick], subjects: [root]}
+  - {deny: [kick]}
+  - {allow: ["*"]}
+`
+
+// contentDirectory writes a content directory.
+func contentDirectory(t *testing.T) string {
+	dir := t.TempDir()
+	write(t, dir, "content.yaml", manifest)
+	write(t, dir, "post.json", `{"required": ["text"]}`)
+	return dir
+}
+
+// write replaces a file at once.
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	tmp := filepath.Join(dir, ".new")
+	require.NoError(t, os.WriteFile(tmp, []byte(text), 0o600))
+	require.NoError(t, os.Rename(tmp, filepath.Join(dir, name)))
+}
+
+// send sends messages of which the last comes back, and returns all that do.
+func send(t *testing.T, c *websocket.Conn, messages ...string) (back []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, m := range messages {
+		require.NoError(t, c.Write(ctx, websocket.MessageText, []byte(m)))
+	}
+	for {
+		_, got, err := c.Read(ctx)
+		require.NoError(t, err)
+		back = append(back, string(got))
+		if string(got) == messages[len(messages)-1] {
+			return back
+		}
+	}
+}
+
+func TestMessagesAreHeldAgainstADirectoryThatIsFollowed(t *testing.T) {
+	t.Parallel()
+	issuer, next, dir := newIssuer(t), &sink{}, contentDirectory(t)
+	cfg := issuer.config()
+	cfg.Content.Directory = dir
+	tel := componenttest.NewTelemetry()
+	t.Cleanup(func() { require.NoError(t, tel.Shutdown(context.Background())) })
+	settings := metadatatest.NewSettings(tel)
+	settings.ID = idOf(t)
+	core, logs := observer.New(zap.InfoLevel)
+	settings.Logger = zap.New(core)
+	r := startWith(t, settingsOf{r: settings}, cfg, next, false)
+	ann, _, err := dial(t, r.url(), issuer.token("ann"))
+	require.NoError(t, err)
+	root, _, err := dial(t, r.url(), issuer.token("root"))
+	require.NoError(t, err)
+
+	const good, bad, kick, ping = `{"type":"post","text":"hello"}`, `{"type":"post"}`, `{"type":"kick"}`, `{"type":"ping"}`
+	require.Equal(t, []string{good, ping}, send(t, ann, good, bad, kick, `{"type":"other"}`, ping))
+	require.Equal(t, []string{kick}, send(t, root, kick))
+	eventually(t, "three refusals", func() bool { return next.count(event.MessageRejected) == 3 })
+
+	// A policy with a fault changes nothing, and the log says where.
+	write(t, dir, "content.yaml", manifest+"more: 1\n")
+	fault := "content.directory: the policy that was in force stays, for the new one has faults"
+	eventually(t, "a fault logged", func() bool { return logs.FilterMessage(fault).Len() == 1 })
+	fields := logs.FilterMessage(fault).All()[0].ContextMap()
+	require.Equal(t, int64(1), fields["faults"])
+	require.Contains(t, fields["first"].([]any)[0], "content.yaml:14:1: more: unknown key")
+	require.Equal(t, []string{good, ping}, send(t, ann, good, bad, ping))
+	require.Zero(t, next.count(event.PolicyChanged))
+
+	// A good one is in force on the same connections.
+	write(t, dir, "content.yaml", "version: 1\nmode: observe\nprotocols:\n  - {subprotocol: '', type: /type}\n")
+	changed := next.first(t, event.PolicyChanged)
+	require.Equal(t, "content", changed.String(event.PolicyKind))
+	require.Equal(t, "observe", changed.String(event.PolicyState))
+	require.Equal(t, "reload", changed.String(event.PolicyReason))
+	require.Equal(t, []string{good, bad, kick}, send(t, ann, good, bad, kick))
+	require.Zero(t, next.count(event.Close))
+	require.NoError(t, r.Shutdown(context.Background()))
+	require.Equal(t, 3, next.count(event.MessageFlagged))
+	metadatatest.AssertEqualReceiverWebsocketendpointContentReloads(t, tel, sumOf(1), metricdatatest.IgnoreTimestamp())
+	metadatatest.AssertEqualReceiverWebsocketendpointContentReloadFaults(t, tel, sumOf(1), metricdatatest.IgnoreTimestamp())
+}
+
+func TestAFaultOfTheContentIsOneOfTheConfigurationWithItsPlace(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig()
+	cfg.Content.Directory = contentDirectory(t)
+	require.NoError(t, cfg.Validate())
+	write(t, cfg.Content.Directory, "post.json", `{"type": 1}`)
+	require.ErrorContains(t, cfg.Validate(), "content.directory: "+cfg.Content.Directory+"/post.json:1:")
+}
