@@ -90,7 +90,13 @@ type Quota struct {
 	Connections int
 	// Messages and Bytes are what clients send: payload, as it comes, counted at the frame's header.
 	Messages, Bytes Rate
+	// Allowance is what may be sent of both in each [Limits.Period].
+	Allowance Allowance
 }
+
+// Allowance is what may be sent in a period, however slowly. 0 means the default, which is no limit unless a [Tier] replaces
+// one; a negative number is no limit.
+type Allowance struct{ Messages, Bytes int64 }
 
 // Excess is what happens to a message over its rate.
 type Excess uint8
@@ -120,11 +126,14 @@ type Limits struct {
 	Connection Quota
 	// Tiers replace User, Tenant and Connection for identities of a tier. Zero fields mean the fields above.
 	Tiers map[string]Tier
+	// Period is how long an [Allowance] is for. Periods begin at multiples of it since 1970, in UTC; what is left of one is
+	// lost. Default 24 h. What was used is kept in memory: a new process begins anew.
+	Period time.Duration
 	// Excess is what happens to a message over its rate.
 	Excess Excess
-	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 8, 10 and 1 MiB
-	// when they are full. A tally is forgotten only when that changes nothing; who finds the table full shares one tally with
-	// all others who do.
+	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 9, 10 and 1 MiB
+	// when they are full; an Allowance adds 3 MiB for 65,536. A tally is forgotten only when that changes nothing; who finds
+	// the table full shares one tally with all others who do. With an Allowance that is all who come in a Period.
 	Addresses, Users, Tenants int
 }
 
@@ -244,6 +253,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&l.Addresses, 65536)
 	setDefault(&l.Users, 65536)
 	setDefault(&l.Tenants, 4096)
+	setDefault(&l.Period, 24*time.Hour)
 	l.Address = l.Address.or(Quota{Handshakes: Rate{20, 100}, Connections: 256})
 	l.User = l.User.or(Quota{Handshakes: Rate{5, 50}, Connections: 32, Messages: NoRate, Bytes: NoRate})
 	l.Tenant = l.Tenant.or(Quota{Handshakes: NoRate, Connections: -1, Messages: NoRate, Bytes: NoRate})
@@ -263,6 +273,9 @@ func (c Config) withDefaults() (Config, error) {
 	if t.Auth < 0 || t.Write < 0 || t.Close < 0 || t.Pong < 0 || t.Report < 0 || t.Observe < 0 {
 		fault("Timeouts: only Ping, Idle and Lifetime may be negative")
 	}
+	if l.Period < 0 {
+		fault("Limits.Period: must not be negative")
+	}
 	if l.Connections < 0 || l.Handshakes < 0 || l.Addresses < 0 || l.Users < 0 || l.Tenants < 0 {
 		fault("Limits: Connections, Handshakes, Addresses, Users and Tenants must not be negative")
 	}
@@ -272,7 +285,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-func setDefault[T int | time.Duration](v *T, byDefault T) {
+func setDefault[T int | int64 | time.Duration](v *T, byDefault T) {
 	if *v == 0 {
 		*v = byDefault
 	}
@@ -290,5 +303,7 @@ func (q Quota) or(byDefault Quota) Quota {
 	q.Messages = q.Messages.or(byDefault.Messages)
 	q.Bytes = q.Bytes.or(byDefault.Bytes)
 	setDefault(&q.Connections, byDefault.Connections)
+	setDefault(&q.Allowance.Messages, byDefault.Allowance.Messages)
+	setDefault(&q.Allowance.Bytes, byDefault.Allowance.Bytes)
 	return q
 }

@@ -25,6 +25,7 @@ type Endpoint struct {
 	standard *tier
 	tiers    map[string]*tier
 	byAddr   quota
+	period   period
 
 	addresses      *tallies[netip.Addr]
 	users, tenants *tallies[string]
@@ -63,6 +64,7 @@ func New(c Config) (*Endpoint, error) {
 		left:    make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
+	e.period = period{e.began.UnixNano(), int64(c.Limits.Period)}
 	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)

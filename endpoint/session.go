@@ -44,6 +44,7 @@ type Session struct {
 	refused     bool  // the message that is coming is over its rate
 	limitedAt   int64
 	msgs, bytes bucket
+	spent       *spent
 
 	// Of whoever writes.
 	writer  wire.Writer
@@ -308,7 +309,38 @@ func (s *Session) spend(h wire.Header) policy {
 	case s.tenant != nil && !s.tenant.bytes.take(t.tenant.bytes, s.now, n):
 		return policyTenantBytes
 	}
-	return ""
+	return s.spendAllowance(t, h)
+}
+
+// spendAllowance takes a frame out of what may be sent in a period.
+func (s *Session) spendAllowance(t *tier, h wire.Header) policy {
+	messages := int64(0)
+	if h.Opcode.Data() {
+		messages = 1
+	}
+	take := func(a Allowance, used *spent, forMessages, forBytes policy) policy {
+		switch noMessages, noBytes := used.take(a, s.e.period, s.now, messages, int64(h.Length)); {
+		case noMessages:
+			return forMessages
+		case noBytes:
+			return forBytes
+		}
+		return ""
+	}
+	over := policy("")
+	if a := t.connection.allowance; a.on() {
+		if s.spent == nil {
+			s.spent = new(spent)
+		}
+		over = take(a, s.spent, policyMessageAllowance, policyByteAllowance)
+	}
+	if a := t.user.allowance; over == "" && a.on() && s.user != nil {
+		over = take(a, s.user.used(), policyUserMessageAllowance, policyUserByteAllowance)
+	}
+	if a := t.tenant.allowance; over == "" && a.on() && s.tenant != nil {
+		over = take(a, s.tenant.used(), policyTenantMessageAllowance, policyTenantByteAllowance)
+	}
+	return over
 }
 
 // valid asks the program's own validator.

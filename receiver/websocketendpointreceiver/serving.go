@@ -197,10 +197,20 @@ func (r RateConfig) settings() endpoint.Rate {
 	return endpoint.Rate{PerSecond: r.PerSecond, Burst: r.Burst}
 }
 
+func (a AllowanceConfig) settings() endpoint.Allowance {
+	return endpoint.Allowance{Messages: a.Messages, Bytes: a.Bytes}
+}
+
 func (i IdentityLimits) settings() endpoint.Quota {
 	return endpoint.Quota{
 		Connections: i.Connections, Handshakes: i.Handshakes.settings(), Messages: i.Messages.settings(),
-		Bytes: i.Bytes.settings(),
+		Bytes: i.Bytes.settings(), Allowance: i.Allowance.settings(),
+	}
+}
+
+func (c ConnectionLimits) settings() endpoint.Quota {
+	return endpoint.Quota{
+		Messages: c.Messages.settings(), Bytes: c.Bytes.settings(), Allowance: c.Allowance.settings(),
 	}
 }
 
@@ -208,8 +218,14 @@ func (l LimitsConfig) settings() endpoint.Limits {
 	set := endpoint.Limits{
 		Frames: wire.Limits{MessageBytes: l.MaxMessageBytes}, Connections: l.MaxConnections, Handshakes: l.MaxHandshakes,
 		Address: endpoint.Quota{Connections: l.Address.Connections, Handshakes: l.Address.Handshakes.settings()},
-		User:    l.User.settings(), Tenant: l.Tenant.settings(),
-		Connection: endpoint.Quota{Messages: l.Connection.Messages.settings(), Bytes: l.Connection.Bytes.settings()},
+		User:    l.User.settings(), Tenant: l.Tenant.settings(), Connection: l.Connection.settings(),
+		Tiers: make(map[string]endpoint.Tier, len(l.Tiers)), Period: l.Period,
+		Addresses: l.MaxAddresses, Users: l.MaxUsers, Tenants: l.MaxTenants,
+	}
+	for name, t := range l.Tiers {
+		set.Tiers[name] = endpoint.Tier{
+			User: t.User.settings(), Tenant: t.Tenant.settings(), Connection: t.Connection.settings(),
+		}
 	}
 	if l.Excess == excessDrop {
 		set.Excess = endpoint.DropOnExcess
