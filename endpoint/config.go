@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sockeye-project/sockeye/endpoint/auth"
@@ -64,8 +65,14 @@ type Config struct {
 	// HashKey is the key of websocket.handshake.key_hash and user.hash, which are absent without. 16 bytes or more.
 	HashKey []byte
 
-	// ClientAddress says where a request comes from, behind proxies that are trusted. Nil means the peer of the
-	// connection.
+	// TrustedProxies are the networks of proxies whose word is taken for where a request comes from. It goes by the last
+	// address in ProxyHeader that is not in one of them. A field from anybody else is not looked at. They must write the
+	// field, or append to it: one that hands on what clients write there must not be trusted.
+	TrustedProxies []netip.Prefix
+	// ProxyHeader is [XForwardedFor], the default, or [Forwarded]. Only one counts, since a proxy that writes one hands the
+	// other on as a client wrote it.
+	ProxyHeader string
+	// ClientAddress, if not nil, says where a request comes from, instead of TrustedProxies.
 	ClientAddress func(*http.Request) netip.Addr
 	// Logger gets starts, stops and faults of the program. Nil is silence.
 	Logger *slog.Logger
@@ -236,6 +243,26 @@ func (c Config) withDefaults() (Config, error) {
 	case event.VantageApp, event.VantageEdge, event.VantageGateway:
 	default:
 		fault("Vantage: must be app, edge or gateway")
+	}
+	switch c.ProxyHeader {
+	case "":
+		c.ProxyHeader = XForwardedFor
+	case XForwardedFor, Forwarded:
+	default:
+		fault("ProxyHeader: must be X-Forwarded-For or Forwarded")
+	}
+	if len(c.TrustedProxies) > 0 && c.ClientAddress != nil {
+		fault("TrustedProxies: is of no use with ClientAddress")
+	}
+	if len(c.TrustedProxies) > maxPrefixes {
+		fault("TrustedProxies: must be at most 1000")
+	}
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	for i, p := range c.TrustedProxies {
+		var ok bool
+		if c.TrustedProxies[i], ok = normalPrefix(p); !ok {
+			fault("TrustedProxies: must be networks, such as 10.0.0.0/8")
+		}
 	}
 	if c.Credentials == nil {
 		sources := auth.DefaultSources()

@@ -236,7 +236,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		return nil, &refusal{status: http.StatusInternalServerError}
 	}
 	if wrapped, ok := conn.(*headConn); ok {
-		conn = wrapped.Conn
+		conn = socketOf(wrapped.Conn)
 	}
 	s := &Session{
 		e: e, conn: conn, peer: h.peer, subprotocol: strings.Clone(agreed.Subprotocol), address: h.address,

@@ -14,6 +14,7 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/endpoint/auth"
 	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
@@ -30,6 +31,13 @@ type Config struct {
 	TLS TLSConfig `mapstructure:"tls"`
 	// InsecurePlaintext serves ws:// at an address that others can reach, such as behind a proxy that ends TLS.
 	InsecurePlaintext bool `mapstructure:"insecure_plaintext"`
+
+	// TrustedProxies are the addresses and networks of proxies whose word is taken for where a client is.
+	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	// ProxyHeader is the field in which they say so.
+	ProxyHeader string `mapstructure:"proxy_header"`
+	// ProxyProtocol expects a PROXY header on each of their connections.
+	ProxyProtocol bool `mapstructure:"proxy_protocol"`
 
 	// JWT accepts tokens.
 	JWT JWTConfig `mapstructure:"jwt"`
@@ -257,6 +265,7 @@ var _ confmap.Validator = (*Config)(nil)
 func (c *Config) Validate() error {
 	var f faults
 	c.validateAddress(&f)
+	c.validateProxies(&f)
 	c.validateAuth(&f)
 	if _, err := wire.ParseOrigins(c.Origins...); err != nil {
 		f.add("origins", "%w", err)
@@ -334,6 +343,35 @@ func (c *Config) validateAddress(f *faults) {
 	}
 	if !strings.HasPrefix(c.Path, "/") {
 		f.add("path", "must begin with /, got %q", c.Path)
+	}
+}
+
+// prefix reads an address or a network.
+func prefix(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		if p.Bits() == 0 {
+			return p, fmt.Errorf("%q would trust everybody", s)
+		}
+		return p, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%q must be an address or a network, such as 10.0.0.0/8", s)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+func (c *Config) validateProxies(f *faults) {
+	for _, s := range c.TrustedProxies {
+		if _, err := prefix(s); err != nil {
+			f.add("trusted_proxies", "%w", err)
+		}
+	}
+	if c.ProxyHeader != endpoint.XForwardedFor && c.ProxyHeader != endpoint.Forwarded {
+		f.add("proxy_header", "must be %s or %s, got %q", endpoint.XForwardedFor, endpoint.Forwarded, c.ProxyHeader)
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		f.add("proxy_protocol", "needs trusted_proxies")
 	}
 }
 

@@ -78,8 +78,9 @@ func TestConfig(t *testing.T) {
 func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]string{
-		"endpoint":  {"endpoint: must be host:port, for example 127.0.0.1:8443", `path: must begin with /, got "ws"`},
-		"plaintext": {"tls: set cert_file and key_file; or, where a proxy in front ends TLS, insecure_plaintext"},
+		"endpoint": {"endpoint: must be host:port, for example 127.0.0.1:8443", `path: must begin with /, got "ws"`},
+		"plaintext": {"tls: set cert_file and key_file; or, where a proxy in front ends TLS, insecure_plaintext",
+			"proxy_protocol: needs trusted_proxies"},
 		"tls": {"insecure_plaintext: is of no use with tls; leave it out", "tls: cert_file and key_file must both be set",
 			"tls.require_client_cert: needs client_ca_file"},
 		"nobody":    {"jwt: say who may connect here or by client_certificate_name; or let everybody in with insecure_anonymous"},
@@ -93,7 +94,11 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			`tickets.path: must begin with / and not be that of handshakes, got "/ws"`,
 			"tickets.lifetime: must be from 1s to 5m, got 1h0m0s", "revocations_file: needs jwt or client_certificate_name"},
 		"names": {"origins: ", `subprotocols: "a b" is not a name of a subprotocol`, `handler: must be discard or echo, got "store"`,
-			`vantage: must be one of edge, gateway, app, got "tap"`, `resource: "service.name" must have a name and a value`},
+			`vantage: must be one of edge, gateway, app, got "tap"`, `resource: "service.name" must have a name and a value`,
+			`trusted_proxies: "proxy" must be an address or a network, such as 10.0.0.0/8`,
+			`trusted_proxies: "0.0.0.0/0" would trust everybody`,
+			`trusted_proxies: "fe80::1%eth0" must be an address or a network, such as 10.0.0.0/8`,
+			`proxy_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
 		"limits": {"limits.max_connections: must be from 1 to 10000000, got 0",
 			"limits.max_message_bytes: must be from 1 to 1073741824, got 0", `limits.excess: must be close or drop, got "wait"`,
 			"limits.user.connections: must be at least 1, or -1 for no limit, got 0",

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadata"
 	"github.com/sockeye-project/sockeye/wire"
@@ -22,9 +23,10 @@ func NewFactory() receiver.Factory {
 func createDefaultConfig() component.Config {
 	none, unlimited := RateConfig{PerSecond: -1}, AllowanceConfig{Messages: -1, Bytes: -1}
 	return &Config{
-		Path:    "/",
-		Tickets: TicketsConfig{Lifetime: 30 * time.Second},
-		Handler: "discard",
+		Path:        "/",
+		ProxyHeader: endpoint.XForwardedFor,
+		Tickets:     TicketsConfig{Lifetime: 30 * time.Second},
+		Handler:     "discard",
 		Limits: LimitsConfig{
 			MaxConnections: 16_384, MaxHandshakes: 1024, MaxMessageBytes: wire.DefaultLimits().MessageBytes, Excess: excessClose,
 			Address: AddressLimits{Connections: 256, Handshakes: RateConfig{PerSecond: 20, Burst: 100}},

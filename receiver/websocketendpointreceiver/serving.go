@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -126,7 +127,7 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	})
 	if s.server, err = s.endpoint.Server(endpoint.ServerSettings{
 		Handler: handler, CertFile: cfg.TLS.CertFile, KeyFile: cfg.TLS.KeyFile,
-		ClientCAFile: cfg.TLS.ClientCAFile, RequireClientCert: cfg.TLS.RequireClientCert,
+		ClientCAFile: cfg.TLS.ClientCAFile, RequireClientCert: cfg.TLS.RequireClientCert, ProxyProtocol: cfg.ProxyProtocol,
 	}); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -153,6 +154,14 @@ func (s *serving) settings() (set endpoint.Config, err error) {
 		return set, fmt.Errorf("origins: %w", err)
 	}
 	set.Origins.AllowMissing = c.AllowMissingOrigin
+	set.ProxyHeader = c.ProxyHeader
+	for _, text := range c.TrustedProxies {
+		p, err := prefix(text)
+		if err != nil {
+			return set, fmt.Errorf("trusted_proxies: %w", err)
+		}
+		set.TrustedProxies = append(set.TrustedProxies, p)
+	}
 	set.Subprotocols = c.Subprotocols
 	if c.Compression {
 		set.Deflate = &wire.Deflate{}
@@ -334,6 +343,7 @@ func (s *serving) tickets(
 	issuer := &auth.TicketHandler{
 		Tickets: tickets, Authenticator: set.Authenticator, Sources: auth.Sources{Header: true, Cookie: c.JWT.Cookie},
 		Origins: set.Origins, InsecureHTTP: !c.TLS.serves(),
+		Client: func(r *http.Request) netip.Addr { return s.endpoint.ClientAddress(r) },
 	}
 	set.Authenticator = guard(auth.Chain(authenticator, tickets))
 	return issuer, nil
