@@ -53,6 +53,12 @@ type Config struct {
 	// Queue bounds what waits for a slow client.
 	Queue Queue
 
+	// MessageSecret, if not nil, has every message signed, in both directions, as docs/signed-messages.md says. It returns the
+	// secret that the client and the server have, at least 32 random bytes, for instance [auth.Secrets.Of]. A client
+	// without one is refused. The endpoint takes signatures off before anything else sees a message, and adds those of what is
+	// sent. One that is wrong, or out of order, closes the connection with 1008.
+	MessageSecret func(auth.Identity) []byte
+
 	// Validate, if not nil, sees every message before Handle. Its error refuses the message: see [Rejection].
 	Validate func(*Session, wire.Message) error
 
@@ -230,6 +236,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Authenticator == nil && (c.FirstMessage || c.InBandRefresh) {
 		fault("FirstMessage, InBandRefresh: need an Authenticator")
+	}
+	if c.MessageSecret != nil && c.Authenticator == nil {
+		fault("MessageSecret: needs an Authenticator")
+	}
+	if c.MessageSecret != nil && c.Queue.Slow == DropOldest {
+		fault("MessageSecret: goes not with DropOldest, since a client takes what was dropped for an attack")
 	}
 	if c.Revocations != nil && c.Authenticator != nil {
 		c.Authenticator = c.Revocations.Guard(c.Authenticator)

@@ -49,7 +49,8 @@ type Session struct {
 	// Of whoever writes.
 	writer  wire.Writer
 	mu      sync.Mutex
-	queue   *queue // what waits; nil if nothing does
+	queue   *queue   // what waits; nil if nothing does
+	signing *signing // nil where messages are not signed; set before Handle runs
 	room    chan struct{}
 	writing bool
 	kicked  bool        // a goroutine that will write has begun
@@ -200,6 +201,12 @@ func (s *Session) wanted() bool {
 	kind := kindOf(receivedText, m.Opcode)
 	s.counts[kind].add(len(m.Payload)) // also those refused below, or a share of refused messages could pass 1
 	s.totals[kind].Add(1)
+	if s.signing != nil {
+		if !s.verified() { // before some are dropped, or those behind would be out of order
+			return false
+		}
+		m = s.message
+	}
 	if s.refused {
 		s.refused = false
 		s.overQuota.add(len(m.Payload))
@@ -351,25 +358,7 @@ func (s *Session) valid(m wire.Message) bool {
 	}
 	r := &Rejection{Type: event.SchemaInvalid}
 	errors.As(err, &r)
-	if s.e.pump != nil {
-		name := event.MessageRejected
-		if r.Observed {
-			name = event.MessageFlagged
-		}
-		v := s.event(name)
-		v.SetString(event.Direction, event.DirectionReceive)
-		if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
-			v.SetString(event.ErrorType, event.OtherError)
-		}
-		v.Accept(event.MessageType, event.String(m.Opcode.String()))
-		v.SetInt(event.MessageSize, int64(len(m.Payload)))
-		v.Accept(event.SchemaID, text(r.Schema))
-		if !r.Observed {
-			s.e.pump.decided(v)
-		} else if !s.e.pump.counted(v) {
-			s.e.pump.lost.Add(1)
-		}
-	}
+	s.reject(m, r)
 	if r.Observed {
 		return true
 	}
@@ -377,6 +366,30 @@ func (s *Session) valid(m wire.Message) bool {
 		s.begin(reason{code: r.Close, text: "message refused"})
 	}
 	return false
+}
+
+// reject tells that a message was refused, or would have been.
+func (s *Session) reject(m wire.Message, r *Rejection) {
+	if s.e.pump == nil {
+		return
+	}
+	name := event.MessageRejected
+	if r.Observed {
+		name = event.MessageFlagged
+	}
+	v := s.event(name)
+	v.SetString(event.Direction, event.DirectionReceive)
+	if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
+		v.SetString(event.ErrorType, event.OtherError)
+	}
+	v.Accept(event.MessageType, event.String(m.Opcode.String()))
+	v.SetInt(event.MessageSize, int64(len(m.Payload)))
+	v.Accept(event.SchemaID, text(r.Schema))
+	if !r.Observed {
+		s.e.pump.decided(v)
+	} else if !s.e.pump.counted(v) {
+		s.e.pump.lost.Add(1)
+	}
 }
 
 // pong matches a Pong to the Ping that waits for it.

@@ -47,6 +47,8 @@ type Config struct {
 	Tickets TicketsConfig `mapstructure:"tickets"`
 	// RevocationsFile has what was revoked, one JSON object a line.
 	RevocationsFile string `mapstructure:"revocations_file"`
+	// SignedMessages has every message signed.
+	SignedMessages SignedMessagesConfig `mapstructure:"signed_messages"`
 	// InsecureAnonymous lets everybody in, where nothing above says who may.
 	InsecureAnonymous bool `mapstructure:"insecure_anonymous"`
 
@@ -123,6 +125,15 @@ type JWTConfig struct {
 type TicketsConfig struct {
 	Path     string        `mapstructure:"path"`
 	Lifetime time.Duration `mapstructure:"lifetime"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// SignedMessagesConfig turns signatures on where SecretsFile is set.
+type SignedMessagesConfig struct {
+	// SecretsFile has the secrets of clients, one JSON object a line.
+	SecretsFile string `mapstructure:"secrets_file"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -434,6 +445,9 @@ func (c *Config) validateAuth(f *faults) {
 	}
 	if len(c.Limits.Tiers) > 0 && c.JWT.TierClaim == "" {
 		f.add("limits.tiers", "need jwt.tier_claim, the claim that has a client's tier")
+	}
+	if c.SignedMessages.SecretsFile != "" && !c.authenticates() {
+		f.add("signed_messages", "need jwt or client_certificate_name")
 	}
 	if c.RevocationsFile != "" && !c.authenticates() {
 		f.add("revocations_file", "needs jwt or client_certificate_name")

@@ -1,7 +1,12 @@
 package websocketendpointreceiver
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,8 +18,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/sockeye-project/sockeye/endpoint/auth"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadatatest"
+	"github.com/sockeye-project/sockeye/wire"
 )
 
 const manifest = `version: 1
@@ -119,4 +126,52 @@ func TestAFaultOfTheContentIsOneOfTheConfigurationWithItsPlace(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 	write(t, cfg.Content.Directory, "post.json", `{"type": 1}`)
 	require.ErrorContains(t, cfg.Validate(), "content.directory: "+cfg.Content.Directory+"/post.json:1:")
+}
+
+func TestMessagesAreSignedBySecretsOfAFile(t *testing.T) {
+	t.Parallel()
+	issuer, next := newIssuer(t), &sink{}
+	cfg := issuer.config()
+	cfg.Limits.Address.Handshakes.PerSecond, cfg.Limits.User.Handshakes.PerSecond = -1, -1 // bob tries often
+	secret := bytes.Repeat([]byte("s"), 32)
+	dir := t.TempDir()
+	cfg.SignedMessages.SecretsFile = filepath.Join(dir, "secrets")
+	line := func(subject string) string {
+		return fmt.Sprintf("{%q:%q,%q:%q,%q:%q}\n", "subject", subject, "tenant", "acme", "secret",
+			base64.StdEncoding.EncodeToString(secret))
+	}
+	write(t, dir, "secrets", line("ann"))
+	r := start(t, idOf(t), cfg, next, false)
+	_, resp, err := dial(t, r.url(), issuer.token("bob"))
+	require.Error(t, err)
+	require.Equal(t, http.StatusForbidden, resp.StatusCode)
+	write(t, dir, "secrets", line("ann")+line("bob"))
+	eventually(t, "bob is let in", func() bool {
+		c, _, err := dial(t, r.url(), issuer.token("bob"))
+		return err == nil && c != nil
+	})
+
+	c, _, err := dial(t, r.url(), issuer.token("ann"))
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var first struct{ Session string }
+	_, text, err := c.Read(ctx)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &first))
+	session, err := auth.SessionSecret(secret, first.Session)
+	require.NoError(t, err)
+	sign, err := auth.NewMessageKey(session, wire.Client)
+	require.NoError(t, err)
+	verify, err := auth.NewMessageKey(session, wire.Server)
+	require.NoError(t, err)
+	require.NoError(t, c.Write(ctx, websocket.MessageText, sign.Sign(nil, wire.OpText, []byte("hello"))))
+	_, text, err = c.Read(ctx)
+	require.NoError(t, err)
+	payload, err := verify.Verify(wire.OpText, text)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(payload))
+	require.NoError(t, c.Write(ctx, websocket.MessageText, []byte("hello")))
+	require.Equal(t, websocket.StatusPolicyViolation, closeOf(t, c))
+	require.Equal(t, event.SignatureInvalid, next.first(t, event.MessageRejected).String(event.ErrorType))
 }

@@ -28,6 +28,7 @@ import (
 const (
 	// revocationsInterval is how often the file of revocations is looked at: a revocation ends sessions within a second.
 	revocationsInterval = 250 * time.Millisecond
+	secretsInterval     = time.Second
 	// contentInterval is how often the content directory is looked at.
 	contentInterval = 500 * time.Millisecond
 	// maxFaults is how many faults of the directory a log line has.
@@ -96,6 +97,13 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	if err != nil {
 		return nil, err
 	}
+	var secrets *auth.Secrets
+	if cfg.SignedMessages.SecretsFile != "" {
+		if secrets, err = auth.LoadSecrets(cfg.SignedMessages.SecretsFile); err != nil {
+			return nil, fmt.Errorf("signed_messages.secrets_file: %w", err)
+		}
+		set.MessageSecret = secrets.Of
+	}
 	if cfg.Content.Directory != "" {
 		if s.content, err = content.New(content.Settings{Directory: cfg.Content.Directory}); err != nil {
 			return nil, fmt.Errorf("content.directory: %w", err)
@@ -104,6 +112,12 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	}
 	if s.endpoint, err = endpoint.New(set); err != nil {
 		return nil, err
+	}
+	if secrets != nil {
+		fault := func(err error) {
+			s.logger.Load().Error("signed_messages.secrets_file: the secrets that were there stay", zap.Error(err))
+		}
+		s.group.Go(func() { secrets.Follow(run, cfg.SignedMessages.SecretsFile, secretsInterval, fault) })
 	}
 	if s.content != nil {
 		s.group.Go(func() { s.content.Follow(run, contentInterval, s.contentChanged, s.contentFault) })
