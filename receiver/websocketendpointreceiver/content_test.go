@@ -175,3 +175,19 @@ func TestMessagesAreSignedBySecretsOfAFile(t *testing.T) {
 	require.Equal(t, websocket.StatusPolicyViolation, closeOf(t, c))
 	require.Equal(t, event.SignatureInvalid, next.first(t, event.MessageRejected).String(event.ErrorType))
 }
+
+func TestPacketsOfSocketIOAreHeldAgainstADirectory(t *testing.T) {
+	t.Parallel()
+	next, cfg := &sink{}, testConfig()
+	cfg.Content.Directory = contentDirectory(t)
+	write(t, cfg.Content.Directory, "content.yaml", "version: 1\nmode: enforce\nprotocols:\n"+
+		"  - {subprotocol: '', encoding: socketio, messages: [{type: CONNECT}, {type: post, schema: post.json}]}\n")
+	r := start(t, idOf(t), cfg, next, false)
+	c := connect(t, r.url())
+	const good, bad = `42["post",{"text":"hello"}]`, `42["post",{}]`
+	require.Equal(t, []string{"40", good, "2"}, send(t, c, "40", good, bad, `42["kick"]`, "2"))
+	rejected := next.first(t, event.MessageRejected)
+	require.Equal(t, event.SchemaInvalid, rejected.String(event.ErrorType))
+	require.Equal(t, "/post", rejected.String(event.SchemaID))
+	eventually(t, "the other one", func() bool { return next.count(event.MessageRejected) == 2 })
+}
