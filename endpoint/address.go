@@ -81,31 +81,24 @@ func cutLast(line string) (before, word string, more bool) {
 	return "", strings.Trim(line, " \t"), false
 }
 
-// forParameter returns the node of the one parameter "for" of a forwarded-element (RFC 7239 §4), or "".
+// forParameter returns the node of the one parameter "for" of a forwarded-element (RFC 7239 §4), or "". An element with an
+// escape has none: cutLast may have cut it inside a value, such as a Host that a client chose.
 func forParameter(element string) (node string) {
+	if strings.Contains(element, `\`) {
+		return ""
+	}
 	for rest := element; rest != ""; {
 		name, after, ok := strings.Cut(rest, "=")
 		if !ok {
 			return ""
 		}
-		value := after
+		var value string
 		if quoted, is := strings.CutPrefix(after, `"`); is {
-			end := strings.IndexByte(quoted, '"')
-			if end < 0 {
-				return ""
-			}
-			if value, rest = quoted[:end], quoted[end+1:]; strings.Contains(value, `\`) {
-				return "" // no address needs to be escaped
-			}
-			if rest != "" && rest[0] != ';' {
+			if value, rest, ok = strings.Cut(quoted, `"`); !ok || rest != "" && rest[0] != ';' {
 				return ""
 			}
 		} else {
-			end := strings.IndexByte(after, ';')
-			if end < 0 {
-				end = len(after)
-			}
-			value, rest = after[:end], after[end:]
+			value, rest, _ = strings.Cut(after, ";")
 		}
 		rest = strings.TrimPrefix(rest, ";")
 		if strings.EqualFold(name, "for") {

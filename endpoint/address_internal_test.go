@@ -62,6 +62,8 @@ func TestWhereARequestComesFrom(t *testing.T) {
 		"Forwarded with for twice":                 {header: Forwarded, lines: []string{"for=192.0.2.1;for=192.0.2.2"}, want: "10.0.0.1:4711"},
 		"Forwarded with an escape":                 {header: Forwarded, lines: []string{`for="192.0.2.\1"`}, want: "10.0.0.1:4711"},
 		"Forwarded with text behind the quotes":    {header: Forwarded, lines: []string{`for="192.0.2.1"x`}, want: "10.0.0.1:4711"},
+		"a Host that looks like an element":        {header: Forwarded, lines: []string{`for=192.0.2.1;host="a\", for=198.51.100.1;x=\""`}, want: "10.0.0.1:4711"},
+		"a Host that looks like a parameter":       {header: Forwarded, lines: []string{`host="a\";for=198.51.100.1;x=\"";for=192.0.2.1`}, want: "10.0.0.1:4711"},
 		"quotes that a client left open":           {header: Forwarded, lines: []string{`for="198.51.100.1, for=192.0.2.1`}, want: "192.0.2.1:0"},
 		"quotes that a client left open, IPv6":     {header: Forwarded, lines: []string{`for="x;", for="[2001:db8::1]"`}, want: "[2001:db8::1]:0"},
 		"addresses without names in Forwarded":     {header: Forwarded, lines: []string{"192.0.2.1"}, want: "10.0.0.1:4711"},
@@ -85,6 +87,7 @@ func TestWhereARequestComesFrom(t *testing.T) {
 // FuzzClient: whatever a client writes, the last word is that of the proxy, and who is no proxy has none.
 func FuzzClient(f *testing.F) {
 	f.Add("192.0.2.1, 10.0.0.1", "2001:db8::1")
+	f.Add(`a", for=198.51.100.1;x="`, "")
 	f.Add(`for="[2001:db8::1%x]:1";by="a,\"b", for=_hidden`, "")
 	f.Fuzz(func(t *testing.T, one, two string) {
 		stranger := netip.MustParseAddrPort("192.0.2.66:5")
@@ -92,6 +95,13 @@ func FuzzClient(f *testing.F) {
 			require.Equal(t, stranger, client(stranger, []string{one, two}, header, proxies))
 			require.Equal(t, "203.0.113.9:0", client(proxy, []string{one, two + ", " + last}, header, proxies).String())
 			require.Equal(t, "203.0.113.9:0", client(proxy, []string{one, two, last}, header, proxies).String())
+			if header == Forwarded && !strings.ContainsAny(one, "\r\n") {
+				quoted := `host="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(one) + `"`
+				for _, element := range []string{quoted + ";for=203.0.113.9", "for=203.0.113.9;" + quoted} {
+					got := client(proxy, []string{two, two + "," + element}, header, proxies)
+					require.Contains(t, []string{"203.0.113.9:0", proxy.String()}, got.String(), "nobody else, whatever the client's Host is")
+				}
+			}
 			at := client(proxy, []string{one, two}, header, proxies)
 			require.True(t, at.IsValid())
 			require.Empty(t, at.Addr().Zone())

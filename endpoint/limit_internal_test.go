@@ -148,7 +148,8 @@ func TestAddressesAreCountedByNetwork(t *testing.T) {
 	}
 }
 
-// Full tables: 65,536 addresses take at most 9 MiB, as many users with names of 30 bytes 10 MiB.
+// Full tables: 65,536 addresses take at most 9 MiB, as many users with names of 30 bytes 10 MiB, and
+// their allowances 3 MiB.
 func TestFullTablesAreSmall(t *testing.T) {
 	heap := func() int {
 		runtime.GC()
@@ -174,6 +175,15 @@ func TestFullTablesAreSmall(t *testing.T) {
 	n = heap() - before
 	t.Logf("users: %d tallies, %d bytes", users.len(), n)
 	require.Less(t, n, 10<<20)
+	before = heap()
+	for i := range users.shards {
+		for _, held := range users.shards[i].m {
+			held.used()
+		}
+	}
+	n = heap() - before
+	t.Logf("allowances: %d bytes", n)
+	require.Less(t, n, 3<<20)
 	runtime.KeepAlive(addresses)
 	runtime.KeepAlive(users)
 }

@@ -326,7 +326,7 @@ func (s *Session) spendAllowance(t *tier, h wire.Header) policy {
 		messages = 1
 	}
 	take := func(a Allowance, used *spent, forMessages, forBytes policy) policy {
-		switch noMessages, noBytes := used.take(a, s.e.period, s.now, messages, int64(h.Length)); {
+		switch noMessages, noBytes := used.take(a, s.e.period, s.now, messages, h.Length); {
 		case noMessages:
 			return forMessages
 		case noBytes:

@@ -306,7 +306,7 @@ func (m *manifest) protocol(n *yaml.Node, at string) {
 	p.acceptUnknown = m.choice(f["unknown"], at+".unknown", "refuse", "refuse", "accept") == "accept"
 	p.binary = m.choice(f["binary"], at+".binary", "refuse", "refuse", "accept", "json")
 	if p.socketIO && p.binary == "json" {
-		m.fault(f["binary"], at+".binary", "must be refuse or accept with encoding socketio, whose binary messages are attachments")
+		m.fault(f["binary"], at+".binary", "must be refuse or accept with encoding socketio, where it is attachments")
 	}
 	for i, item := range m.list(f["messages"], at+".messages", maxEntries) {
 		m.message(p, item, fmt.Sprintf("%s.messages[%d]", at, i), f["message_version"] != nil)

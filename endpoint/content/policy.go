@@ -126,9 +126,10 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		v.Refused = event.SchemaInvalid
 		return v
 	}
-	text, ok := m.Payload, true
+	text := m.Payload
 	var frame packet
 	if proto.socketIO {
+		var ok bool
 		switch frame, ok = parsePacket(m.Payload, from.Outgoing); {
 		case !ok:
 			v.Refused = event.SchemaInvalid
@@ -143,7 +144,8 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 	}
 	d := documents.Get().(*document)
 	defer release(d)
-	if ok = d.parse(text, p.maxDepth); !ok && (!proto.socketIO || len(text) > 0) {
+	whole := d.parse(text, p.maxDepth)
+	if !whole && (!proto.socketIO || len(text) > 0) {
 		v.Refused = event.SchemaInvalid
 		return v
 	}
@@ -176,12 +178,11 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		return v
 	}
 	if proto.socketIO {
-		if text, ok = frame.argument(d); ok {
-			ok = d.parse(text, p.maxDepth)
-		}
+		text, whole = frame.argument(d)
+		whole = whole && d.parse(text, p.maxDepth)
 	}
 	var version []byte
-	if len(proto.versionAt) > 0 && ok {
+	if len(proto.versionAt) > 0 && whole {
 		if version, _, ambiguous = d.name(proto.versionAt); ambiguous {
 			v.Refused = event.SchemaInvalid
 			return v
@@ -198,7 +199,7 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		return v
 	}
 	v.Deprecated = e.until
-	if e.schema != nil && !(ok && e.schema.valid(d, p.maxSteps)) {
+	if e.schema != nil && (!whole || !e.schema.valid(d, p.maxSteps)) {
 		v.Refused = event.SchemaInvalid
 	}
 	return v

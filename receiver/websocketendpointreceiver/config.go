@@ -290,7 +290,12 @@ func (c *Config) Validate() error {
 		f.add("handler", "%w", err)
 	}
 	if c.Content.Directory != "" {
-		if _, err := content.Load(c.Content.Directory); err != nil {
+		var all content.Faults
+		if _, err := content.Load(c.Content.Directory); errors.As(err, &all) {
+			for _, fault := range all {
+				f.add("content.directory", "%s", fault)
+			}
+		} else if err != nil {
 			f.add("content.directory", "%w", err)
 		}
 	}

@@ -322,7 +322,8 @@ func (s *serving) contentFault(err error) {
 		s.logger.Load().Error(text, zap.Error(err))
 		return
 	}
-	s.logger.Load().Error(text, zap.Stringers("first", faults[:min(len(faults), maxFaults)]), zap.Int("faults", len(faults)))
+	first := faults[:min(len(faults), maxFaults)]
+	s.logger.Load().Error(text, zap.Int("faults", len(faults)), zap.Stringers("first", first))
 }
 
 // suspended logs that the identity provider is left alone, or that it answers again.
