@@ -145,7 +145,7 @@ type Limits struct {
 	// Excess is what happens to a message over its rate.
 	Excess Excess
 	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 9, 10 and 1 MiB
-	// when they are full; an Allowance adds 3 MiB for 65,536. A tally is forgotten only when that changes nothing; who finds
+	// when they are full; an Allowance adds 2 MiB for 65,536. A tally is forgotten only when that changes nothing; who finds
 	// the table full shares one tally with all others who do. With an Allowance that is all who come in a Period.
 	Addresses, Users, Tenants int
 }
