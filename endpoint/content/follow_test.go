@@ -68,3 +68,35 @@ func TestADirectoryIsFollowed(t *testing.T) {
 	require.Empty(t, changed)
 	require.Empty(t, faults, "a fault is told once")
 }
+
+// A ConfigMap in Kubernetes: files are links through ..data, which is replaced.
+func TestADirectoryOfLinksIsFollowed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	version := func(name string, changes ...string) {
+		t.Helper()
+		require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(directory(t, changes...))))
+		require.NoError(t, os.Symlink(name, filepath.Join(dir, "..next")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..next"), filepath.Join(dir, "..data")))
+	}
+	version("..1")
+	files, err := os.ReadDir(filepath.Join(dir, "..1"))
+	require.NoError(t, err)
+	for _, f := range files {
+		require.NoError(t, os.Symlink(filepath.Join("..data", f.Name()), filepath.Join(dir, f.Name())))
+	}
+	guard, err := content.New(content.Settings{Directory: dir})
+	require.NoError(t, err)
+	require.Equal(t, "enforce on 100 %", guard.Policy().Mode())
+	ctx, stop := context.WithCancel(context.Background())
+	changed, done := make(chan *content.Policy, 10), make(chan struct{})
+	go func() {
+		defer close(done)
+		guard.Follow(ctx, 10*time.Millisecond,
+			func(p *content.Policy) { changed <- p }, func(err error) { t.Error(err) })
+	}()
+	version("..2", "mode: enforce", "mode: observe")
+	require.Equal(t, "observe", told(t, changed).Mode())
+	stop()
+	<-done
+}
