@@ -62,6 +62,8 @@ func (e *Endpoint) verify(ctx context.Context, c auth.Credential) (o outcome) {
 		o.failure = auth.MissingSubject
 	case id.Expired(time.Now()):
 		o.failure = auth.TokenExpired
+	case e.config.MessageSecret != nil && len(e.config.MessageSecret(id)) < minMessageSecret:
+		o.failure = auth.NoMessageSecret
 	default:
 		if o.identity.Method == "" {
 			o.identity.Method = c.Method
@@ -207,6 +209,11 @@ func (s *Session) authenticateFirst() error {
 		s.limited(over.scope(), string(over))
 		s.begin(reason{code: wire.CloseTryAgainLater, text: "over the limit", cause: over})
 		return over
+	}
+	if err := s.startSigning(o.identity); err != nil {
+		a.release()
+		s.begin(reason{code: wire.CloseInternalError, cause: err})
+		return err
 	}
 	s.become(o.identity, a)
 	s.checkRevoked()

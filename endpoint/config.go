@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sockeye-project/sockeye/endpoint/auth"
@@ -52,6 +53,12 @@ type Config struct {
 	// Queue bounds what waits for a slow client.
 	Queue Queue
 
+	// MessageSecret, if not nil, has every message signed, in both directions, as docs/signed-messages.md says. It returns the
+	// secret that the client and the server have, at least 32 random bytes, for instance [auth.Secrets.Of]. A client
+	// without one is refused. The endpoint takes signatures off before anything else sees a message, and adds those of what is
+	// sent. One that is wrong, or out of order, closes the connection with 1008.
+	MessageSecret func(auth.Identity) []byte
+
 	// Validate, if not nil, sees every message before Handle. Its error refuses the message: see [Rejection].
 	Validate func(*Session, wire.Message) error
 
@@ -64,8 +71,14 @@ type Config struct {
 	// HashKey is the key of websocket.handshake.key_hash and user.hash, which are absent without. 16 bytes or more.
 	HashKey []byte
 
-	// ClientAddress says where a request comes from, behind proxies that are trusted. Nil means the peer of the
-	// connection.
+	// TrustedProxies are the networks of proxies whose word is taken for where a request comes from. It goes by the last
+	// address in ProxyHeader that is not in one of them. A field from anybody else is not looked at. They must write the
+	// field, or append to it: one that hands on what clients write there must not be trusted.
+	TrustedProxies []netip.Prefix
+	// ProxyHeader is [XForwardedFor], the default, or [Forwarded]. Only one counts, since a proxy that writes one hands the
+	// other on as a client wrote it.
+	ProxyHeader string
+	// ClientAddress, if not nil, says where a request comes from, instead of TrustedProxies.
 	ClientAddress func(*http.Request) netip.Addr
 	// Logger gets starts, stops and faults of the program. Nil is silence.
 	Logger *slog.Logger
@@ -90,7 +103,13 @@ type Quota struct {
 	Connections int
 	// Messages and Bytes are what clients send: payload, as it comes, counted at the frame's header.
 	Messages, Bytes Rate
+	// Allowance is what may be sent of both in each [Limits.Period].
+	Allowance Allowance
 }
+
+// Allowance is what may be sent in a period, however slowly. 0 means the default, which is no limit unless a [Tier] replaces
+// one; a negative number is no limit.
+type Allowance struct{ Messages, Bytes int64 }
 
 // Excess is what happens to a message over its rate.
 type Excess uint8
@@ -120,11 +139,14 @@ type Limits struct {
 	Connection Quota
 	// Tiers replace User, Tenant and Connection for identities of a tier. Zero fields mean the fields above.
 	Tiers map[string]Tier
+	// Period is how long an [Allowance] is for. Periods begin at multiples of it since 1970, in UTC; what is left of one is
+	// lost. Default 24 h. What was used is kept in memory: a new process begins anew.
+	Period time.Duration
 	// Excess is what happens to a message over its rate.
 	Excess Excess
-	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 8, 10 and 1 MiB
-	// when they are full. A tally is forgotten only when that changes nothing; who finds the table full shares one tally with
-	// all others who do.
+	// Addresses, Users and Tenants are how many are remembered. Default 65,536, 65,536 and 4,096, which take 9, 10 and 1 MiB
+	// when they are full; an Allowance adds 2 MiB for 65,536. A tally is forgotten only when that changes nothing; who finds
+	// the table full shares one tally with all others who do. With an Allowance that is all who come in a Period.
 	Addresses, Users, Tenants int
 }
 
@@ -215,6 +237,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Authenticator == nil && (c.FirstMessage || c.InBandRefresh) {
 		fault("FirstMessage, InBandRefresh: need an Authenticator")
 	}
+	if c.MessageSecret != nil && c.Authenticator == nil {
+		fault("MessageSecret: needs an Authenticator")
+	}
+	if c.MessageSecret != nil && c.Queue.Slow == DropOldest {
+		fault("MessageSecret: goes not with DropOldest, since a client takes what was dropped for an attack")
+	}
 	if c.Revocations != nil && c.Authenticator != nil {
 		c.Authenticator = c.Revocations.Guard(c.Authenticator)
 	}
@@ -227,6 +255,26 @@ func (c Config) withDefaults() (Config, error) {
 	case event.VantageApp, event.VantageEdge, event.VantageGateway:
 	default:
 		fault("Vantage: must be app, edge or gateway")
+	}
+	switch c.ProxyHeader {
+	case "":
+		c.ProxyHeader = XForwardedFor
+	case XForwardedFor, Forwarded:
+	default:
+		fault("ProxyHeader: must be X-Forwarded-For or Forwarded")
+	}
+	if len(c.TrustedProxies) > 0 && c.ClientAddress != nil {
+		fault("TrustedProxies: is of no use with ClientAddress")
+	}
+	if len(c.TrustedProxies) > maxPrefixes {
+		fault("TrustedProxies: must be at most 1000")
+	}
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	for i, p := range c.TrustedProxies {
+		var ok bool
+		if c.TrustedProxies[i], ok = normalPrefix(p); !ok {
+			fault("TrustedProxies: must be networks, such as 10.0.0.0/8")
+		}
 	}
 	if c.Credentials == nil {
 		sources := auth.DefaultSources()
@@ -244,6 +292,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&l.Addresses, 65536)
 	setDefault(&l.Users, 65536)
 	setDefault(&l.Tenants, 4096)
+	setDefault(&l.Period, 24*time.Hour)
 	l.Address = l.Address.or(Quota{Handshakes: Rate{20, 100}, Connections: 256})
 	l.User = l.User.or(Quota{Handshakes: Rate{5, 50}, Connections: 32, Messages: NoRate, Bytes: NoRate})
 	l.Tenant = l.Tenant.or(Quota{Handshakes: NoRate, Connections: -1, Messages: NoRate, Bytes: NoRate})
@@ -263,6 +312,9 @@ func (c Config) withDefaults() (Config, error) {
 	if t.Auth < 0 || t.Write < 0 || t.Close < 0 || t.Pong < 0 || t.Report < 0 || t.Observe < 0 {
 		fault("Timeouts: only Ping, Idle and Lifetime may be negative")
 	}
+	if l.Period < 0 {
+		fault("Limits.Period: must not be negative")
+	}
 	if l.Connections < 0 || l.Handshakes < 0 || l.Addresses < 0 || l.Users < 0 || l.Tenants < 0 {
 		fault("Limits: Connections, Handshakes, Addresses, Users and Tenants must not be negative")
 	}
@@ -272,7 +324,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-func setDefault[T int | time.Duration](v *T, byDefault T) {
+func setDefault[T int | int64 | time.Duration](v *T, byDefault T) {
 	if *v == 0 {
 		*v = byDefault
 	}
@@ -290,5 +342,7 @@ func (q Quota) or(byDefault Quota) Quota {
 	q.Messages = q.Messages.or(byDefault.Messages)
 	q.Bytes = q.Bytes.or(byDefault.Bytes)
 	setDefault(&q.Connections, byDefault.Connections)
+	setDefault(&q.Allowance.Messages, byDefault.Allowance.Messages)
+	setDefault(&q.Allowance.Bytes, byDefault.Allowance.Bytes)
 	return q
 }

@@ -25,6 +25,7 @@ type Endpoint struct {
 	standard *tier
 	tiers    map[string]*tier
 	byAddr   quota
+	period   period
 
 	addresses      *tallies[netip.Addr]
 	users, tenants *tallies[string]
@@ -63,6 +64,7 @@ func New(c Config) (*Endpoint, error) {
 		left:    make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
+	e.period = period{e.began.UnixNano(), int64(c.Limits.Period)}
 	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
@@ -239,10 +241,23 @@ func (e *Endpoint) refuseAll() {
 	if e.draining.Swap(true) || e.pump == nil {
 		return
 	}
+	e.PolicyChanged("drain", "on", "shutdown")
+}
+
+// PolicyChanged tells the Observer that a policy has changed which the program keeps, such as that of [Config.Validate]. The
+// kind is one of those that websocket.policy.kind can have; the reason may be "".
+func (e *Endpoint) PolicyChanged(kind, state, reason string) {
+	if e.pump == nil {
+		return
+	}
 	v := e.instance(event.PolicyChanged)
-	v.SetString(event.PolicyKind, "drain")
-	v.SetString(event.PolicyState, "on")
-	v.SetString(event.PolicyReason, "shutdown")
+	v.SetString(event.PolicyKind, kind)
+	v.SetString(event.PolicyState, state)
+	v.Accept(event.PolicyReason, text(reason))
+	if err := v.Validate(); err != nil {
+		e.config.Logger.Error("change of a policy not told", "reason", err.Error())
+		return
+	}
 	e.pump.decided(v)
 }
 

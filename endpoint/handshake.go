@@ -236,7 +236,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		return nil, &refusal{status: http.StatusInternalServerError}
 	}
 	if wrapped, ok := conn.(*headConn); ok {
-		conn = wrapped.Conn
+		conn = socketOf(wrapped.Conn)
 	}
 	s := &Session{
 		e: e, conn: conn, peer: h.peer, subprotocol: strings.Clone(agreed.Subprotocol), address: h.address,
@@ -258,12 +258,16 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 	s.reported.Store(s.opened)
 	if h.granted {
 		s.become(h.identity, h.admitted)
+		err = s.startSigning(h.identity)
 	} else {
 		s.tier.Store(e.standard)
 		s.authBy.Store(s.opened + int64(e.config.Timeouts.Auth))
 	}
 	// It fits into the socket's buffer, which is empty, so it waits for nobody.
-	if _, err = conn.Write(answer); err != nil {
+	if err == nil {
+		_, err = conn.Write(answer)
+	}
+	if err != nil {
 		s.cut(true)
 		s.cancel(errConnectionLost)
 		h.giveUp()

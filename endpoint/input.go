@@ -42,7 +42,7 @@ var past = time.Unix(1, 0)
 func (i *input) start(conn net.Conn) {
 	socket := conn
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		socket, i.layered = wrapped.NetConn(), true
+		socket, i.layered = socketOf(wrapped.NetConn()), true
 	}
 	tcp, ok := socket.(*net.TCPConn)
 	if !ok || !rawReads {

@@ -63,16 +63,67 @@ func (b *sharedBucket) take(l limiter, now int64, n float64) bool {
 	}
 }
 
+// spent is what was used of an [Allowance] in the period that ends at until, in the endpoint's nanoseconds.
+type spent struct {
+	mu              sync.Mutex
+	until           int64
+	messages, bytes int64
+}
+
+// period is [Limits.Period] on the endpoint's clock.
+type period struct{ began, length int64 }
+
+// end is when the period ends that now is in.
+func (p period) end(now int64) int64 { return now + p.length - (p.began+now)%p.length }
+
+// take takes messages and bytes out of an allowance, and returns which of the two has too little, if one has; then nothing
+// is taken.
+func (s *spent) take(a Allowance, p period, now, messages, bytes int64) (noMessages, noBytes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now >= s.until {
+		s.until, s.messages, s.bytes = p.end(now), 0, 0
+	}
+	noMessages = messages > 0 && a.Messages > 0 && messages > a.Messages-s.messages
+	noBytes = a.Bytes > 0 && bytes > a.Bytes-s.bytes
+	if !noMessages && !noBytes {
+		s.messages += messages
+		s.bytes += bytes
+	}
+	return noMessages, noBytes
+}
+
+func (s *spent) fresh(now int64) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now >= s.until
+}
+
+func (a Allowance) on() bool { return a.Messages > 0 || a.Bytes > 0 }
+
 // tally is what is remembered of an address, a user or a tenant.
 type tally struct {
 	connections                 atomic.Int32
 	handshakes, messages, bytes sharedBucket
+	spent                       atomic.Pointer[spent] // nil until there is an allowance
 }
 
 // fresh reports whether forgetting t would change nothing.
 func (t *tally) fresh(now int64) bool {
-	return t.connections.Load() == 0 &&
-		t.handshakes.full.Load() <= now && t.messages.full.Load() <= now && t.bytes.full.Load() <= now
+	return t.connections.Load() == 0 && t.handshakes.full.Load() <= now && t.messages.full.Load() <= now &&
+		t.bytes.full.Load() <= now && t.spent.Load().fresh(now)
+}
+
+// used returns what was used of allowances.
+func (t *tally) used() *spent {
+	if s := t.spent.Load(); s != nil {
+		return s
+	}
+	t.spent.CompareAndSwap(nil, new(spent))
+	return t.spent.Load()
 }
 
 // connect counts a connection unless there are most.
@@ -175,10 +226,11 @@ func addressKey(a netip.Addr) netip.Addr {
 type quota struct {
 	connections                 int
 	handshakes, messages, bytes limiter
+	allowance                   Allowance
 }
 
 func newQuota(q Quota) quota {
-	return quota{q.Connections, newLimiter(q.Handshakes), newLimiter(q.Messages), newLimiter(q.Bytes)}
+	return quota{q.Connections, newLimiter(q.Handshakes), newLimiter(q.Messages), newLimiter(q.Bytes), q.Allowance}
 }
 
 // tier is a [Tier], made ready.
@@ -212,6 +264,13 @@ const (
 	policyUserBytes          policy = "bytes_per_user"
 	policyTenantMessages     policy = "messages_per_tenant"
 	policyTenantBytes        policy = "bytes_per_tenant"
+
+	policyMessageAllowance       policy = "message_allowance_of_connection"
+	policyByteAllowance          policy = "byte_allowance_of_connection"
+	policyUserMessageAllowance   policy = "message_allowance_of_user"
+	policyUserByteAllowance      policy = "byte_allowance_of_user"
+	policyTenantMessageAllowance policy = "message_allowance_of_tenant"
+	policyTenantByteAllowance    policy = "byte_allowance_of_tenant"
 )
 
 func (p policy) Error() string { return "over the limit " + string(p) }
@@ -219,8 +278,9 @@ func (p policy) Error() string { return "over the limit " + string(p) }
 // scope is websocket.rate_limit.scope.
 func (p policy) scope() string {
 	switch p {
-	case policyMessages, policyBytes, policyUserMessages, policyUserBytes, policyTenantMessages, policyTenantBytes:
-		return event.ScopeMessage
+	case policyCapacity, policyHandshakes, policyAddressHandshakes, policyAddressConnections, policyUserHandshakes,
+		policyUserConnections, policyTenantHandshakes, policyTenantConnections:
+		return event.ScopeHandshake
 	}
-	return event.ScopeHandshake
+	return event.ScopeMessage
 }

@@ -98,6 +98,46 @@ func TestAFloodOfAddressesFreesNobody(t *testing.T) {
 	require.LessOrEqual(t, all.len(), 1024)
 }
 
+// In a period no more than the allowance is given, and all of it can be had; what one has spent is remembered until its end.
+func TestAnAllowanceIsForAPeriod(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := period{rapid.Int64Range(0, 1<<62).Draw(t, "began"), rapid.Int64Range(1, int64(time.Hour)).Draw(t, "length")}
+		a := Allowance{rapid.Int64Range(-1, 50).Draw(t, "messages"), rapid.Int64Range(-1, 2000).Draw(t, "bytes")}
+		var s spent
+		now := int64(1)
+		given := map[int64]*Allowance{}
+		for range rapid.IntRange(1, 200).Draw(t, "requests") {
+			now += rapid.Int64Range(0, p.length/20).Draw(t, "pause")
+			end := p.end(now)
+			if end <= now || end-now > p.length || (p.began+end)%p.length != 0 {
+				t.Fatalf("the period of %d ends at %d", now, end)
+			}
+			g := given[end]
+			if g == nil {
+				g = new(Allowance)
+				given[end] = g
+				if !s.fresh(now) {
+					t.Fatalf("a new period, and not fresh")
+				}
+			}
+			m, b := rapid.Int64Range(0, 1).Draw(t, "message"), rapid.Int64Range(0, 200).Draw(t, "size")
+			noMessages, noBytes := s.take(a, p, now, m, b)
+			if s.fresh(now) {
+				t.Fatalf("fresh after something was taken")
+			}
+			if noMessages != (m > 0 && a.Messages > 0 && g.Messages+m > a.Messages) ||
+				noBytes != (a.Bytes > 0 && g.Bytes+b > a.Bytes) {
+				t.Fatalf("%v and %v of %v after %v", noMessages, noBytes, a, *g)
+			}
+			if !noMessages && !noBytes {
+				g.Messages += m
+				g.Bytes += b
+			}
+		}
+	})
+}
+
 func TestAddressesAreCountedByNetwork(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
@@ -108,7 +148,8 @@ func TestAddressesAreCountedByNetwork(t *testing.T) {
 	}
 }
 
-// Full tables: 65,536 addresses take at most 8 MiB, as many users with names of 30 bytes 10 MiB.
+// Full tables: 65,536 addresses take at most 9 MiB, as many users with names of 30 bytes 10 MiB, and
+// their allowances 2.5 MiB.
 func TestFullTablesAreSmall(t *testing.T) {
 	heap := func() int {
 		runtime.GC()
@@ -124,7 +165,7 @@ func TestFullTablesAreSmall(t *testing.T) {
 	}
 	n := heap() - before
 	t.Logf("addresses: %d tallies, %d bytes", addresses.len(), n)
-	require.Less(t, n, 8<<20)
+	require.Less(t, n, 9<<20)
 	before = heap()
 	users := newTallies[string](65536)
 	for i := range 70_000 {
@@ -134,6 +175,15 @@ func TestFullTablesAreSmall(t *testing.T) {
 	n = heap() - before
 	t.Logf("users: %d tallies, %d bytes", users.len(), n)
 	require.Less(t, n, 10<<20)
+	before = heap()
+	for i := range users.shards {
+		for _, held := range users.shards[i].m {
+			held.used()
+		}
+	}
+	n = heap() - before
+	t.Logf("allowances: %d bytes", n)
+	require.Less(t, n, 5<<19)
 	runtime.KeepAlive(addresses)
 	runtime.KeepAlive(users)
 }

@@ -86,17 +86,24 @@ func TestLimitsOfMessages(t *testing.T) {
 		policy string
 		shared bool // another connection of the user or tenant is limited too
 	}{
-		"messages of a connection": {func(l *endpoint.Limits) { l.Connection.Messages = three }, 1, "messages_per_connection", false},
-		"bytes of a connection":    {func(l *endpoint.Limits) { l.Connection.Bytes = bytes }, 300, "bytes_per_connection", false},
-		"messages of a user":       {func(l *endpoint.Limits) { l.User.Messages = three }, 1, "messages_per_user", true},
-		"bytes of a user":          {func(l *endpoint.Limits) { l.User.Bytes = bytes }, 300, "bytes_per_user", true},
-		"messages of a tenant":     {func(l *endpoint.Limits) { l.Tenant.Messages = three }, 1, "messages_per_tenant", true},
-		"bytes of a tenant":        {func(l *endpoint.Limits) { l.Tenant.Bytes = bytes }, 300, "bytes_per_tenant", true},
+		"messages of a connection":             {func(l *endpoint.Limits) { l.Connection.Messages = three }, 1, "messages_per_connection", false},
+		"bytes of a connection":                {func(l *endpoint.Limits) { l.Connection.Bytes = bytes }, 300, "bytes_per_connection", false},
+		"messages of a user":                   {func(l *endpoint.Limits) { l.User.Messages = three }, 1, "messages_per_user", true},
+		"bytes of a user":                      {func(l *endpoint.Limits) { l.User.Bytes = bytes }, 300, "bytes_per_user", true},
+		"messages of a tenant":                 {func(l *endpoint.Limits) { l.Tenant.Messages = three }, 1, "messages_per_tenant", true},
+		"bytes of a tenant":                    {func(l *endpoint.Limits) { l.Tenant.Bytes = bytes }, 300, "bytes_per_tenant", true},
+		"a connection's allowance of messages": {func(l *endpoint.Limits) { l.Connection.Allowance.Messages = 3 }, 1, "message_allowance_of_connection", false},
+		"a connection's allowance of bytes":    {func(l *endpoint.Limits) { l.Connection.Allowance.Bytes = 1000 }, 300, "byte_allowance_of_connection", false},
+		"a user's allowance of messages":       {func(l *endpoint.Limits) { l.User.Allowance.Messages = 3 }, 1, "message_allowance_of_user", true},
+		"a user's allowance of bytes":          {func(l *endpoint.Limits) { l.User.Allowance.Bytes = 1000 }, 300, "byte_allowance_of_user", true},
+		"a tenant's allowance of messages":     {func(l *endpoint.Limits) { l.Tenant.Allowance.Messages = 3 }, 1, "message_allowance_of_tenant", true},
+		"a tenant's allowance of bytes":        {func(l *endpoint.Limits) { l.Tenant.Allowance.Bytes = 1000 }, 300, "byte_allowance_of_tenant", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			set := withTokens()
 			c.limits(&set.Limits)
+			set.Limits.Period = 1 << 62 // no other begins meanwhile
 			s := serve(t, set)
 			other, bad := s.open(t, ann), s.open(t, ann)
 			for range 3 {
@@ -118,6 +125,53 @@ func TestLimitsOfMessages(t *testing.T) {
 			code, _ = other.closed()
 			require.Equal(t, wire.ClosePolicyViolation, code)
 		})
+	}
+}
+
+func TestAnAllowanceIsThatOfTheTierAndComesBack(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.Limits.User.Allowance.Messages = 2
+	set.Limits.Tiers = map[string]endpoint.Tier{"gold": {User: endpoint.Quota{Allowance: endpoint.Allowance{Messages: 4}}}}
+	set.Limits.Period = 1 << 62
+	set.Limits.Excess = endpoint.DropOnExcess
+	s := serve(t, set)
+	for credential, most := range map[string]int{ann: 2, "Authorization: Bearer tier-bob\r\n": 4} {
+		first := s.open(t, credential)
+		for range 10 {
+			first.text("x")
+		}
+		for range most {
+			require.Equal(t, "x", string(first.next().Payload))
+		}
+		first.bye()
+		again := s.open(t, credential) // which gives nothing new
+		again.text("x")
+		again.bye()
+	}
+	require.Len(t, s.log.all(event.RateLimited), 4, "one for each connection")
+
+	set.Limits.Period = 50 * time.Millisecond
+	s = serve(t, set)
+	c := s.open(t, ann)
+	sent, back := 0, make(chan bool)
+	go func() {
+		for range 6 { // which takes three periods
+			if _, err := c.tryNext(); err != nil {
+				break
+			}
+		}
+		close(back)
+	}()
+	for deadline := time.Now().Add(patience); ; sent++ {
+		select {
+		case <-back:
+			require.NotEmpty(t, s.log.all(event.RateLimited), "%d were sent", sent)
+			return
+		case <-time.After(time.Millisecond):
+			require.True(t, time.Now().Before(deadline))
+			c.text("x")
+		}
 	}
 }
 

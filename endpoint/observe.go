@@ -138,10 +138,7 @@ func (e *Endpoint) newPeer(r *http.Request) peer {
 	if r.URL != nil {
 		p.path = strings.Clone(r.URL.Path) // which is a part of the line with the query
 	}
-	p.client, _ = netip.ParseAddrPort(r.RemoteAddr)
-	if e.config.ClientAddress != nil {
-		p.client = netip.AddrPortFrom(e.config.ClientAddress(r), 0)
-	}
+	p.client = e.clientOf(r)
 	if r.TLS != nil {
 		p.secure = true
 		if v := r.TLS.Version - 0x0301; v <= 3 {

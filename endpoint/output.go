@@ -106,15 +106,19 @@ func (s *Session) enqueue(op wire.Opcode, payload []byte, slow SlowPolicy) (int,
 			s.mu.Unlock()
 			return 0, ErrClosed
 		}
+		if s.e.config.MessageSecret != nil && s.signing == nil {
+			s.mu.Unlock()
+			return 0, errUnsigned
+		}
 		q := s.takeQueue()
 		if q.size() == 0 || q.size()+len(payload) <= s.e.config.Queue.Bytes && len(q.ends) < s.e.config.Queue.Messages {
-			q.b = s.writer.AppendMessage(q.b, op, payload)
-			q.ends = append(q.ends, len(q.b))
+			if s.signing == nil {
+				s.append(q, op, payload)
+			} else {
+				s.append(q, op, s.signing.sign.Sign(nil, op, payload))
+			}
 			n := q.size()
 			s.mu.Unlock()
-			kind := kindOf(sentText, op)
-			s.counts[kind].add(len(payload))
-			s.totals[kind].Add(1)
 			s.active.Store(s.e.clock.Load())
 			return n, nil
 		}
@@ -142,6 +146,15 @@ func (s *Session) enqueue(op wire.Opcode, payload []byte, slow SlowPolicy) (int,
 			s.mu.Lock()
 		}
 	}
+}
+
+// append appends a message and counts it. The lock is held.
+func (s *Session) append(q *queue, op wire.Opcode, payload []byte) {
+	q.b = s.writer.AppendMessage(q.b, op, payload)
+	q.ends = append(q.ends, len(q.b))
+	kind := kindOf(sentText, op)
+	s.counts[kind].add(len(payload))
+	s.totals[kind].Add(1)
 }
 
 // compact moves what waits to the front, so that what was dropped takes no memory.

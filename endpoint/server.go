@@ -9,11 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/pires/go-proxyproto"
 
 	"github.com/sockeye-project/sockeye/event"
 )
@@ -28,7 +31,10 @@ type ServerSettings struct {
 	// valid, or has to where RequireClientCert is set.
 	ClientCAFile      string
 	RequireClientCert bool
-	// HeaderTimeout is how long TLS and the head of a request may take. Default 5 s.
+	// ProxyProtocol expects a PROXY header, version 1 or 2, on each connection from [Config.TrustedProxies]: one without is closed.
+	// Connections from elsewhere are served as they are, so a header on them is no request.
+	ProxyProtocol bool
+	// HeaderTimeout is how long a PROXY header, and how long TLS and the head of a request may take. Default 5 s.
 	HeaderTimeout time.Duration
 	// MaxHeaderBytes is the longest head. Default 16 KiB.
 	MaxHeaderBytes int
@@ -40,6 +46,8 @@ type Server struct {
 	http *http.Server
 	tls  *tls.Config
 	e    *Endpoint
+	// proxyWithin is how long a PROXY header may take; 0 expects none.
+	proxyWithin time.Duration
 }
 
 // Server returns a server. It reads the files once, to fail early.
@@ -51,6 +59,12 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 		handler = e
 	}
 	s := &Server{e: e}
+	if set.ProxyProtocol {
+		if len(e.config.TrustedProxies) == 0 {
+			return nil, errors.New("ProxyProtocol: needs Config.TrustedProxies")
+		}
+		s.proxyWithin = set.HeaderTimeout
+	}
 	s.http = &http.Server{
 		ReadHeaderTimeout: set.HeaderTimeout,
 		IdleTimeout:       30 * time.Second,
@@ -104,11 +118,32 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 
 // Serve serves connections of l until Shutdown, and closes l. It returns nil after Shutdown.
 func (s *Server) Serve(l net.Listener) error {
+	if s.proxyWithin > 0 {
+		l = &proxyproto.Listener{Listener: l, ConnPolicy: s.proxyPolicy, ReadHeaderTimeout: s.proxyWithin}
+	}
 	err := s.http.Serve(&headListener{l, s})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return err
+}
+
+// proxyPolicy never guesses whether there is a header.
+func (s *Server) proxyPolicy(c proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+	peer, err := netip.ParseAddrPort(c.Upstream.String())
+	if err == nil && trusts(s.e.config.TrustedProxies, peer.Addr()) {
+		return proxyproto.REQUIRE, nil
+	}
+	return proxyproto.SKIP, nil
+}
+
+// socketOf is the socket of a connection whose PROXY header was read, and what came with it: net/http and crypto/tls ask for
+// more than the library reads ahead.
+func socketOf(c net.Conn) net.Conn {
+	if p, ok := c.(*proxyproto.Conn); ok {
+		return p.Raw()
+	}
+	return c
 }
 
 // ListenAndServe is Serve on a TCP address.
@@ -221,7 +256,7 @@ func (c *headConn) tell() {
 	c.mu.Lock()
 	some, status, failed := c.some, c.status, c.failed
 	c.mu.Unlock()
-	if c.e.pump == nil || !some && !failed {
+	if c.e.pump == nil || !some && !failed && status == 0 {
 		return
 	}
 	p := c.e.newPeer(&http.Request{RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1})

@@ -44,11 +44,13 @@ type Session struct {
 	refused     bool  // the message that is coming is over its rate
 	limitedAt   int64
 	msgs, bytes bucket
+	spent       *spent
 
 	// Of whoever writes.
 	writer  wire.Writer
 	mu      sync.Mutex
-	queue   *queue // what waits; nil if nothing does
+	queue   *queue   // what waits; nil if nothing does
+	signing *signing // nil where messages are not signed; set before Handle runs
 	room    chan struct{}
 	writing bool
 	kicked  bool        // a goroutine that will write has begun
@@ -199,6 +201,12 @@ func (s *Session) wanted() bool {
 	kind := kindOf(receivedText, m.Opcode)
 	s.counts[kind].add(len(m.Payload)) // also those refused below, or a share of refused messages could pass 1
 	s.totals[kind].Add(1)
+	if s.signing != nil {
+		if !s.verified() { // before some are dropped, or those behind would be out of order
+			return false
+		}
+		m = s.message
+	}
 	if s.refused {
 		s.refused = false
 		s.overQuota.add(len(m.Payload))
@@ -308,7 +316,38 @@ func (s *Session) spend(h wire.Header) policy {
 	case s.tenant != nil && !s.tenant.bytes.take(t.tenant.bytes, s.now, n):
 		return policyTenantBytes
 	}
-	return ""
+	return s.spendAllowance(t, h)
+}
+
+// spendAllowance takes a frame out of what may be sent in a period.
+func (s *Session) spendAllowance(t *tier, h wire.Header) policy {
+	messages := int64(0)
+	if h.Opcode.Data() {
+		messages = 1
+	}
+	take := func(a Allowance, used *spent, forMessages, forBytes policy) policy {
+		switch noMessages, noBytes := used.take(a, s.e.period, s.now, messages, h.Length); {
+		case noMessages:
+			return forMessages
+		case noBytes:
+			return forBytes
+		}
+		return ""
+	}
+	over := policy("")
+	if a := t.connection.allowance; a.on() {
+		if s.spent == nil {
+			s.spent = new(spent)
+		}
+		over = take(a, s.spent, policyMessageAllowance, policyByteAllowance)
+	}
+	if a := t.user.allowance; over == "" && a.on() && s.user != nil {
+		over = take(a, s.user.used(), policyUserMessageAllowance, policyUserByteAllowance)
+	}
+	if a := t.tenant.allowance; over == "" && a.on() && s.tenant != nil {
+		over = take(a, s.tenant.used(), policyTenantMessageAllowance, policyTenantByteAllowance)
+	}
+	return over
 }
 
 // valid asks the program's own validator.
@@ -319,25 +358,7 @@ func (s *Session) valid(m wire.Message) bool {
 	}
 	r := &Rejection{Type: event.SchemaInvalid}
 	errors.As(err, &r)
-	if s.e.pump != nil {
-		name := event.MessageRejected
-		if r.Observed {
-			name = event.MessageFlagged
-		}
-		v := s.event(name)
-		v.SetString(event.Direction, event.DirectionReceive)
-		if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
-			v.SetString(event.ErrorType, event.OtherError)
-		}
-		v.Accept(event.MessageType, event.String(m.Opcode.String()))
-		v.SetInt(event.MessageSize, int64(len(m.Payload)))
-		v.Accept(event.SchemaID, text(r.Schema))
-		if !r.Observed {
-			s.e.pump.decided(v)
-		} else if !s.e.pump.counted(v) {
-			s.e.pump.lost.Add(1)
-		}
-	}
+	s.reject(m, r)
 	if r.Observed {
 		return true
 	}
@@ -345,6 +366,30 @@ func (s *Session) valid(m wire.Message) bool {
 		s.begin(reason{code: r.Close, text: "message refused"})
 	}
 	return false
+}
+
+// reject tells that a message was refused, or would have been.
+func (s *Session) reject(m wire.Message, r *Rejection) {
+	if s.e.pump == nil {
+		return
+	}
+	name := event.MessageRejected
+	if r.Observed {
+		name = event.MessageFlagged
+	}
+	v := s.event(name)
+	v.SetString(event.Direction, event.DirectionReceive)
+	if !v.Accept(event.ErrorType, event.String(r.Type)) || v.Validate() != nil {
+		v.SetString(event.ErrorType, event.OtherError)
+	}
+	v.Accept(event.MessageType, event.String(m.Opcode.String()))
+	v.SetInt(event.MessageSize, int64(len(m.Payload)))
+	v.Accept(event.SchemaID, text(r.Schema))
+	if !r.Observed {
+		s.e.pump.decided(v)
+	} else if !s.e.pump.counted(v) {
+		s.e.pump.lost.Add(1)
+	}
 }
 
 // pong matches a Pong to the Ping that waits for it.

@@ -285,7 +285,7 @@ var definitions = [keyCount]Definition{
 
 	PolicyID: {Name: "websocket.policy.id", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "949110", Brief: "Rule of a firewall or gateway that refused."},
 
-	PolicyKind:   {Name: "websocket.policy.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{"rate_limit", "ip_block", "degraded_auth", "drain", "circuit_breaker"}, Example: "drain", Brief: "Which policy changed."},
+	PolicyKind:   {Name: "websocket.policy.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{"rate_limit", "ip_block", "degraded_auth", "drain", "circuit_breaker", "content"}, Example: "drain", Brief: "Which policy changed."},
 	PolicyState:  {Name: "websocket.policy.state", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "on", Brief: "What it changed to."},
 	PolicyReason: {Name: "websocket.policy.reason", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "operator", Brief: "Why it changed."},
 

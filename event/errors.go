@@ -38,6 +38,7 @@ const (
 	ACLDenied          = "acl_denied"
 	QuotaExceeded      = "quota_exceeded"
 	UnsupportedVersion = "unsupported_version"
+	SignatureInvalid   = "signature_invalid"
 	SlowConsumer       = "slow_consumer"
 	QueueFull          = "queue_full"
 
@@ -112,6 +113,7 @@ var errorDefinitions = []ErrorDefinition{
 	{ACLDenied, FaultPolicy, "The identity may not send this."},
 	{QuotaExceeded, FaultPolicy, "A quota is used up."},
 	{UnsupportedVersion, FaultClient, "A version that is no longer accepted."},
+	{SignatureInvalid, FaultClient, "The message is not signed as it must be, or was changed, repeated or held back on its way."},
 	{SlowConsumer, FaultClient, "The client did not read fast enough."},
 	{QueueFull, FaultServer, "A queue of the server was full."},
 	{IdleTimeout, FaultPolicy, "Ended on purpose for want of traffic."},

@@ -59,6 +59,7 @@ const (
 	UnnamedCertificate
 
 	// Of a signed message.
+	NoMessageSecret
 	MessageUnsigned
 	MessageForged
 	MessageOutOfOrder
@@ -125,6 +126,7 @@ var failures = [...]struct {
 	MissingCertificate:    {"missing_certificate", event.Unauthenticated, http.StatusUnauthorized, "no client certificate"},
 	UnverifiedCertificate: {"unverified_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate not verified"},
 	UnnamedCertificate:    {"unnamed_certificate", event.TokenInvalid, http.StatusUnauthorized, "client certificate without the one name that is asked for"},
+	NoMessageSecret:       {"no_message_secret", event.Forbidden, http.StatusForbidden, "client without a secret to sign messages with"},
 	MessageUnsigned:       {"message_unsigned", event.TokenInvalid, http.StatusUnauthorized, "message not signed"},
 	MessageForged:         {"message_forged", event.TokenInvalid, http.StatusUnauthorized, "signature of the message wrong"},
 	MessageOutOfOrder:     {"message_out_of_order", event.TokenInvalid, http.StatusUnauthorized, "message repeated, or one before it missing"},
@@ -164,8 +166,13 @@ func (f Failure) Reason() string { return failures[f.known()].text }
 
 func (f Failure) Error() string { return "auth: " + f.Reason() }
 
-// CloseCode ends a connection that is open already. Those from 3000 on are IANA's equivalents of the HTTP status.
+// CloseCode ends a connection that is open already: 1008 for a signed message that is not what it should be. Those from 3000 on
+// are IANA's equivalents of the HTTP status.
 func (f Failure) CloseCode() wire.CloseCode {
+	switch f {
+	case MessageUnsigned, MessageForged, MessageOutOfOrder:
+		return wire.ClosePolicyViolation
+	}
 	switch f.Status() {
 	case http.StatusForbidden:
 		return 3003

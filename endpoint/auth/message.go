@@ -35,7 +35,7 @@ type MessageKey struct {
 }
 
 // NewMessageKey returns the key for what the side from sends in a session. The secret is that of the session, at least 32
-// random bytes that no other session has.
+// random bytes that no other session has, such as [SessionSecret] makes.
 func NewMessageKey(secret []byte, from wire.Side) (*MessageKey, error) {
 	if len(secret) < messageKey {
 		return nil, fmt.Errorf("message secret: must have at least %d bytes, got %d", messageKey, len(secret))

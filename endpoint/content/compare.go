@@ -99,6 +99,10 @@ func (c *comparison) protocol(was, is *protocol) {
 	samePointer := func(a, b []step) bool {
 		return slices.EqualFunc(a, b, func(a, b step) bool { return a.name == b.name })
 	}
+	if was.socketIO != is.socketIO {
+		c.note(is.place, Breaks, "", "messages have another encoding")
+		return
+	}
 	if !samePointer(was.typeAt, is.typeAt) || !samePointer(was.versionAt, is.versionAt) {
 		c.note(is.place, Undecided, "", "type or message_version is read from another place")
 	}
@@ -187,6 +191,12 @@ func (c *comparison) schema(was *protocol, e, n *entry) {
 		c.changes = append(c.changes, Change{f, effect, e.id})
 	}
 	known := known(was.typeAt, e.kind)
+	if was.socketIO {
+		known = &jsonSchema{DraftVersion: 2020, Location: "any"} // schemas are about what stands beside the type
+		if e.schema == nil {
+			c.note(n.place, Breaks, e.id, "there must be one argument now")
+		}
+	}
 	if e.schema != nil {
 		d.compare([]*jsonSchema{e.schema.full, known}, n.schema.full)
 	} else {

@@ -33,6 +33,9 @@ type Guard struct {
 	settings Settings
 	policy   atomic.Pointer[Policy]
 	loading  sync.Mutex
+	seen     string // the directory, as it was loaded last, be it with faults
+	changes  atomic.Int64
+	faults   atomic.Int64
 	observed [len(reasons)]atomic.Int64
 	enforced [len(reasons)]atomic.Int64
 	old      atomic.Int64
@@ -50,7 +53,7 @@ func New(s Settings) (*Guard, error) {
 		s.Now = time.Now
 	}
 	g := &Guard{settings: s}
-	if err := g.Reload(); err != nil {
+	if err := g.load(); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -59,8 +62,18 @@ func New(s Settings) (*Guard, error) {
 // Reload loads the directory again. Messages see the old policy or the new, whole. A new one with a fault changes nothing,
 // and the error says why.
 func (g *Guard) Reload() error {
+	if err := g.load(); err != nil {
+		g.faults.Add(1)
+		return err
+	}
+	g.changes.Add(1)
+	return nil
+}
+
+func (g *Guard) load() error {
 	g.loading.Lock()
 	defer g.loading.Unlock()
+	g.seen = look(g.settings.Directory) // before it is read: what is written meanwhile is a change
 	p, err := Load(g.settings.Directory)
 	if err != nil {
 		return err
@@ -147,11 +160,14 @@ type Stats struct {
 	Refused, Observed map[string]int64
 	// Deprecated messages had a version that will be refused.
 	Deprecated int64
+	// Reloads were taken; ReloadFaults had a fault and changed nothing.
+	Reloads, ReloadFaults int64
 }
 
 // Stats returns the counts.
 func (g *Guard) Stats() Stats {
-	s := Stats{Refused: map[string]int64{}, Observed: map[string]int64{}, Deprecated: g.old.Load()}
+	s := Stats{Refused: map[string]int64{}, Observed: map[string]int64{}, Deprecated: g.old.Load(),
+		Reloads: g.changes.Load(), ReloadFaults: g.faults.Load()}
 	for i, r := range reasons {
 		if n := g.enforced[i].Load(); n > 0 {
 			s.Refused[r] = n

@@ -33,7 +33,7 @@ func directory(t testing.TB, changes ...string) string {
 	return dir
 }
 
-// edit replaces texts in a file: each by the next.
+// edit replaces texts in a file: each by the next. The file changes at once.
 func edit(t testing.TB, dir, name string, changes ...string) {
 	path := filepath.Join(dir, name)
 	text, err := os.ReadFile(path)
@@ -41,7 +41,9 @@ func edit(t testing.TB, dir, name string, changes ...string) {
 	for i := 0; i < len(changes); i += 2 {
 		require.Contains(t, string(text), changes[i])
 	}
-	require.NoError(t, os.WriteFile(path, []byte(strings.NewReplacer(changes...).Replace(string(text))), 0o600))
+	next := filepath.Join(dir, ".next")
+	require.NoError(t, os.WriteFile(next, []byte(strings.NewReplacer(changes...).Replace(string(text))), 0o600))
+	require.NoError(t, os.Rename(next, path))
 }
 
 // service is an endpoint that echoes what its guard lets through.

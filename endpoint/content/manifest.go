@@ -280,7 +280,7 @@ func (m *manifest) read(n *yaml.Node) {
 }
 
 func (m *manifest) protocol(n *yaml.Node, at string) {
-	f := m.fields(n, at, "subprotocol", "type", "message_version", "unknown", "binary", "messages")
+	f := m.fields(n, at, "subprotocol", "encoding", "type", "message_version", "unknown", "binary", "messages")
 	if f == nil {
 		return
 	}
@@ -294,13 +294,20 @@ func (m *manifest) protocol(n *yaml.Node, at string) {
 		m.fault(f["subprotocol"], at+".subprotocol", fmt.Sprintf("%q is there twice", p.name))
 	}
 	m.policy.protocols[p.name] = p
-	if f["type"] == nil {
+	p.socketIO = m.choice(f["encoding"], at+".encoding", "json", "json", "socketio") == "socketio"
+	if p.socketIO && f["type"] != nil {
+		m.fault(f["type"], at+".type", "must be left out with encoding socketio, where it is the event")
+	}
+	if f["type"] == nil && !p.socketIO {
 		m.fault(n, at+".type", "must be set: a JSON pointer to a message's type, such as /type, or /0 in arrays")
 	}
 	p.typeAt = m.pointer(f["type"], at+".type")
 	p.versionAt = m.pointer(f["message_version"], at+".message_version")
 	p.acceptUnknown = m.choice(f["unknown"], at+".unknown", "refuse", "refuse", "accept") == "accept"
 	p.binary = m.choice(f["binary"], at+".binary", "refuse", "refuse", "accept", "json")
+	if p.socketIO && p.binary == "json" {
+		m.fault(f["binary"], at+".binary", "must be refuse or accept with encoding socketio, where it is attachments")
+	}
 	for i, item := range m.list(f["messages"], at+".messages", maxEntries) {
 		m.message(p, item, fmt.Sprintf("%s.messages[%d]", at, i), f["message_version"] != nil)
 	}

@@ -41,6 +41,7 @@ type place struct {
 type protocol struct {
 	place
 	name              string
+	socketIO          bool // messages are packets, whose types are their events
 	typeAt, versionAt []step
 	acceptUnknown     bool
 	binary            string
@@ -102,7 +103,8 @@ func release(d *document) {
 // Check returns what the policy says of a message, whatever the mode is. It may be called from any goroutine and keeps nothing.
 //
 // It asks in this order: is there an entry for the subprotocol; is the message JSON within the limits; may the identity
-// send this type; is the type known; is the version accepted; does the message follow the schema.
+// send this type; is the type known; is the version accepted; does the message follow the schema. Where messages are those of
+// Socket.IO the last two are asked of an event's argument.
 func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) {
 	proto := p.protocols[from.Subprotocol]
 	if proto == nil {
@@ -124,13 +126,36 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		v.Refused = event.SchemaInvalid
 		return v
 	}
+	text := m.Payload
+	var frame packet
+	if proto.socketIO {
+		var ok bool
+		switch frame, ok = parsePacket(m.Payload, from.Outgoing); {
+		case !ok:
+			v.Refused = event.SchemaInvalid
+			return v
+		case frame.binary && proto.binary != "accept":
+			v.Refused = event.UnknownType
+			return v
+		case frame.kind == control:
+			return v
+		}
+		text = frame.json
+	}
 	d := documents.Get().(*document)
 	defer release(d)
-	if !d.parse(m.Payload, p.maxDepth) {
+	whole := d.parse(text, p.maxDepth)
+	if !whole && (!proto.socketIO || len(text) > 0) {
 		v.Refused = event.SchemaInvalid
 		return v
 	}
-	name, found, ambiguous := d.name(proto.typeAt)
+	var name []byte
+	var found, ambiguous bool
+	if proto.socketIO {
+		name, found = frame.name(d)
+	} else {
+		name, found, ambiguous = d.name(proto.typeAt)
+	}
 	if ambiguous {
 		v.Refused = event.SchemaInvalid
 		return v
@@ -152,8 +177,12 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		}
 		return v
 	}
+	if proto.socketIO {
+		text, whole = frame.argument(d)
+		whole = whole && d.parse(text, p.maxDepth)
+	}
 	var version []byte
-	if len(proto.versionAt) > 0 {
+	if len(proto.versionAt) > 0 && whole {
 		if version, _, ambiguous = d.name(proto.versionAt); ambiguous {
 			v.Refused = event.SchemaInvalid
 			return v
@@ -170,7 +199,7 @@ func (p *Policy) Check(from *Sender, m wire.Message, now time.Time) (v Verdict) 
 		return v
 	}
 	v.Deprecated = e.until
-	if e.schema != nil && !e.schema.valid(d, p.maxSteps) {
+	if e.schema != nil && (!whole || !e.schema.valid(d, p.maxSteps)) {
 		v.Refused = event.SchemaInvalid
 	}
 	return v
@@ -249,17 +278,21 @@ func (p *Policy) String() string {
 			}
 		}
 	}
-	mode := "observe"
-	if p.enforce > 0 {
-		mode = fmt.Sprintf("enforce on %g %%", float64(p.enforce)/100)
-	}
 	access := "no access rules"
 	if p.hasAccess {
 		access = count(len(p.rules), "access rule")
 	}
 	return strings.Join([]string{
 		count(len(p.protocols), "protocol"), count(messages, "message"), count(len(schemas), "schema"), access,
-	}, ", ") + "; " + mode
+	}, ", ") + "; " + p.Mode()
+}
+
+// Mode is "observe", or such as "enforce on 25 %": of the connections.
+func (p *Policy) Mode() string {
+	if p.enforce == 0 {
+		return "observe"
+	}
+	return fmt.Sprintf("enforce on %g %%", float64(p.enforce)/100)
 }
 
 func count(n int, what string) string {

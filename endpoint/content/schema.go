@@ -86,22 +86,17 @@ func newSchemas(fsys fs.FS, dir string, faults *Faults) *schemas {
 
 // readAll reads every *.json below the directory but the manifest, since one schema may refer to another by file or $id.
 func (s *schemas) readAll(manifest string) {
-	_ = fs.WalkDir(s.fsys, ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
+	walkSchemas(s.fsys, func(name string, err error) error {
+		switch {
+		case err != nil:
 			s.fault(name, 0, nil, "", "cannot be read: "+reason(err))
-			return nil
-		}
-		if entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
-			return fs.SkipDir
-		}
-		if entry.IsDir() || path.Ext(name) != ".json" || name == manifest {
-			return nil
-		}
-		if len(s.sources) == maxSchemas {
+		case name == manifest:
+		case len(s.sources) == maxSchemas:
 			s.fault(name, 0, nil, "", fmt.Sprintf("there are more than %d schemas", maxSchemas))
 			return fs.SkipAll
+		default:
+			s.sources[name] = s.read(name)
 		}
-		s.sources[name] = s.read(name)
 		return nil
 	})
 	for _, name := range sortedKeys(s.sources) {

@@ -14,7 +14,9 @@ import (
 
 	"go.opentelemetry.io/collector/confmap"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/wire"
 )
@@ -30,6 +32,13 @@ type Config struct {
 	// InsecurePlaintext serves ws:// at an address that others can reach, such as behind a proxy that ends TLS.
 	InsecurePlaintext bool `mapstructure:"insecure_plaintext"`
 
+	// TrustedProxies are the addresses and networks of proxies whose word is taken for where a client is.
+	TrustedProxies []string `mapstructure:"trusted_proxies"`
+	// ProxyHeader is the field in which they say so.
+	ProxyHeader string `mapstructure:"proxy_header"`
+	// ProxyProtocol expects a PROXY header on each of their connections.
+	ProxyProtocol bool `mapstructure:"proxy_protocol"`
+
 	// JWT accepts tokens.
 	JWT JWTConfig `mapstructure:"jwt"`
 	// ClientCertificateName is which name of a client certificate says who the client is; "" takes none for that.
@@ -38,6 +47,8 @@ type Config struct {
 	Tickets TicketsConfig `mapstructure:"tickets"`
 	// RevocationsFile has what was revoked, one JSON object a line.
 	RevocationsFile string `mapstructure:"revocations_file"`
+	// SignedMessages has every message signed.
+	SignedMessages SignedMessagesConfig `mapstructure:"signed_messages"`
 	// InsecureAnonymous lets everybody in, where nothing above says who may.
 	InsecureAnonymous bool `mapstructure:"insecure_anonymous"`
 
@@ -49,6 +60,8 @@ type Config struct {
 	Subprotocols []string `mapstructure:"subprotocols"`
 	// Compression agrees on permessage-deflate with clients that offer it.
 	Compression bool `mapstructure:"compression"`
+	// Content says what messages may hold.
+	Content ContentConfig `mapstructure:"content"`
 	// Handler is what becomes of messages.
 	Handler string `mapstructure:"handler"`
 
@@ -117,6 +130,24 @@ type TicketsConfig struct {
 	_ struct{}
 }
 
+// SignedMessagesConfig turns signatures on where SecretsFile is set.
+type SignedMessagesConfig struct {
+	// SecretsFile has the secrets of clients, one JSON object a line.
+	SecretsFile string `mapstructure:"secrets_file"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// ContentConfig turns the checking of messages on where Directory is set.
+type ContentConfig struct {
+	// Directory has a manifest and schemas, as docs/content.md describes them.
+	Directory string `mapstructure:"directory"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
 // LimitsConfig bounds what clients may do. -1 is no limit.
 type LimitsConfig struct {
 	MaxConnections  int   `mapstructure:"max_connections"`
@@ -128,6 +159,14 @@ type LimitsConfig struct {
 	User       IdentityLimits   `mapstructure:"user"`
 	Tenant     IdentityLimits   `mapstructure:"tenant"`
 	Connection ConnectionLimits `mapstructure:"connection"`
+	// Tiers replace User, Tenant and Connection for identities of a tier; what is 0 there is as above.
+	Tiers map[string]TierLimits `mapstructure:"tiers"`
+	// Period is how long an allowance is for.
+	Period time.Duration `mapstructure:"period"`
+	// MaxAddresses, MaxUsers and MaxTenants are how many are remembered.
+	MaxAddresses int `mapstructure:"max_addresses"`
+	MaxUsers     int `mapstructure:"max_users"`
+	MaxTenants   int `mapstructure:"max_tenants"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -153,10 +192,11 @@ type AddressLimits struct {
 
 // IdentityLimits are for one user, or one tenant.
 type IdentityLimits struct {
-	Connections int        `mapstructure:"connections"`
-	Handshakes  RateConfig `mapstructure:"handshakes"`
-	Messages    RateConfig `mapstructure:"messages"`
-	Bytes       RateConfig `mapstructure:"bytes"`
+	Connections int             `mapstructure:"connections"`
+	Handshakes  RateConfig      `mapstructure:"handshakes"`
+	Messages    RateConfig      `mapstructure:"messages"`
+	Bytes       RateConfig      `mapstructure:"bytes"`
+	Allowance   AllowanceConfig `mapstructure:"allowance"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -164,8 +204,28 @@ type IdentityLimits struct {
 
 // ConnectionLimits are for one connection.
 type ConnectionLimits struct {
-	Messages RateConfig `mapstructure:"messages"`
-	Bytes    RateConfig `mapstructure:"bytes"`
+	Messages  RateConfig      `mapstructure:"messages"`
+	Bytes     RateConfig      `mapstructure:"bytes"`
+	Allowance AllowanceConfig `mapstructure:"allowance"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// AllowanceConfig is what may be sent in a period.
+type AllowanceConfig struct {
+	Messages int64 `mapstructure:"messages"`
+	Bytes    int64 `mapstructure:"bytes"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// TierLimits are for identities of a tier.
+type TierLimits struct {
+	User       IdentityLimits   `mapstructure:"user"`
+	Tenant     IdentityLimits   `mapstructure:"tenant"`
+	Connection ConnectionLimits `mapstructure:"connection"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -203,6 +263,8 @@ const (
 	maxChunkRecords = 50_000
 	// maxWaitingEvents is about 1 GiB.
 	maxWaitingEvents = 1_000_000
+	// maxRemembered is about 1.5 GiB.
+	maxRemembered = 10_000_000
 )
 
 // isSet reports whether a section has anything.
@@ -214,6 +276,7 @@ var _ confmap.Validator = (*Config)(nil)
 func (c *Config) Validate() error {
 	var f faults
 	c.validateAddress(&f)
+	c.validateProxies(&f)
 	c.validateAuth(&f)
 	if _, err := wire.ParseOrigins(c.Origins...); err != nil {
 		f.add("origins", "%w", err)
@@ -225,6 +288,16 @@ func (c *Config) Validate() error {
 	}
 	if _, err := handlerOf(c.Handler); err != nil {
 		f.add("handler", "%w", err)
+	}
+	if c.Content.Directory != "" {
+		var all content.Faults
+		if _, err := content.Load(c.Content.Directory); errors.As(err, &all) {
+			for _, fault := range all {
+				f.add("content.directory", "%s", fault)
+			}
+		} else if err != nil {
+			f.add("content.directory", "%w", err)
+		}
 	}
 	c.Limits.validate(&f)
 	c.Timeouts.validate(&f)
@@ -289,6 +362,35 @@ func (c *Config) validateAddress(f *faults) {
 	}
 }
 
+// prefix reads an address or a network.
+func prefix(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		if p.Bits() == 0 {
+			return p, fmt.Errorf("%q would trust everybody", s)
+		}
+		return p, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%q must be an address or a network, such as 10.0.0.0/8", s)
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+func (c *Config) validateProxies(f *faults) {
+	for _, s := range c.TrustedProxies {
+		if _, err := prefix(s); err != nil {
+			f.add("trusted_proxies", "%w", err)
+		}
+	}
+	if c.ProxyHeader != endpoint.XForwardedFor && c.ProxyHeader != endpoint.Forwarded {
+		f.add("proxy_header", "must be %s or %s, got %q", endpoint.XForwardedFor, endpoint.Forwarded, c.ProxyHeader)
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		f.add("proxy_protocol", "needs trusted_proxies")
+	}
+}
+
 func (t *TLSConfig) serves() bool { return t.CertFile != "" || t.KeyFile != "" }
 
 func loopback(host string) bool {
@@ -346,6 +448,12 @@ func (c *Config) validateAuth(f *faults) {
 			f.add("tickets.lifetime", "must be from 1s to 5m, got %s", t.Lifetime)
 		}
 	}
+	if len(c.Limits.Tiers) > 0 && c.JWT.TierClaim == "" {
+		f.add("limits.tiers", "need jwt.tier_claim, the claim that has a client's tier")
+	}
+	if c.SignedMessages.SecretsFile != "" && !c.authenticates() {
+		f.add("signed_messages", "need jwt or client_certificate_name")
+	}
 	if c.RevocationsFile != "" && !c.authenticates() {
 		f.add("revocations_file", "needs jwt or client_certificate_name")
 	}
@@ -367,29 +475,67 @@ func (l *LimitsConfig) validate(f *faults) {
 	if l.Excess != excessClose && l.Excess != excessDrop {
 		f.add("limits.excess", "must be %s or %s, got %q", excessClose, excessDrop, l.Excess)
 	}
-	for _, c := range []struct {
-		key string
-		n   int
-	}{{"address", l.Address.Connections}, {"user", l.User.Connections}, {"tenant", l.Tenant.Connections}} {
-		if c.n < -1 || c.n == 0 {
-			f.add("limits."+c.key+".connections", "must be at least 1, or -1 for no limit, got %d", c.n)
+	f.positive("limits.period", l.Period)
+	f.within("limits.max_addresses", l.MaxAddresses, 1, maxRemembered)
+	f.within("limits.max_users", l.MaxUsers, 1, maxRemembered)
+	f.within("limits.max_tenants", l.MaxTenants, 1, maxRemembered)
+	v := limitFaults{faults: f}
+	v.connections("limits.address.connections", l.Address.Connections)
+	v.rate("limits.address.handshakes", l.Address.Handshakes)
+	v.all("limits", TierLimits{User: l.User, Tenant: l.Tenant, Connection: l.Connection})
+	v.inherits = true
+	for _, name := range slices.Sorted(maps.Keys(l.Tiers)) {
+		if name == "" {
+			f.add("limits.tiers", "a tier must have a name")
 		}
+		v.all("limits.tiers."+name, l.Tiers[name])
 	}
-	for _, r := range []struct {
-		key  string
-		rate RateConfig
-	}{
-		{"address.handshakes", l.Address.Handshakes},
-		{"user.handshakes", l.User.Handshakes}, {"user.messages", l.User.Messages}, {"user.bytes", l.User.Bytes},
-		{"tenant.handshakes", l.Tenant.Handshakes}, {"tenant.messages", l.Tenant.Messages}, {"tenant.bytes", l.Tenant.Bytes},
-		{"connection.messages", l.Connection.Messages}, {"connection.bytes", l.Connection.Bytes},
-	} {
-		if p := r.rate.PerSecond; !(p > 0) && p != -1 {
-			f.add("limits."+r.key+".per_second", "must be above 0, or -1 for no limit, got %v", p)
-		}
-		if !(r.rate.Burst >= 0) {
-			f.add("limits."+r.key+".burst", "must be at least 0, which is one second's worth, got %v", r.rate.Burst)
-		}
+}
+
+// limitFaults finds what is wrong with limits. Where they inherit, 0 is what stands above.
+type limitFaults struct {
+	*faults
+	inherits bool
+}
+
+func (v limitFaults) all(key string, t TierLimits) {
+	for _, i := range []struct {
+		key    string
+		limits IdentityLimits
+	}{{key + ".user", t.User}, {key + ".tenant", t.Tenant}} {
+		v.connections(i.key+".connections", i.limits.Connections)
+		v.rate(i.key+".handshakes", i.limits.Handshakes)
+		v.rate(i.key+".messages", i.limits.Messages)
+		v.rate(i.key+".bytes", i.limits.Bytes)
+		v.allowance(i.key+".allowance", i.limits.Allowance)
+	}
+	v.rate(key+".connection.messages", t.Connection.Messages)
+	v.rate(key+".connection.bytes", t.Connection.Bytes)
+	v.allowance(key+".connection.allowance", t.Connection.Allowance)
+}
+
+func (v limitFaults) connections(key string, n int) { v.count(key, int64(n)) }
+
+func (v limitFaults) count(key string, n int64) {
+	if n < -1 || n == 0 && !v.inherits {
+		v.add(key, "must be at least 1, or -1 for no limit, got %d", n)
+	}
+}
+
+func (v limitFaults) allowance(key string, a AllowanceConfig) {
+	v.count(key+".messages", a.Messages)
+	v.count(key+".bytes", a.Bytes)
+}
+
+func (v limitFaults) rate(key string, r RateConfig) {
+	inherited := v.inherits && r.PerSecond == 0
+	if !(r.PerSecond > 0) && r.PerSecond != -1 && !inherited {
+		v.add(key+".per_second", "must be above 0, or -1 for no limit, got %v", r.PerSecond)
+	}
+	if !(r.Burst >= 0) {
+		v.add(key+".burst", "must be at least 0, which is one second's worth, got %v", r.Burst)
+	} else if inherited && r.Burst > 0 {
+		v.add(key+".burst", "needs per_second")
 	}
 }
 

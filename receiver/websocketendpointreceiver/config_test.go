@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadata"
 )
@@ -43,6 +44,24 @@ func TestConfig(t *testing.T) {
 	want.Origins = []string{"https://chat.example.com"}
 	require.Equal(t, want, cfg)
 
+	cfg, err = load(t, "config.yaml", "websocketendpoint/tiers")
+	require.NoError(t, err)
+	want = createDefaultConfig().(*Config)
+	want.Endpoint = "127.0.0.1:8443"
+	want.JWT = JWTConfig{
+		Issuer: "https://login.example.com", Audiences: []string{"chat"}, Algorithms: []string{"ES256"},
+		JWKSURL: "https://login.example.com/jwks.json", TierClaim: "plan",
+	}
+	want.Limits.Period, want.Limits.User.Allowance.Messages = time.Hour, 1000
+	want.Limits.Tiers = map[string]TierLimits{"pro": {
+		User:       IdentityLimits{Connections: 100, Allowance: AllowanceConfig{Messages: 100_000}},
+		Connection: ConnectionLimits{Messages: RateConfig{PerSecond: 500, Burst: 1000}},
+	}}
+	require.Equal(t, want, cfg)
+	set := cfg.Limits.settings()
+	require.Equal(t, endpoint.Allowance{Messages: 100_000}, set.Tiers["pro"].User.Allowance)
+	require.Equal(t, endpoint.Rate{PerSecond: 500, Burst: 1000}, set.Tiers["pro"].Connection.Messages)
+
 	cfg, err = load(t, "config.yaml", "websocketendpoint/probe")
 	require.NoError(t, err)
 	want = createDefaultConfig().(*Config)
@@ -59,8 +78,9 @@ func TestConfig(t *testing.T) {
 func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]string{
-		"endpoint":  {"endpoint: must be host:port, for example 127.0.0.1:8443", `path: must begin with /, got "ws"`},
-		"plaintext": {"tls: set cert_file and key_file; or, where a proxy in front ends TLS, insecure_plaintext"},
+		"endpoint": {"endpoint: must be host:port, for example 127.0.0.1:8443", `path: must begin with /, got "ws"`},
+		"plaintext": {"tls: set cert_file and key_file; or, where a proxy in front ends TLS, insecure_plaintext",
+			"proxy_protocol: needs trusted_proxies"},
 		"tls": {"insecure_plaintext: is of no use with tls; leave it out", "tls: cert_file and key_file must both be set",
 			"tls.require_client_cert: needs client_ca_file"},
 		"nobody":    {"jwt: say who may connect here or by client_certificate_name; or let everybody in with insecure_anonymous"},
@@ -72,14 +92,25 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			"client_certificate_name: needs tls.client_ca_file"},
 		"tickets": {"tickets: need jwt, for which they are given",
 			`tickets.path: must begin with / and not be that of handshakes, got "/ws"`,
-			"tickets.lifetime: must be from 1s to 5m, got 1h0m0s", "revocations_file: needs jwt or client_certificate_name"},
+			"tickets.lifetime: must be from 1s to 5m, got 1h0m0s", "revocations_file: needs jwt or client_certificate_name",
+			"signed_messages: need jwt or client_certificate_name"},
 		"names": {"origins: ", `subprotocols: "a b" is not a name of a subprotocol`, `handler: must be discard or echo, got "store"`,
-			`vantage: must be one of edge, gateway, app, got "tap"`, `resource: "service.name" must have a name and a value`},
+			`vantage: must be one of edge, gateway, app, got "tap"`, `resource: "service.name" must have a name and a value`,
+			`trusted_proxies: "proxy" must be an address or a network, such as 10.0.0.0/8`,
+			`trusted_proxies: "0.0.0.0/0" would trust everybody`,
+			`trusted_proxies: "fe80::1%eth0" must be an address or a network, such as 10.0.0.0/8`,
+			`proxy_header: must be X-Forwarded-For or Forwarded, got "X-Real-IP"`},
 		"limits": {"limits.max_connections: must be from 1 to 10000000, got 0",
 			"limits.max_message_bytes: must be from 1 to 1073741824, got 0", `limits.excess: must be close or drop, got "wait"`,
 			"limits.user.connections: must be at least 1, or -1 for no limit, got 0",
 			"limits.user.handshakes.per_second: must be above 0, or -1 for no limit, got 0",
-			"limits.connection.bytes.burst: must be at least 0, which is one second's worth, got -1"},
+			"limits.connection.bytes.burst: must be at least 0, which is one second's worth, got -1",
+			"limits.period: must be longer than 0s, got 0s", "limits.max_users: must be from 1 to 10000000, got 0",
+			"limits.tenant.allowance.bytes: must be at least 1, or -1 for no limit, got 0",
+			"limits.tiers: need jwt.tier_claim, the claim that has a client's tier",
+			"limits.tiers.free.user.connections: must be at least 1, or -1 for no limit, got -2",
+			"limits.tiers.free.user.messages.burst: needs per_second",
+			"limits.tiers.free.user.allowance.messages: must be at least 1, or -1 for no limit, got -5"},
 		"durations": {"timeouts.auth: must be longer than 0s, got -1s",
 			"timeouts.idle: must be longer than 0s, or negative for never, got 0s",
 			"timeouts.shutdown: must be longer than 0s, got 0s", "chunk.max_records: must be from 1 to 50000, got 0",

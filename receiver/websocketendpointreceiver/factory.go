@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadata"
 	"github.com/sockeye-project/sockeye/wire"
@@ -20,21 +21,25 @@ func NewFactory() receiver.Factory {
 }
 
 func createDefaultConfig() component.Config {
-	none := RateConfig{PerSecond: -1}
+	none, unlimited := RateConfig{PerSecond: -1}, AllowanceConfig{Messages: -1, Bytes: -1}
 	return &Config{
-		Path:    "/",
-		Tickets: TicketsConfig{Lifetime: 30 * time.Second},
-		Handler: "discard",
+		Path:        "/",
+		ProxyHeader: endpoint.XForwardedFor,
+		Tickets:     TicketsConfig{Lifetime: 30 * time.Second},
+		Handler:     "discard",
 		Limits: LimitsConfig{
 			MaxConnections: 16_384, MaxHandshakes: 1024, MaxMessageBytes: wire.DefaultLimits().MessageBytes, Excess: excessClose,
 			Address: AddressLimits{Connections: 256, Handshakes: RateConfig{PerSecond: 20, Burst: 100}},
 			User: IdentityLimits{
 				Connections: 32, Handshakes: RateConfig{PerSecond: 5, Burst: 50}, Messages: none, Bytes: none,
+				Allowance: unlimited,
 			},
-			Tenant: IdentityLimits{Connections: -1, Handshakes: none, Messages: none, Bytes: none},
+			Tenant: IdentityLimits{Connections: -1, Handshakes: none, Messages: none, Bytes: none, Allowance: unlimited},
 			Connection: ConnectionLimits{
 				Messages: RateConfig{PerSecond: 100, Burst: 200}, Bytes: RateConfig{PerSecond: 1 << 20, Burst: 4 << 20},
+				Allowance: unlimited,
 			},
+			Period: 24 * time.Hour, MaxAddresses: 65_536, MaxUsers: 65_536, MaxTenants: 4096,
 		},
 		Timeouts: TimeoutsConfig{
 			Auth: 5 * time.Second, Write: 10 * time.Second, Close: 2 * time.Second, Ping: 30 * time.Second,

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
+	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/receiver/websocketendpointreceiver/internal/metadata"
 )
@@ -56,8 +57,9 @@ type endpointReceiver struct {
 	mu sync.Mutex
 	// refused is whether the chunk on its way was refused.
 	refused bool
-	// lostBefore is what the endpoint had lost when it was last asked.
-	lostBefore int64
+	// lostBefore is what the endpoint had lost when it was last asked; contentBefore the same of the content's guard.
+	lostBefore    int64
+	contentBefore content.Stats
 
 	// reloading is other than the process's signals in tests only.
 	reloading func() bool
@@ -99,6 +101,7 @@ func (r *endpointReceiver) Start(ctx context.Context, host component.Host) error
 	}
 	r.recorder = r.serving.recorder
 	r.lostBefore = r.serving.endpoint.Stats().EventsLost
+	r.contentBefore = r.serving.contentStats()
 	run, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.group.Go(func() { r.deliver(run) })
@@ -385,7 +388,11 @@ func (r *endpointReceiver) count(ctx context.Context) (waiting int, oldest time.
 	r.mu.Lock()
 	lost += stats.EventsLost - r.lostBefore
 	r.lostBefore = stats.EventsLost
+	now, before := r.serving.contentStats(), r.contentBefore
+	r.contentBefore = now
 	r.mu.Unlock()
+	r.telemetry.ReceiverWebsocketendpointContentReloads.Add(ctx, now.Reloads-before.Reloads)
+	r.telemetry.ReceiverWebsocketendpointContentReloadFaults.Add(ctx, now.ReloadFaults-before.ReloadFaults)
 	r.telemetry.ReceiverWebsocketendpointLostEvents.Add(ctx, lost)
 	return waiting, oldest
 }

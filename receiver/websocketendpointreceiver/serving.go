@@ -2,11 +2,13 @@ package websocketendpointreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,14 +18,22 @@ import (
 
 	"github.com/sockeye-project/sockeye/endpoint"
 	"github.com/sockeye-project/sockeye/endpoint/auth"
+	"github.com/sockeye-project/sockeye/endpoint/content"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/keyfile"
 	"github.com/sockeye-project/sockeye/source"
 	"github.com/sockeye-project/sockeye/wire"
 )
 
-// revocationsInterval is how often the file of revocations is looked at: a revocation ends sessions within a second.
-const revocationsInterval = 250 * time.Millisecond
+const (
+	// revocationsInterval is how often the file of revocations is looked at: a revocation ends sessions within a second.
+	revocationsInterval = 250 * time.Millisecond
+	secretsInterval     = time.Second
+	// contentInterval is how often the content directory is looked at.
+	contentInterval = 500 * time.Millisecond
+	// maxFaults is how many faults of the directory a log line has.
+	maxFaults = 10
+)
 
 // serving is an endpoint at its address, with all that lives as long.
 type serving struct {
@@ -38,6 +48,7 @@ type serving struct {
 
 	// keys are those of jwt.key_file.
 	keys    *auth.KeySet
+	content *content.Guard // nil without content.directory
 	remote  *auth.RemoteKeys
 	unwatch func()
 	cancel  context.CancelFunc
@@ -86,8 +97,30 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	if err != nil {
 		return nil, err
 	}
+	var secrets *auth.Secrets
+	if cfg.SignedMessages.SecretsFile != "" {
+		if secrets, err = auth.LoadSecrets(cfg.SignedMessages.SecretsFile); err != nil {
+			return nil, fmt.Errorf("signed_messages.secrets_file: %w", err)
+		}
+		set.MessageSecret = secrets.Of
+	}
+	if cfg.Content.Directory != "" {
+		if s.content, err = content.New(content.Settings{Directory: cfg.Content.Directory}); err != nil {
+			return nil, fmt.Errorf("content.directory: %w", err)
+		}
+		set.Validate = s.content.Validate
+	}
 	if s.endpoint, err = endpoint.New(set); err != nil {
 		return nil, err
+	}
+	if secrets != nil {
+		fault := func(err error) {
+			s.logger.Load().Error("signed_messages.secrets_file: the secrets that were there stay", zap.Error(err))
+		}
+		s.group.Go(func() { secrets.Follow(run, cfg.SignedMessages.SecretsFile, secretsInterval, fault) })
+	}
+	if s.content != nil {
+		s.group.Go(func() { s.content.Follow(run, contentInterval, s.contentChanged, s.contentFault) })
 	}
 	if revocations != nil {
 		s.unwatch = revocations.Watch(func(r auth.Revocation) { s.endpoint.Revoke(r.Matches) })
@@ -108,7 +141,7 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	})
 	if s.server, err = s.endpoint.Server(endpoint.ServerSettings{
 		Handler: handler, CertFile: cfg.TLS.CertFile, KeyFile: cfg.TLS.KeyFile,
-		ClientCAFile: cfg.TLS.ClientCAFile, RequireClientCert: cfg.TLS.RequireClientCert,
+		ClientCAFile: cfg.TLS.ClientCAFile, RequireClientCert: cfg.TLS.RequireClientCert, ProxyProtocol: cfg.ProxyProtocol,
 	}); err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
@@ -135,6 +168,14 @@ func (s *serving) settings() (set endpoint.Config, err error) {
 		return set, fmt.Errorf("origins: %w", err)
 	}
 	set.Origins.AllowMissing = c.AllowMissingOrigin
+	set.ProxyHeader = c.ProxyHeader
+	for _, text := range c.TrustedProxies {
+		p, err := prefix(text)
+		if err != nil {
+			return set, fmt.Errorf("trusted_proxies: %w", err)
+		}
+		set.TrustedProxies = append(set.TrustedProxies, p)
+	}
 	set.Subprotocols = c.Subprotocols
 	if c.Compression {
 		set.Deflate = &wire.Deflate{}
@@ -179,10 +220,20 @@ func (r RateConfig) settings() endpoint.Rate {
 	return endpoint.Rate{PerSecond: r.PerSecond, Burst: r.Burst}
 }
 
+func (a AllowanceConfig) settings() endpoint.Allowance {
+	return endpoint.Allowance{Messages: a.Messages, Bytes: a.Bytes}
+}
+
 func (i IdentityLimits) settings() endpoint.Quota {
 	return endpoint.Quota{
 		Connections: i.Connections, Handshakes: i.Handshakes.settings(), Messages: i.Messages.settings(),
-		Bytes: i.Bytes.settings(),
+		Bytes: i.Bytes.settings(), Allowance: i.Allowance.settings(),
+	}
+}
+
+func (c ConnectionLimits) settings() endpoint.Quota {
+	return endpoint.Quota{
+		Messages: c.Messages.settings(), Bytes: c.Bytes.settings(), Allowance: c.Allowance.settings(),
 	}
 }
 
@@ -190,8 +241,14 @@ func (l LimitsConfig) settings() endpoint.Limits {
 	set := endpoint.Limits{
 		Frames: wire.Limits{MessageBytes: l.MaxMessageBytes}, Connections: l.MaxConnections, Handshakes: l.MaxHandshakes,
 		Address: endpoint.Quota{Connections: l.Address.Connections, Handshakes: l.Address.Handshakes.settings()},
-		User:    l.User.settings(), Tenant: l.Tenant.settings(),
-		Connection: endpoint.Quota{Messages: l.Connection.Messages.settings(), Bytes: l.Connection.Bytes.settings()},
+		User:    l.User.settings(), Tenant: l.Tenant.settings(), Connection: l.Connection.settings(),
+		Tiers: make(map[string]endpoint.Tier, len(l.Tiers)), Period: l.Period,
+		Addresses: l.MaxAddresses, Users: l.MaxUsers, Tenants: l.MaxTenants,
+	}
+	for name, t := range l.Tiers {
+		set.Tiers[name] = endpoint.Tier{
+			User: t.User.settings(), Tenant: t.Tenant.settings(), Connection: t.Connection.settings(),
+		}
 	}
 	if l.Excess == excessDrop {
 		set.Excess = endpoint.DropOnExcess
@@ -245,6 +302,30 @@ func (s *serving) authenticator() (auth.Authenticator, error) {
 	return auth.Chain(all...), nil
 }
 
+// contentStats are counts of the content's guard, if there is one.
+func (s *serving) contentStats() (stats content.Stats) {
+	if s.content != nil {
+		stats = s.content.Stats()
+	}
+	return stats
+}
+
+func (s *serving) contentChanged(p *content.Policy) {
+	s.logger.Load().Info("content.directory: the new policy is in force", zap.String("policy", p.String()))
+	s.endpoint.PolicyChanged("content", p.Mode(), "reload")
+}
+
+func (s *serving) contentFault(err error) {
+	const text = "content.directory: the policy that was in force stays, for the new one has faults"
+	var faults content.Faults
+	if !errors.As(err, &faults) {
+		s.logger.Load().Error(text, zap.Error(err))
+		return
+	}
+	first := faults[:min(len(faults), maxFaults)]
+	s.logger.Load().Error(text, zap.Int("faults", len(faults)), zap.Stringers("first", first))
+}
+
 // suspended logs that the identity provider is left alone, or that it answers again.
 func (s *serving) suspended(on bool) {
 	if on {
@@ -277,6 +358,7 @@ func (s *serving) tickets(
 	issuer := &auth.TicketHandler{
 		Tickets: tickets, Authenticator: set.Authenticator, Sources: auth.Sources{Header: true, Cookie: c.JWT.Cookie},
 		Origins: set.Origins, InsecureHTTP: !c.TLS.serves(),
+		Client: func(r *http.Request) netip.Addr { return s.endpoint.ClientAddress(r) },
 	}
 	set.Authenticator = guard(auth.Chain(authenticator, tickets))
 	return issuer, nil

@@ -23,15 +23,17 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                  metric.Meter
-	mu                                     sync.Mutex
-	registrations                          []metric.Registration
-	ReceiverWebsocketendpointChunks        metric.Int64Counter
-	ReceiverWebsocketendpointConnections   metric.Int64Gauge
-	ReceiverWebsocketendpointEvents        metric.Int64Counter
-	ReceiverWebsocketendpointLostEvents    metric.Int64Counter
-	ReceiverWebsocketendpointRefusedChunks metric.Int64Counter
-	ReceiverWebsocketendpointWaitingEvents metric.Int64Gauge
+	meter                                        metric.Meter
+	mu                                           sync.Mutex
+	registrations                                []metric.Registration
+	ReceiverWebsocketendpointChunks              metric.Int64Counter
+	ReceiverWebsocketendpointConnections         metric.Int64Gauge
+	ReceiverWebsocketendpointContentReloadFaults metric.Int64Counter
+	ReceiverWebsocketendpointContentReloads      metric.Int64Counter
+	ReceiverWebsocketendpointEvents              metric.Int64Counter
+	ReceiverWebsocketendpointLostEvents          metric.Int64Counter
+	ReceiverWebsocketendpointRefusedChunks       metric.Int64Counter
+	ReceiverWebsocketendpointWaitingEvents       metric.Int64Gauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -73,6 +75,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_websocketendpoint_connections",
 		metric.WithDescription("Connections that are open, or in a handshake that has passed the limits. [Alpha]"),
 		metric.WithUnit("{connection}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverWebsocketendpointContentReloadFaults, err = builder.meter.Int64Counter(
+		"otelcol_receiver_websocketendpoint_content_reload_faults",
+		metric.WithDescription("Changes of content.directory that had faults, so that the policy that was in force stayed. [Alpha]"),
+		metric.WithUnit("{change}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverWebsocketendpointContentReloads, err = builder.meter.Int64Counter(
+		"otelcol_receiver_websocketendpoint_content_reloads",
+		metric.WithDescription("Changes of content.directory that came into force. [Alpha]"),
+		metric.WithUnit("{change}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverWebsocketendpointEvents, err = builder.meter.Int64Counter(

@@ -21,6 +21,8 @@ func TestSetupTelemetry(t *testing.T) {
 	defer tb.Shutdown()
 	tb.ReceiverWebsocketendpointChunks.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointConnections.Record(context.Background(), 1)
+	tb.ReceiverWebsocketendpointContentReloadFaults.Add(context.Background(), 1)
+	tb.ReceiverWebsocketendpointContentReloads.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointEvents.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointLostEvents.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointRefusedChunks.Add(context.Background(), 1)
@@ -29,6 +31,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointConnections(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverWebsocketendpointContentReloadFaults(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverWebsocketendpointContentReloads(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointEvents(t, testTel,
