@@ -263,10 +263,7 @@ func (s *Session) header(h wire.Header) error {
 		return nil
 	}
 	if !s.authed {
-		if s.e.config.Authenticator != nil && h.Length > maxFirstMessage {
-			return wire.MessageTooBig
-		}
-		return nil
+		return nil // s.e.first bounds the first message
 	}
 	if h.Opcode.Data() {
 		s.refused = false
