@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -158,25 +159,38 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 
 func TestAHeadThatComesSlowlyIsAnsweredWith408(t *testing.T) {
 	t.Parallel()
-	for _, secure := range []bool{false, true} {
-		set := endpoint.ServerSettings{HeaderTimeout: 200 * time.Millisecond}
-		a := newAuthority(t)
-		if secure {
-			set.CertFile, set.KeyFile = a.issue("server", 2)
-		}
-		s := serveBy(t, config(), set)
-		if secure {
-			s.tls = a.trust()
-		}
-		other := s.open(t)
-		slow := s.dial(t, "GET /chat HTTP/1.1\r\nHost: ch")
-		require.Equal(t, http.StatusRequestTimeout, slow.status())
-		slow.ended()
-		told := s.log.wait(event.HandshakeRejected, nil)
-		require.Equal(t, event.BadHandshake, told.String(event.ErrorType))
-		require.Equal(t, int64(408), told.Get(event.HTTPResponseStatusCode).Int())
-		other.works()
-		other.bye()
+	for name, c := range map[string]struct {
+		head   string
+		secure bool
+	}{
+		"in the middle of a field":        {"GET /chat HTTP/1.1\r\nHost: ch", false},
+		"in the middle of a name":         {"GET /chat HTTP/1.1\r\nHos", false},
+		"in the middle of its first line": {"GET /cha", false},
+		"over TLS":                        {"GET /cha", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := endpoint.ServerSettings{HeaderTimeout: time.Second}
+			a := newAuthority(t)
+			if c.secure {
+				set.CertFile, set.KeyFile = a.issue("server", 2)
+			}
+			s := serveBy(t, config(), set)
+			if c.secure {
+				s.tls = a.trust()
+			}
+			other := s.open(t)
+			slow := s.dial(t, c.head)
+			require.Equal(t, http.StatusRequestTimeout, slow.status())
+			rest, err := io.ReadAll(slow)
+			require.NoError(t, err)
+			require.Empty(t, string(slow.in)+string(rest), "one answer")
+			told := s.log.wait(event.HandshakeRejected, nil)
+			require.Equal(t, event.BadHandshake, told.String(event.ErrorType))
+			require.Equal(t, int64(408), told.Get(event.HTTPResponseStatusCode).Int())
+			other.works()
+			other.bye()
+		})
 	}
 }
 
