@@ -70,7 +70,7 @@ func residue(services ...*service) func(*testing.T) {
 		}
 		look := time.NewTicker(time.Millisecond)
 		defer look.Stop()
-		for limit := time.Now().Add(6 * patience); !gone(); <-look.C {
+		for limit := time.Now().Add(patience); !gone(); <-look.C {
 			if time.Now().After(limit) {
 				stacks := make([]byte, 1<<20)
 				t.Fatalf("%d goroutines, of %d at the start:\n%s", runtime.NumGoroutine(), goroutines,
@@ -94,7 +94,7 @@ func (s *service) exchange(t *testing.T, in []byte, cut int, half bool) []byte {
 	conn := dialed.(*net.TCPConn)
 	defer conn.Close()
 	require.NoError(t, conn.SetLinger(0))
-	require.NoError(t, conn.SetDeadline(time.Now().Add(6*patience)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
