@@ -24,7 +24,7 @@ import (
 
 // fuzzed is a service whose observer keeps nothing.
 func fuzzed(f *testing.F, c endpoint.Config) *service {
-	c.Timeouts.Close = 20 * time.Millisecond
+	c.Timeouts.Close = patience
 	c.Limits.User = endpoint.Quota{Handshakes: endpoint.NoRate, Connections: -1}
 	c.Observer = endpoint.ObserverFunc(func(e *event.Event) {
 		if err := e.Validate(); err != nil {
@@ -85,9 +85,9 @@ func residue(services ...*service) func(*testing.T) {
 	}
 }
 
-// exchange connects, writes in, in two pieces, and returns what comes back until the end. With half the client has nothing
-// more to say then. The port is free at once.
-func (s *service) exchange(t *testing.T, in []byte, cut int, half bool) []byte {
+// exchange connects, writes in, in two pieces, has nothing more to say, and returns what comes back until the end. The port
+// is free at once.
+func (s *service) exchange(t *testing.T, in []byte, cut int) []byte {
 	t.Helper()
 	dialed, err := net.Dial("tcp", s.addr)
 	require.NoError(t, err)
@@ -101,9 +101,7 @@ func (s *service) exchange(t *testing.T, in []byte, cut int, half bool) []byte {
 		if _, err := conn.Write(in[:cut]); err == nil {
 			_, _ = conn.Write(in[cut:]) // the server may have ended it
 		}
-		if half {
-			_ = conn.CloseWrite() // fails where the server has ended it
-		}
+		_ = conn.CloseWrite() // fails where the server has ended it
 	}()
 	out, err := io.ReadAll(conn)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -155,7 +153,7 @@ func FuzzHandshakeBytes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut int, tokens bool) {
 		// A head that does not end is ended, so that nothing waits.
 		all := append(bytes.Clone(in), "\r\n\r\n"+end...)
-		out := s[tokens].exchange(t, all, cutAt(in, cut), true)
+		out := s[tokens].exchange(t, all, cutAt(in, cut))
 		if switched := bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")); switched {
 			// What wire cannot read is passed over: net/http takes bare line feeds, and reads on behind a body.
 			if r, _, err := wire.ParseRequest(all); err == nil {
@@ -166,7 +164,7 @@ func FuzzHandshakeBytes(f *testing.F) {
 		} else if len(out) > 0 && !bytes.HasPrefix(out, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(out, []byte("HTTP/1.0 ")) {
 			t.Fatalf("no answer of HTTP: %q", out)
 		}
-		if out := s[tokens].exchange(t, []byte(known+end), 20, false); !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) {
+		if out := s[tokens].exchange(t, []byte(known+end), 20); !bytes.HasPrefix(out, []byte("HTTP/1.1 101 ")) {
 			t.Fatalf("a good client gets %q", out)
 		}
 		done(t)
@@ -319,7 +317,7 @@ func FuzzFrameBytes(f *testing.F) {
 		}
 		open += "\r\n"
 		service := s[m&(tokenBefore|tokenFirst) != 0]
-		out := service.exchange(t, append([]byte(open), in...), len(open)+cutAt(in, cut), code == 0)
+		out := service.exchange(t, append([]byte(open), in...), len(open)+cutAt(in, cut))
 		head, frames, ok := bytes.Cut(out, []byte("\r\n\r\n"))
 		if !ok || !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
 			t.Fatalf("no 101: %q", out)
