@@ -24,6 +24,7 @@ type Endpoint struct {
 	pump     *pump
 	standard *tier
 	tiers    map[string]*tier
+	first    wire.Limits // before a client is authenticated
 	byAddr   quota
 	period   period
 
@@ -65,6 +66,9 @@ func New(c Config) (*Endpoint, error) {
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
 	e.period = period{e.began.UnixNano(), int64(c.Limits.Period)}
+	if e.first = c.Limits.Frames; e.first.MessageBytes <= 0 || e.first.MessageBytes > maxFirstMessage {
+		e.first.MessageBytes = maxFirstMessage
+	}
 	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
