@@ -255,9 +255,7 @@ func (s *Session) event(name event.Name) *event.Event {
 func (e *Endpoint) identify(v *event.Event, subject, tenant, tier string) {
 	v.Accept(event.TenantID, text(tenant))
 	v.Accept(event.TenantTier, text(tier))
-	if subject != "" && e.config.HashKey != nil {
-		v.SetString(event.UserHash, hex.EncodeToString(e.hash(subject)[:16]))
-	}
+	v.Accept(event.UserHash, text(e.UserHash(subject)))
 }
 
 // counts are the messages of one direction and type since they were told last.
