@@ -47,7 +47,9 @@ func TestABlockClosesAndRefusesUntilItEnds(t *testing.T) {
 			from("192.0.2.1", "good-ann"), from("192.0.2.1", "good-bob"), true},
 		"a tenant": {func(*service) endpoint.BlockRule { return endpoint.BlockRule{Tenant: "acme"} },
 			from("192.0.2.1", "good-ann"), from("192.0.2.1", "other-ann"), true},
-		"a user of a tenant": {func(s *service) endpoint.BlockRule { return endpoint.BlockRule{UserHash: s.UserHash("ann"), Tenant: "acme"} },
+		"a user of a tenant": {func(s *service) endpoint.BlockRule {
+			return endpoint.BlockRule{UserHash: s.UserHash("ann"), Tenant: "acme"}
+		},
 			from("192.0.2.1", "good-ann"), from("192.0.2.1", "other-ann"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
