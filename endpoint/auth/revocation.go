@@ -166,12 +166,15 @@ func (l *Revocations) Guard(a Authenticator) Authenticator {
 }
 
 // Follow keeps the list in step with a file until ctx ends: what is added to the file is revoked for as long as it is there or
-// until its Until, and what is taken out of it is lifted. The file has one [Revocation] a line, as JSON; to change it,
+// until its Until, and what is taken out of it is lifted; in the end all of it. The file has one [Revocation] a line, as JSON; to change it,
 // write it anew and rename it. It is looked at every interval; a file that is missing or cannot be understood changes
 // nothing and is told to fault, once for each reason, by its line, never by what is in it.
 func (l *Revocations) Follow(ctx context.Context, path string, interval time.Duration, fault func(error)) {
 	f := follower{list: l, was: map[target]Revocation{}}
 	follow(ctx, path, interval, f.take, fault)
+	for _, r := range f.was {
+		l.Lift(r)
+	}
 }
 
 // never is when a revocation of a file ends that says nothing of it: with its line.
