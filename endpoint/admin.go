@@ -300,8 +300,10 @@ func checkNames(all ...string) error {
 
 // checkUserHash keeps names of users from being taken for hashes.
 func checkUserHash(s string) error {
-	if b, err := hex.DecodeString(s); err != nil || len(b) != 16 && s != "" {
-		return badRequest("user_hash: must be 32 hexadecimal digits, as user.hash has on events")
+	kind, rest, _ := strings.Cut(s, ":")
+	key, hash, _ := strings.Cut(rest, ":")
+	if b, err := lowerBase32.DecodeString(hash); s != "" && (kind != "p1" || len(key) != 8 || err != nil || len(b) != 16) {
+		return badRequest("user_hash: must be the user.hash of an event, such as p1:k3y1d234:nbswy3dp…")
 	}
 	return nil
 }
@@ -652,7 +654,7 @@ func about(v *event.Event, address netip.Prefix, userHash, tenant string) {
 func (a *Admin) tell(r *http.Request, kind, state, why string, n int, about func(*event.Event)) {
 	actor := "loopback"
 	if a.tls != nil {
-		actor = hex.EncodeToString(a.e.hash(string(r.TLS.VerifiedChains[0][0].RawSubject))[:8])
+		actor = a.e.UserHash("operator\x00" + string(r.TLS.VerifiedChains[0][0].RawSubject))
 	}
 	a.e.config.Logger.Info("policy changed by an operator", "websocket.policy.kind", kind, "websocket.policy.state", state,
 		"websocket.policy.reason", why, "websocket.policy.actor", actor, "websocket.policy.connections", n)

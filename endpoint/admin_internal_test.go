@@ -158,7 +158,7 @@ func FuzzAdminRequest(f *testing.F) {
 	for _, text := range []string{
 		`{"id":"9f3c61d0a2b44e079f3c61d0a2b44e07","code":4001,"reason":"bye"}`, `{"filter":{"address":"203.0.113.0/24"}}`,
 		`{"all":true}`, `{"subject":"ann","tenant":"acme","before":"2026-11-22T10:00:11Z","for":"1h"}`,
-		`{"address":"2001:db8::1","reason":"flood","for":"10m"}`, `{"user_hash":"9f3c61d0a2b44e079f3c61d0a2b44e07"}`,
+		`{"address":"2001:db8::1","reason":"flood","for":"10m"}`, `{"user_hash":"p1:abcdefgh:abcdefghijklmnopqrstuvwxya"}`,
 		`limit=10&after=9f3c61d0a2b44e079f3c61d0a2b44e07&address=203.0.113.7&path=/chat`, `{"tenant":"` + "\xff" + `"}`, `{}{}`, `[`,
 	} {
 		f.Add([]byte(text))

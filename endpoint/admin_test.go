@@ -320,7 +320,7 @@ func TestRequestsOfAnOperatorThatAreWrong(t *testing.T) {
 		"too many at once":              {"/v1/connections?limit=1001", nil, 400, "limit: must be from 1 to 1000"},
 		"a place that is none":          {"/v1/connections?after=12", nil, 400, "after: must be the next"},
 		"a network that is none":        {"/v1/connections?address=secret", nil, 400, "address: must be one such as"},
-		"a name for a hash":             {"/v1/connections?user_hash=secret", nil, 400, "user_hash: must be 32 hexadecimal digits"},
+		"a name for a hash":             {"/v1/connections?user_hash=secret", nil, 400, "user_hash: must be the user.hash of an event"},
 		"an id that is none":            {"/v1/connections/secret", nil, 404, "no open connection"},
 		"no way to select":              {"/v1/close", body{}, 400, "say which connections to close"},
 		"an empty filter":               {"/v1/close", body{"filter": body{}}, 400, "say which connections to close"},
@@ -456,7 +456,7 @@ func TestOperatorsElsewhereNeedACertificate(t *testing.T) {
 	as(pair(operators, "olga"))
 	require.Equal(t, 200, o.ask("/v1/block", map[string]any{"tenant": "evil"}, &struct{}{}))
 	actor := s.log.wait(event.PolicyChanged, nil).String(event.PolicyActor)
-	require.Regexp(t, "^[0-9a-f]{16}$", actor)
+	require.Regexp(t, "^p1:[a-z2-7]{8}:[a-z2-7]{26}$", actor)
 	for name, none := range map[string][]tls.Certificate{"none": nil, "a user's": {pair(users, "olga")}} {
 		as(none...)
 		_, err = o.client.Get(o.url + "/v1/blocks")

@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"cmp"
-	"encoding/hex"
 	"errors"
 	"net/netip"
 	"slices"
@@ -203,14 +202,6 @@ func (e *Endpoint) blocked(id auth.Identity) bool {
 		return blockKey{}
 	}, nil)
 	return ok
-}
-
-// UserHash is the attribute user.hash of a subject's events, "" without a HashKey.
-func (e *Endpoint) UserHash(subject string) string {
-	if e.config.HashKey == nil || subject == "" {
-		return ""
-	}
-	return hex.EncodeToString(e.hash(subject)[:16])
 }
 
 // errBlocked ends a connection of somebody who is kept out.

@@ -21,6 +21,7 @@ type Endpoint struct {
 	began    time.Time
 	clock    atomic.Int64 // nanoseconds since began, as of the last sweep
 	tick     time.Duration
+	keyID    string // names HashKey, and does not say what it is
 	pump     *pump
 	standard *tier
 	tiers    map[string]*tier
@@ -64,6 +65,7 @@ func New(c Config) (*Endpoint, error) {
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
 	e.clock.Store(e.nanos())
+	e.keyID = lowerBase32.EncodeToString(e.hash("\x00key"))[:8]
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
 	}

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
 	"net/http"
 	"net/netip"
@@ -180,6 +181,17 @@ func (e *Endpoint) hash(s string) []byte {
 	h.Write([]byte(s))
 	return h.Sum(nil)
 }
+
+// UserHash is the attribute user.hash of a subject's events, "" without a HashKey. It has the form of the pii processor's
+// pseudonyms, which lets no other through: p1, which key, which user.
+func (e *Endpoint) UserHash(subject string) string {
+	if e.config.HashKey == nil || subject == "" {
+		return ""
+	}
+	return "p1:" + e.keyID + ":" + lowerBase32.EncodeToString(e.hash(subject)[:16])
+}
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // instance is an event of the endpoint itself.
 func (e *Endpoint) instance(name event.Name) *event.Event {

@@ -330,7 +330,7 @@ func newBlockCommand(a *adminFlags) *cobra.Command {
 	var r ruleFlags
 	cmd := r.add(a.subcommand("block", "Keep clients out for a time, and close their connections",
 		`  sockeye endpoint block --address 203.0.113.7 --reason flood --for 30m
-  sockeye endpoint block --user-hash 9f3c61d0a2b44e079f3c61d0a2b44e07 --tenant acme --reason abuse`,
+  sockeye endpoint block --user-hash p1:k3y1d234:nbswy3dpehpk3pxpnbswy3dpeh --tenant acme --reason abuse`,
 		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 			return a.change(cmd, "block", r.body(), "blocked; closed")
 		}))

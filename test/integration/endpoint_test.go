@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,6 +143,7 @@ func TestTheEndpointsIndicatorsAreTheTruth(t *testing.T) {
 	collector := start(t, []string{
 		"SOCKEYE_DATA=" + dir, "SOCKEYE_ENDPOINT=" + addr, "SOCKEYE_CLICKHOUSE=" + engine, "SOCKEYE_SLO=" + api,
 		"SOCKEYE_CERT=" + pem, "SOCKEYE_CERT_KEY=" + pem, "SOCKEYE_JWKS=" + provider.server.URL,
+		"SOCKEYE_ADMIN=" + testenv.Address(t),
 	}, binary(t), "--config", filepath.Join(testenv.Root(), "examples", "endpoint.yaml"),
 		"--set", "service.telemetry.metrics.level=none",
 		// So that what is over a limit is known to the message.
@@ -377,4 +379,86 @@ service:
 	require.Equal(t, websocket.CloseServiceRestart, <-code)
 	require.NotEqual(t, 0, collector.wait(30*time.Second))
 	collector.ended = true
+}
+
+// TestAnOperatorKeepsAnAttackerOut runs examples/endpoint.yaml, and `sockeye endpoint` beside it as an operator would: who
+// is here, who misbehaves, out with them; and what was done is stored.
+func TestAnOperatorKeepsAnAttackerOut(t *testing.T) {
+	t.Parallel()
+	provider := newIdentityProvider(t)
+	provider.up.Store(true)
+	dir, addr, engine, admin := t.TempDir(), testenv.Address(t), testenv.Address(t), testenv.Address(t)
+	pem := filepath.Join(dir, "tls.pem")
+	selfSigned(t, pem)
+	collector := start(t, []string{
+		"SOCKEYE_DATA=" + dir, "SOCKEYE_ENDPOINT=" + addr, "SOCKEYE_CLICKHOUSE=" + engine, "SOCKEYE_SLO=" + testenv.Address(t),
+		"SOCKEYE_CERT=" + pem, "SOCKEYE_CERT_KEY=" + pem, "SOCKEYE_JWKS=" + provider.server.URL, "SOCKEYE_ADMIN=" + admin,
+	}, binary(t), "--config", filepath.Join(testenv.Root(), "examples", "endpoint.yaml"),
+		"--set", "service.telemetry.metrics.level=none")
+	collector.listening(addr)
+	operator := func(args ...string) (string, error) {
+		text, err := exec.Command(binary(t), append(append([]string{"endpoint"}, args...), "--admin", "http://"+admin)...).CombinedOutput()
+		return string(text), err
+	}
+	ask := func(args ...string) string {
+		t.Helper()
+		text, err := operator(args...)
+		require.NoError(t, err, text)
+		return text
+	}
+	v := &visitors{t: t, url: "wss://" + addr + "/", told: map[string]int{}}
+	mallory, friend := v.enter(provider.token("mallory", time.Hour)), v.enter(provider.token("friend", time.Hour))
+	v.say(mallory, 7)
+	v.say(friend, 1)
+	type connection struct {
+		ID       string `json:"id"`
+		UserHash string `json:"user_hash"`
+		Received struct {
+			Messages int `json:"messages"`
+		} `json:"received"`
+	}
+	var busy connection
+	eventually(t, 30*time.Second, "the busy one seen", func() (bool, string) {
+		var all []connection
+		text := ask("connections", "--tenant", "acme", "--address", "127.0.0.0/8", "--output", "json")
+		require.NoError(t, json.Unmarshal([]byte(text), &all), text)
+		for _, c := range all {
+			if c.Received.Messages == 7 {
+				busy = c
+			}
+		}
+		return len(all) == 2 && busy.ID != "", text
+	})
+	require.Contains(t, ask("inspect", busy.ID), "127.0.0.0/24")
+	require.Equal(t, "blocked; closed 1 connection\n", ask("block", "--user-hash", busy.UserHash, "--reason", "abuse", "--for", "1h"))
+	require.Equal(t, websocket.ClosePolicyViolation, closed(mallory))
+	_, status := v.come(provider.token("mallory", time.Hour), nil)
+	require.Equal(t, http.StatusForbidden, status)
+	v.say(friend, 1)
+	require.Contains(t, ask("blocks"), busy.UserHash)
+	require.Equal(t, "unblocked\n", ask("unblock", "--user-hash", busy.UserHash))
+	v.leave(v.enter(provider.token("mallory", time.Hour)))
+	require.Equal(t, "closed 1 connection\n", ask("close", "--all", "--code", "4000"))
+	require.Equal(t, 4000, closed(friend))
+
+	for what, sql := range map[string]string{
+		"1 the refusal": "event = 'websocket.handshake.rejected' AND error_type = 'forbidden' AND fault = 'policy'",
+		"3 the changes": "event = 'websocket.policy.changed' AND policy IN ('user_block', 'disconnect')",
+		"2 the closes":  "event = 'websocket.close' AND close_code IN (1008, 4000)",
+	} {
+		eventually(t, 60*time.Second, what, func() (bool, string) {
+			got, err := query(engine, "SELECT count() FROM events WHERE "+sql)
+			return got == what[:1], fmt.Sprint(got, err)
+		})
+	}
+	stored, err := query(engine, "SELECT * FROM events WHERE event = 'websocket.policy.changed' FORMAT JSONEachRow")
+	require.NoError(t, err)
+	for _, want := range []string{busy.UserHash, "loopback", "abuse", "websocket.policy.connections"} {
+		require.Contains(t, stored, want)
+	}
+	require.NotContains(t, collector.out.String()+stored, "mallory")
+	collector.stop()
+	text, err := operator("blocks")
+	require.Error(t, err)
+	require.Contains(t, text, "no endpoint answers operators at "+admin)
 }
