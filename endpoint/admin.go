@@ -1,29 +1,22 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
-	"github.com/sockeye-project/sockeye/endpoint/auth"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/wire"
 )
@@ -53,9 +46,6 @@ const (
 	// adminRequests are served at once, others answered 503; adminConnections may be open.
 	adminRequests    = 8
 	adminConnections = 64
-	maxAdminBody     = 16 << 10
-	maxAdminName     = 512
-	maxAdminFor      = 366 * 24 * time.Hour
 )
 
 // Admin returns the operators' side. It needs a HashKey, since it names users by user.hash.
@@ -66,7 +56,8 @@ func (e *Endpoint) Admin(set AdminSettings) (*Admin, error) {
 	a := &Admin{e: e, mux: http.NewServeMux(), busy: make(chan struct{}, adminRequests)}
 	if set != (AdminSettings{}) {
 		if set.CertFile == "" || set.KeyFile == "" || set.ClientCAFile == "" {
-			return nil, errors.New("admin: CertFile, KeyFile and ClientCAFile must all be set, or none of them on a loopback address")
+			return nil, errors.New("admin: CertFile, KeyFile and ClientCAFile must all be set, " +
+				"or none of them on a loopback address")
 		}
 		var err error
 		a.tls, err = e.tlsConfig(ServerSettings{
@@ -89,8 +80,8 @@ func (e *Endpoint) Admin(set AdminSettings) (*Admin, error) {
 	a.mux.HandleFunc("POST /v1/block", answer(a.block))
 	a.mux.HandleFunc("POST /v1/unblock", answer(a.unblock))
 	a.mux.HandleFunc("/", answer(func(*http.Request) (any, error) {
-		return nil, &adminError{http.StatusNotFound, "no such request; there are GET /v1/connections, /v1/connections/ID and " +
-			"/v1/blocks, POST /v1/close, /v1/revoke, /v1/block and /v1/unblock"}
+		return nil, &adminError{http.StatusNotFound, "no such request; there are GET /v1/connections, " +
+			"/v1/connections/ID and /v1/blocks, POST /v1/close, /v1/revoke, /v1/block and /v1/unblock"}
 	}))
 	return a, nil
 }
@@ -99,8 +90,8 @@ func (e *Endpoint) Admin(set AdminSettings) (*Admin, error) {
 // at a loopback address.
 func (a *Admin) Serve(l net.Listener) error {
 	if a.tls == nil && !isLoopback(l.Addr().String()) {
-		return errors.Join(errors.New("admin: the address is not a loopback one; choose 127.0.0.1, or set CertFile, KeyFile and "+
-			"ClientCAFile, so that operators need a certificate"), l.Close())
+		return errors.Join(errors.New("admin: the address is not a loopback one; choose 127.0.0.1, or set "+
+			"CertFile, KeyFile and ClientCAFile, so that operators need a certificate"), l.Close())
 	}
 	l = &fewListener{Listener: l, places: make(chan struct{}, adminConnections), closed: make(chan struct{})}
 	if a.tls != nil {
@@ -160,18 +151,6 @@ type fewConn struct {
 func (c *fewConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()
-}
-
-// adminError is an answer that is not 200.
-type adminError struct {
-	status int
-	text   string
-}
-
-func (e *adminError) Error() string { return e.text }
-
-func badRequest(text string, args ...any) error {
-	return &adminError{http.StatusBadRequest, fmt.Sprintf(text, args...)}
 }
 
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -272,91 +251,6 @@ func writeAnswer(w http.ResponseWriter, result any, err error) {
 	_, _ = w.Write(append(text, '\n')) // the client may be gone
 }
 
-// decodeBody reads a body. What is wrong with it is not quoted.
-func decodeBody[T any](body io.Reader, fields string) (v T, err error) {
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return v, &adminError{http.StatusRequestEntityTooLarge, "the body must have at most 16 KiB"}
-	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if dec.Decode(&v) == nil {
-		if _, err := dec.Token(); err == io.EOF {
-			return v, nil
-		}
-	}
-	return v, badRequest("the body must be one JSON object, of %s", fields)
-}
-
-// checkNames checks what names somebody.
-func checkNames(all ...string) error {
-	for _, s := range all {
-		if len(s) > maxAdminName || !utf8.ValidString(s) {
-			return badRequest("a name must have at most %d bytes", maxAdminName)
-		}
-	}
-	return nil
-}
-
-// checkUserHash keeps names of users from being taken for hashes.
-func checkUserHash(s string) error {
-	kind, rest, _ := strings.Cut(s, ":")
-	key, hash, _ := strings.Cut(rest, ":")
-	if b, err := lowerBase32.DecodeString(hash); s != "" && (kind != "p1" || len(key) != 8 || err != nil || len(b) != 16) {
-		return badRequest("user_hash: must be the user.hash of an event, such as p1:k3y1d234:nbswy3dp…")
-	}
-	return nil
-}
-
-// parseNetwork reads a network. A single address of IPv6 stands for its /64, as in limits: who has one has all.
-func parseNetwork(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		a = a.Unmap().WithZone("")
-		bits := 64
-		if a.Is4() {
-			bits = 32
-		}
-		return a.Prefix(bits)
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, badRequest("address: must be one such as 203.0.113.7, or a network such as 203.0.113.0/24")
-	}
-	return p.Masked(), nil
-}
-
-func parseFor(s string) (time.Duration, error) {
-	if s == "" {
-		return 0, nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Second || d > maxAdminFor {
-		return 0, badRequest("for: must be from 1s to %s, such as 1h30m", maxAdminFor)
-	}
-	return d, nil
-}
-
-// filterRequest is a [Filter] as it is written.
-type filterRequest struct {
-	UserHash    string `json:"user_hash"`
-	Tenant      string `json:"tenant"`
-	Address     string `json:"address"`
-	Path        string `json:"path"`
-	Subprotocol string `json:"subprotocol"`
-}
-
-const filterFields = "user_hash, tenant, address, path, subprotocol"
-
-func (q filterRequest) filter() (f Filter, err error) {
-	f = Filter{UserHash: q.UserHash, Tenant: q.Tenant, Path: q.Path, Subprotocol: q.Subprotocol}
-	if q.Address != "" {
-		if f.Address, err = parseNetwork(q.Address); err != nil {
-			return f, err
-		}
-	}
-	return f, errors.Join(checkUserHash(q.UserHash), checkNames(q.Tenant, q.Path, q.Subprotocol))
-}
-
 // ConnectionPage is the answer to GET /v1/connections. Next, if not "", is what after must be to see those that follow.
 type ConnectionPage struct {
 	Connections []Connection `json:"connections"`
@@ -368,42 +262,6 @@ type BlockPage struct {
 	Blocks []BlockRule `json:"blocks"`
 	// More is how many there are besides.
 	More int `json:"more,omitempty"`
-}
-
-type listRequest struct {
-	filter Filter
-	after  string
-	limit  int
-}
-
-func parseList(query string) (q listRequest, err error) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return q, badRequest("the query is not well formed")
-	}
-	q.limit = 100
-	var f filterRequest
-	fields := map[string]*string{
-		"user_hash": &f.UserHash, "tenant": &f.Tenant, "address": &f.Address, "path": &f.Path, "subprotocol": &f.Subprotocol,
-		"after": &q.after,
-	}
-	for name, all := range values {
-		if len(all) != 1 {
-			return q, badRequest("a parameter may be there once")
-		}
-		if to := fields[name]; to != nil {
-			*to = all[0]
-		} else if name != "limit" {
-			return q, badRequest("the parameters are %s, limit, after", filterFields)
-		} else if q.limit, err = strconv.Atoi(all[0]); err != nil || q.limit < 1 || q.limit > maxPage {
-			return q, badRequest("limit: must be from 1 to %d", maxPage)
-		}
-	}
-	if id, err := hex.DecodeString(q.after); err != nil || len(id) != 0 && len(id) != 16 {
-		return q, badRequest("after: must be the next of another answer")
-	}
-	q.filter, err = f.filter()
-	return q, err
 }
 
 func (a *Admin) list(r *http.Request) (any, error) {
@@ -425,41 +283,8 @@ func (a *Admin) inspect(r *http.Request) (any, error) {
 	return c, nil
 }
 
-type closeRequest struct {
-	ID     string        `json:"id"`
-	Filter filterRequest `json:"filter"`
-	All    bool          `json:"all"`
-	Code   int           `json:"code"`
-	Reason string        `json:"reason"`
-}
-
-// parse checks that one of the three ways to select is used, so that a slip does not close all.
-func (q *closeRequest) parse() (f Filter, err error) {
-	if f, err = q.Filter.filter(); err != nil {
-		return f, err
-	}
-	ways := 0
-	for _, used := range []bool{q.ID != "", f != Filter{}, q.All} {
-		if used {
-			ways++
-		}
-	}
-	if q.Code == 0 {
-		q.Code = event.ClosePolicyViolation
-	}
-	switch {
-	case ways != 1:
-		return f, badRequest("say which connections to close: by id, by filter, or all")
-	case q.Code < 0 || q.Code > 4999 || !wire.CloseCode(q.Code).Sendable():
-		return f, badRequest("code: must be one that a Close frame may carry")
-	case len(q.Reason) > 123 || !utf8.ValidString(q.Reason):
-		return f, badRequest("reason: must have at most 123 bytes")
-	}
-	return f, nil
-}
-
 func (a *Admin) close(r *http.Request) (any, error) {
-	q, err := decodeBody[closeRequest](r.Body, "id, filter, all, code, reason; filter is an object of "+filterFields)
+	q, err := decodeBody[closeRequest](r.Body, closeFields)
 	if err != nil {
 		return nil, err
 	}
@@ -483,32 +308,8 @@ func (a *Admin) close(r *http.Request) (any, error) {
 	return map[string]int{"closed": n}, nil
 }
 
-type revokeRequest struct {
-	TokenID string    `json:"token_id"`
-	Subject string    `json:"subject"`
-	Tenant  string    `json:"tenant"`
-	Session string    `json:"session"`
-	Before  time.Time `json:"before"`
-	For     string    `json:"for"`
-}
-
-func (q *revokeRequest) parse(now time.Time) (auth.Revocation, error) {
-	out := auth.Revocation{TokenID: q.TokenID, Subject: q.Subject, Tenant: q.Tenant, Session: q.Session, Before: q.Before}
-	d, err := parseFor(q.For)
-	if err != nil {
-		return out, err
-	}
-	if out == (auth.Revocation{Before: q.Before}) {
-		return out, badRequest("name a token_id, subject, tenant or session")
-	}
-	if d > 0 {
-		out.Until = now.Add(d)
-	}
-	return out, checkNames(q.TokenID, q.Subject, q.Tenant, q.Session)
-}
-
 func (a *Admin) revoke(r *http.Request) (any, error) {
-	q, err := decodeBody[revokeRequest](r.Body, "token_id, subject, tenant, session, before in RFC 3339, and for such as 1h30m")
+	q, err := decodeBody[revokeRequest](r.Body, revokeFields)
 	if err != nil {
 		return nil, err
 	}
@@ -532,57 +333,6 @@ func (a *Admin) revoke(r *http.Request) (any, error) {
 		about(v, netip.Prefix{}, a.e.UserHash(q.Subject), q.Tenant)
 	})
 	return map[string]int{"closed": n}, nil
-}
-
-type blockRequest struct {
-	Address  string      `json:"address"`
-	UserHash string      `json:"user_hash"`
-	Subject  string      `json:"subject"`
-	Tenant   string      `json:"tenant"`
-	Reason   BlockReason `json:"reason"`
-	For      string      `json:"for"`
-}
-
-const blockFields = "address, user_hash, subject, tenant, reason, and for such as 1h30m"
-
-// The widest networks that can be blocked: wider ones are slips.
-const (
-	widestIPv4 = 8
-	widestIPv6 = 16
-)
-
-// parse reads the request; userHash is that of a subject.
-func (q *blockRequest) parse(now time.Time, userHash func(string) string) (b BlockRule, err error) {
-	b = BlockRule{UserHash: q.UserHash, Tenant: q.Tenant, Reason: q.Reason}
-	if q.Subject != "" {
-		if b.UserHash != "" {
-			return b, badRequest("user_hash, subject: only one of them")
-		}
-		b.UserHash = userHash(q.Subject)
-	}
-	if q.Address != "" {
-		if b.Address, err = parseNetwork(q.Address); err != nil {
-			return b, err
-		}
-	}
-	if b, err = b.normal(); err != nil {
-		return b, badRequest("give an address, or a user_hash or subject, a tenant, or both; and a reason of %v", BlockReasons())
-	}
-	if b.Address.IsValid() {
-		widest := widestIPv6
-		if b.Address.Addr().Is4() {
-			widest = widestIPv4
-		}
-		if b.Address.Bits() < widest {
-			return b, badRequest("address: a network must have at least /%d", widest)
-		}
-	}
-	if d, err := parseFor(q.For); err != nil {
-		return b, err
-	} else if d > 0 {
-		b.Until = now.Add(d).UTC()
-	}
-	return b, errors.Join(checkUserHash(q.UserHash), checkNames(q.Subject, q.Tenant))
 }
 
 // rule decodes the body of a request about a block.
@@ -611,7 +361,7 @@ func (a *Admin) block(r *http.Request) (any, error) {
 	if b, err = a.e.config.Blocks.add(b); err != nil {
 		return nil, &adminError{http.StatusInsufficientStorage, err.Error()}
 	}
-	a.tell(r, b.policyKind(), "on", string(b.Reason), n, func(v *event.Event) { about(v, b.Address, b.UserHash, b.Tenant) })
+	a.tellBlock(r, b, "on", n)
 	return struct {
 		Block  BlockRule `json:"block"`
 		Closed int       `json:"closed"`
@@ -626,7 +376,7 @@ func (a *Admin) unblock(r *http.Request) (any, error) {
 	if !a.e.config.Blocks.Lift(b) {
 		return nil, &adminError{http.StatusNotFound, "there is no such block; give the address or names as it was given"}
 	}
-	a.tell(r, b.policyKind(), "off", string(b.Reason), 0, func(v *event.Event) { about(v, b.Address, b.UserHash, b.Tenant) })
+	a.tellBlock(r, b, "off", 0)
 	return struct{}{}, nil
 }
 
@@ -648,6 +398,12 @@ func about(v *event.Event, address netip.Prefix, userHash, tenant string) {
 	}
 	v.Accept(event.UserHash, text(userHash))
 	v.Accept(event.TenantID, text(tenant))
+}
+
+func (a *Admin) tellBlock(r *http.Request, b BlockRule, state string, n int) {
+	a.tell(r, b.policyKind(), state, string(b.Reason), n, func(v *event.Event) {
+		about(v, b.Address, b.UserHash, b.Tenant)
+	})
 }
 
 // tell tells what an operator changed.

@@ -110,8 +110,8 @@ func given(all map[string]string) map[string]string {
 func newConnectionsCommand(a *adminFlags) *cobra.Command {
 	var filter filterFlags
 	var limit int
-	cmd := a.subcommand("connections", "List open connections", `  sockeye endpoint connections --tenant acme --output json`,
-		cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
+	cmd := a.subcommand("connections", "List open connections",
+		`  sockeye endpoint connections --tenant acme --output json`, cobra.NoArgs, func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
 				return errors.New("--limit: must be at least 0, which is all")
 			}
@@ -268,7 +268,8 @@ func newCloseCommand(a *adminFlags) *cobra.Command {
 	var all bool
 	var code int
 	var reason string
-	cmd := a.subcommand("close [ID]", "Close a connection, or those of a filter", `  sockeye endpoint close 9f3c61d0a2b44e079f3c61d0a2b44e07
+	cmd := a.subcommand("close [ID]", "Close a connection, or those of a filter",
+		`  sockeye endpoint close 9f3c61d0a2b44e079f3c61d0a2b44e07
   sockeye endpoint close --tenant acme --code 1012 --reason "come back"
   sockeye endpoint close --all --code 1001`,
 		cobra.MaximumNArgs(1), func(cmd *cobra.Command, args []string) error {
@@ -435,7 +436,8 @@ func (a *adminFlags) ask(ctx context.Context, path string, query url.Values, bod
 		} else if errors.As(err, &wrapped) {
 			err = wrapped.Err // which does not have the URL
 		}
-		return fmt.Errorf("no endpoint answers operators at %s: %w; is it running, and is this its admin.endpoint?", base.Host, err)
+		return fmt.Errorf("no endpoint answers operators at %s: %w; is it running, and is this its admin.endpoint?",
+			base.Host, err)
 	}
 	defer response.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(response.Body, 16<<20))
@@ -448,8 +450,8 @@ func (a *adminFlags) ask(ctx context.Context, path string, query url.Values, bod
 	case response.StatusCode != http.StatusOK && json.Unmarshal(text, &fault) == nil && fault.Error != "":
 		return errors.New(fault.Error)
 	case response.StatusCode != http.StatusOK || json.Unmarshal(text, answer) != nil:
-		return fmt.Errorf("%s answers, but not like the operators' side of an endpoint (status %d); is this its admin.endpoint?",
-			base.Host, response.StatusCode)
+		return fmt.Errorf("%s answers, but not like the operators' side of an endpoint (status %d); is this its "+
+			"admin.endpoint?", base.Host, response.StatusCode)
 	}
 	return nil
 }
