@@ -63,6 +63,7 @@ func TestABlockClosesAndRefusesUntilItEnds(t *testing.T) {
 				return tokens(ctx, c)
 			})
 			set.ClientAddress = byField
+			set.Timeouts.Close = time.Minute // for those who are not blocked
 			set.Blocks = endpoint.NewBlocks(0, at.now)
 			s := serve(t, set)
 			other, victim := s.open(t, c.free), s.open(t, c.blocked)
@@ -71,12 +72,11 @@ func TestABlockClosesAndRefusesUntilItEnds(t *testing.T) {
 			began := time.Now()
 			require.NoError(t, set.Blocks.Add(rule))
 			code, text := victim.closed()
-			require.Less(t, time.Since(began), time.Second)
 			require.Equal(t, wire.ClosePolicyViolation, code)
 			require.Equal(t, "blocked", text)
-			// Whoever does not answer the Close frame is cut all the same.
+			// Whoever does not answer the Close frame is cut all the same: half a second later, on a machine that is idle.
 			victim.ended()
-			require.Less(t, time.Since(began), time.Second)
+			require.Less(t, time.Since(began), patience/2)
 			s.log.wait(event.Close, func(e *event.Event) bool { return e.Get(event.CloseCode).Int() == 1008 })
 
 			refused := s.dial(t, handshake+c.blocked+"\r\n")
