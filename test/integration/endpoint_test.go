@@ -323,19 +323,21 @@ func TestAReloadWithAnUnchangedEndpointSectionClosesNoConnection(t *testing.T) {
 	t.Parallel()
 	const config = `
 receivers:
-  websocketendpoint: {endpoint: %s, insecure_anonymous: true, allow_missing_origin: true, handler: echo, limits: {max_message_bytes: %d}}
+  websocketendpoint:
+    {endpoint: %[1]s, insecure_anonymous: true, allow_missing_origin: true, handler: echo, limits: {max_message_bytes: %[2]d},
+    key_file: %[3]s/key, admin: {endpoint: %[5]s}}
 processors:
-  pii: {key_file: %s/key}
+  pii: {key_file: %[3]s/key}
 exporters:
   nop: {}
 service:
-  telemetry: {metrics: {level: none}, logs: {level: %s}}
+  telemetry: {metrics: {level: none}, logs: {level: %[4]s}}
   pipelines:
     logs: {receivers: [websocketendpoint], processors: [pii], exporters: [nop]}
 `
-	dir, addr := t.TempDir(), testenv.Address(t)
+	dir, addr, admin := t.TempDir(), testenv.Address(t), testenv.Address(t)
 	write := func(path string, limit int, level string) {
-		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, config, addr, limit, dir, level), 0o600))
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, config, addr, limit, dir, level, admin), 0o600))
 	}
 	file := configFile(t, "")
 	write(file, 1000, "info")
@@ -362,6 +364,9 @@ service:
 		reload(i + 2)
 		echo(c)
 		echo(v.enter(""))
+		text, err := exec.Command(binary(t), "endpoint", "connections", "--admin", "http://"+admin).CombinedOutput()
+		require.NoError(t, err, string(text))
+		require.Equal(t, 1+i+2, strings.Count(string(text), "\n"), "a line each, and the names: %s", text)
 	}
 
 	write(file, 2000, "info")
@@ -374,7 +379,7 @@ service:
 	d := v.enter("")
 	echo(d)
 	go func() { code <- closed(d) }()
-	require.NoError(t, os.WriteFile(file, bytes.ReplaceAll(fmt.Appendf(nil, config, addr, 2000, dir, "info"), []byte("nop"), []byte("nosuch")), 0o600))
+	require.NoError(t, os.WriteFile(file, bytes.ReplaceAll(fmt.Appendf(nil, config, addr, 2000, dir, "info", admin), []byte("nop"), []byte("nosuch")), 0o600))
 	require.NoError(t, collector.cmd.Process.Signal(syscall.SIGHUP))
 	require.Equal(t, websocket.CloseServiceRestart, <-code)
 	require.NotEqual(t, 0, collector.wait(30*time.Second))
