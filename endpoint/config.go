@@ -57,7 +57,9 @@ type Config struct {
 
 	// Observer, if not nil, is told of every decision.
 	Observer Observer
-	// Resource describes this service on events.
+	// Tracing, if it has an Observer, tells of handshakes and messages as spans.
+	Tracing Tracing
+	// Resource describes this service on events and spans.
 	Resource *event.Resource
 	// Vantage is [event.VantageApp] by default; [event.VantageEdge] for an endpoint in front of a service.
 	Vantage string
@@ -238,6 +240,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Tracing = c.Tracing.withDefaults(fault)
 	l := &c.Limits
 	setDefault(&l.Connections, 16384)
 	setDefault(&l.Handshakes, 1024)
@@ -272,7 +275,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-func setDefault[T int | time.Duration](v *T, byDefault T) {
+func setDefault[T int | float64 | time.Duration](v *T, byDefault T) {
 	if *v == 0 {
 		*v = byDefault
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/sockeye-project/sockeye/wire"
 )
 
-// Endpoint is an http.Handler that serves WebSocket connections. It has two goroutines of its own, which Shutdown ends.
+// Endpoint is an http.Handler that serves WebSocket connections. It has up to three goroutines of its own, which Shutdown ends.
 type Endpoint struct {
 	config   Config
 	began    time.Time
 	clock    atomic.Int64 // nanoseconds since began, as of the last sweep
 	tick     time.Duration
 	pump     *pump
+	tracer   *tracer
 	standard *tier
 	tiers    map[string]*tier
 	byAddr   quota
@@ -66,6 +67,9 @@ func New(c Config) (*Endpoint, error) {
 	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
+	}
+	if c.Tracing.Observer != nil {
+		e.tracer = newTracer(c.Tracing)
 	}
 	if c.Authenticator == nil {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
@@ -166,6 +170,8 @@ type Stats struct {
 	// EventsLost are decisions that the Observer was too slow for; EventsPostponed are reports of messages that wait for
 	// the next.
 	EventsLost, EventsPostponed int64
+	// SpansLost are spans over their Rate, and those that the SpanObserver was too slow for.
+	SpansLost int64
 }
 
 // Stats returns them.
@@ -175,6 +181,9 @@ func (e *Endpoint) Stats() Stats {
 	}
 	if e.pump != nil {
 		s.EventsLost, s.EventsPostponed = e.pump.lost.Load(), e.pump.postponed.Load()
+	}
+	if e.tracer != nil {
+		s.SpansLost = e.tracer.lost.Load()
 	}
 	return s
 }
@@ -225,6 +234,13 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	if e.pump != nil {
 		select {
 		case <-e.pump.done:
+		case <-ctx.Done():
+			err = errors.Join(err, ctx.Err())
+		}
+	}
+	if e.tracer != nil {
+		select {
+		case <-e.tracer.done:
 		case <-ctx.Done():
 			err = errors.Join(err, ctx.Err())
 		}

@@ -27,6 +27,7 @@ type handshake struct {
 	address  *tally
 	admitted admitted
 	granted  bool // identity is known, so the tallies are held
+	span     *event.Span
 }
 
 // refusal is an answer that is not 101.
@@ -94,6 +95,7 @@ func (h *handshake) check() *refusal {
 			return tooMany(policyAddressHandshakes)
 		}
 	}
+	h.trace(now)
 	var err error
 	if h.offer, err = wire.CheckRequest(h.r); err == nil && h.offer.Extended {
 		err = wire.WrongHTTPVersion // nobody hands over a stream of HTTP/2
@@ -128,6 +130,7 @@ func (h *handshake) authenticate(now int64) *refusal {
 		c.Client = h.peer.client.Addr()
 		h.method = c.Method
 		o = e.verify(h.r.Context(), c)
+		e.traceAuth(&h.peer, event.Auth, o)
 	}
 	if o.failure != 0 && h.r.Context().Err() != nil {
 		return &refusal{errorType: event.ClientAborted}
@@ -156,7 +159,7 @@ func (h *handshake) refuse(no *refusal) {
 		no.errorType = event.RejectionFor(no.status)
 	}
 	h.answer(no)
-	if h.e.pump == nil {
+	if h.e.pump == nil && h.span == nil {
 		return
 	}
 	if no.over != "" {
@@ -172,6 +175,7 @@ func (h *handshake) refuse(no *refusal) {
 		v.SetInt(event.HTTPResponseStatusCode, int64(no.status))
 	}
 	h.describe(v)
+	h.endSpan(v)
 	h.e.pump.decided(v)
 }
 
@@ -291,7 +295,7 @@ func (h *handshake) subprotocol() string {
 }
 
 func (h *handshake) opened(agreed wire.Agreement) {
-	if h.e.pump == nil {
+	if h.e.pump == nil && h.span == nil {
 		return
 	}
 	v := h.event(event.Open)
@@ -305,5 +309,6 @@ func (h *handshake) opened(agreed wire.Agreement) {
 		v.SetStrings(event.Extensions, names...)
 	}
 	h.describe(v)
+	h.endSpan(v)
 	h.e.pump.decided(v)
 }

@@ -171,6 +171,14 @@ func serveBy(t testing.TB, c endpoint.Config, set endpoint.ServerSettings) *serv
 	require.NoError(t, err)
 	server, err := e.Server(set)
 	require.NoError(t, err)
+	served := serveOn(t, e, server)
+	served.log = l
+	return served
+}
+
+// serveOn serves by what was made of e.
+func serveOn(t testing.TB, e *endpoint.Endpoint, server *endpoint.Server) *service {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
@@ -181,7 +189,7 @@ func serveBy(t testing.TB, c endpoint.Config, set endpoint.ServerSettings) *serv
 		_ = server.Shutdown(ctx) // a client that does not answer is cut in the end
 		require.NoError(t, <-served)
 	})
-	return &service{Endpoint: e, log: l, addr: listener.Addr().String()}
+	return &service{Endpoint: e, addr: listener.Addr().String()}
 }
 
 // client is a raw one: it may send anything.

@@ -30,6 +30,7 @@ type Session struct {
 
 	subprotocol string
 	identity    atomic.Pointer[auth.Identity]
+	span        atomic.Pointer[event.Span] // of the message that Handle has
 	tier        atomic.Pointer[tier]
 	// Value is the program's own. The endpoint does not look at it.
 	Value any
@@ -118,7 +119,14 @@ func (s *Session) Messages() iter.Seq2[wire.Message, error] {
 			if err == io.EOF {
 				return
 			}
-			if !yield(s.message, err) || err != nil {
+			if s.e.tracer != nil && err == nil {
+				s.traceMessage()
+			}
+			more := yield(s.message, err)
+			if s.e.tracer != nil {
+				s.endMessage()
+			}
+			if !more || err != nil {
 				return
 			}
 		}
@@ -404,6 +412,7 @@ func (s *Session) run() {
 //
 //go:noinline
 func (s *Session) conclude(err error) {
+	s.endMessage() // a panic leaves it
 	s.begin(reasonOf(err))
 	s.flush()
 	s.awaitPeer()
