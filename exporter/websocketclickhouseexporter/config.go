@@ -52,6 +52,7 @@ type Config struct {
 // RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is. The side tables follow a tier.
 type RetentionConfig struct {
 	Events    time.Duration `mapstructure:"events"`
+	Traces    time.Duration `mapstructure:"traces"`
 	Rollup10s time.Duration `mapstructure:"rollup_10s"`
 	Rollup1m  time.Duration `mapstructure:"rollup_1m"`
 	Rollup15m time.Duration `mapstructure:"rollup_15m"`
@@ -93,7 +94,7 @@ func (c *Config) Validate() error {
 		key  string
 		keep time.Duration
 	}{
-		{"events", c.Retention.Events}, {"rollup_10s", c.Retention.Rollup10s},
+		{"events", c.Retention.Events}, {"traces", c.Retention.Traces}, {"rollup_10s", c.Retention.Rollup10s},
 		{"rollup_1m", c.Retention.Rollup1m}, {"rollup_15m", c.Retention.Rollup15m},
 	} {
 		if r.keep != 0 && r.keep < time.Hour {

@@ -26,6 +26,7 @@ const (
 	reasonNotAnEvent = "not_an_event"
 	reasonNoTime     = "no_time"
 	reasonRefused    = "refused"
+	reasonNotASpan   = "not_a_span"
 )
 
 type clickhouseExporter struct {
@@ -193,16 +194,7 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 	}
 	start := time.Now()
 	err = s.InsertChunk(ctx, token, &b.rows)
-	outcome := "ok"
-	switch {
-	case err == nil:
-	case store.Retryable(err):
-		outcome = "retry"
-	default:
-		outcome = "refused"
-	}
-	e.telemetry.ExporterWebsocketclickhouseInsertDuration.Record(ctx, time.Since(start).Seconds(),
-		metric.WithAttributes(attribute.String("outcome", outcome)))
+	e.timed(ctx, start, err)
 	if err != nil {
 		t.failed(s, err)
 		return err
@@ -214,6 +206,20 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
 	}
 	return nil
+}
+
+// timed notes how long an insert took.
+func (e *clickhouseExporter) timed(ctx context.Context, start time.Time, err error) {
+	outcome := "ok"
+	switch {
+	case err == nil:
+	case store.Retryable(err):
+		outcome = "retry"
+	default:
+		outcome = "refused"
+	}
+	e.telemetry.ExporterWebsocketclickhouseInsertDuration.Record(ctx, time.Since(start).Seconds(),
+		metric.WithAttributes(attribute.String("outcome", outcome)))
 }
 
 // viewFor returns what to bound a group's tenants by when it is read first. The content of a group that is named by it must
@@ -283,7 +289,7 @@ func (e *clickhouseExporter) drop(ctx context.Context, reason string, n int) {
 	e.telemetry.ExporterWebsocketclickhouseDroppedRecords.Add(ctx, int64(n),
 		metric.WithAttributes(attribute.String("reason", reason)))
 	if _, known := e.reported.LoadOrStore(reason, true); !known && reason != reasonRefused {
-		e.logger.Warn("log records that are no events are dropped; from now on only counted, in "+
+		e.logger.Warn("log records that are no events, or spans without ids or a time, are dropped; from now on only counted, in "+
 			"otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
 	}
 }
