@@ -55,6 +55,8 @@ type Config struct {
 	Limits   LimitsConfig   `mapstructure:"limits"`
 	Timeouts TimeoutsConfig `mapstructure:"timeouts"`
 
+	// Traces says which handshakes and messages have spans, where the receiver is in a pipeline of traces.
+	Traces TracesConfig `mapstructure:"traces"`
 	// Vantage says where the endpoint stands.
 	Vantage string `mapstructure:"vantage"`
 	// Resource is on every event, such as service.name.
@@ -228,6 +230,7 @@ func (c *Config) Validate() error {
 	}
 	c.Limits.validate(&f)
 	c.Timeouts.validate(&f)
+	c.Traces.validate(&f)
 	vantages := []string{event.VantageEdge, event.VantageGateway, event.VantageApp}
 	if !slices.Contains(vantages, c.Vantage) {
 		f.add("vantage", "must be one of %s, got %q", strings.Join(vantages, ", "), c.Vantage)
