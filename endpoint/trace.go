@@ -218,18 +218,12 @@ func (h *handshake) trace(now int64) {
 		if i := strings.IndexByte(route, '/'); i >= 0 {
 			route = route[i:]
 			s.Name += " " + route
-			s.Attributes = append(s.Attributes, event.Named{Name: httpRoute, Value: event.String(strings.Clone(route))})
+			s.Attributes = append(s.Attributes, event.Named{Name: event.HTTPRoute, Value: event.String(strings.Clone(route))})
 		}
 	}
 	h.span = s
 	h.peer.trace, h.peer.span, h.peer.traced = s.TraceID, s.SpanID, true
 }
-
-// Attributes of the semantic conventions for HTTP that events do not have.
-const (
-	httpRoute           = "http.route"
-	httpProtocolVersion = "network.protocol.version"
-)
 
 // endSpan ends the handshake's span, if it has one, with what v tells of it.
 func (h *handshake) endSpan(v *event.Event) {
@@ -244,7 +238,7 @@ func (h *handshake) endSpan(v *event.Event) {
 		case event.Vantage, event.SourceVisibility, event.SourceType, event.SourceEvidence, event.HandshakeDuration:
 		case event.NetworkProtocolName: // HTTP's, which need not be said
 		case event.HTTPVersion:
-			s.Attributes = append(s.Attributes, event.Named{Name: httpProtocolVersion, Value: value})
+			s.Attributes = append(s.Attributes, event.Named{Name: event.NetworkProtocolVersion, Value: value})
 		default:
 			s.Attributes = append(s.Attributes, event.Named{Name: k.String(), Value: value})
 		}

@@ -28,6 +28,12 @@ type Span struct {
 	Links      []SpanLink
 }
 
+// Attributes of spans, from the semantic conventions for HTTP, that events do not have.
+const (
+	HTTPRoute              = "http.route"
+	NetworkProtocolVersion = "network.protocol.version"
+)
+
 // SpanEvent is something that happened in a span.
 type SpanEvent struct {
 	Time       time.Time

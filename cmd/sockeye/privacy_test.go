@@ -71,6 +71,19 @@ func TestEventsReachNothingBeforeTheyAreRedacted(t *testing.T) {
 			pipelines: "logs: {receivers: [websocketendpoint], exporters: [websocketclickhouse]}",
 			want:      []string{"service.pipelines.logs.exporters: " + unredacted("websocketclickhouse", "websocketendpoint")},
 		},
+		"no pii behind the endpoint's spans": {
+			pipelines: "{logs: {receivers: [websocketendpoint], processors: [pii], exporters: [websocketclickhouse]}, " +
+				"traces: {receivers: [websocketendpoint], exporters: [websocketclickhouse]}}",
+			want: []string{"service.pipelines.traces.exporters: " + unredacted("websocketclickhouse", "websocketendpoint")},
+		},
+		"a queue before pii in a pipeline of traces": {
+			pipelines: "traces: {receivers: [websocketendpoint], processors: [batch, pii], exporters: [websocketclickhouse]}",
+			want:      []string{`service.pipelines.traces.processors: "batch" holds events before "pii" has redacted them; put it after that`},
+		},
+		"spans of others into our exporter": {
+			pipelines: "{traces: {receivers: [otlp], exporters: [websocketclickhouse]}, logs: {receivers: [otlp], exporters: [debug]}}",
+			want:      []string{"service.pipelines.traces.exporters: " + unredacted("websocketclickhouse", "otlp")},
+		},
 		"our exporter without pii": {
 			pipelines: "logs: {receivers: [otlp], exporters: [websocketclickhouse]}",
 			want:      []string{"service.pipelines.logs.exporters: " + unredacted("websocketclickhouse", "otlp")},

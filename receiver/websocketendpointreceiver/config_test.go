@@ -85,6 +85,9 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			"timeouts.shutdown: must be longer than 0s, got 0s", "chunk.max_records: must be from 1 to 50000, got 0",
 			"chunk.max_age: must be longer than 0s, got 0s", "max_waiting_events: must be from 1000 to 1000000, got 1",
 			"progress_interval: must be longer than 0s, got 0s"},
+		"traces": {"traces.ratio: must be from 0 to 1, got 1.5", "traces.message_ratio: must be from 0 to 1, got -0.1",
+			"traces.rate.per_second: must be above 0, or -1 for no limit, got 0",
+			"traces.rate.burst: must be at least 0, which is one second's worth, got -1"},
 		"unknown_key": {"limit"},
 	} {
 		t.Run(file, func(t *testing.T) {
