@@ -57,6 +57,8 @@ type Config struct {
 
 	// Observer, if not nil, is told of every decision.
 	Observer Observer
+	// Samples, if it is set, tells the Observer the beginning of some messages that could not be parsed.
+	Samples Sampling
 	// Tracing, if it has an Observer, tells of handshakes and messages as spans.
 	Tracing Tracing
 	// Resource describes this service on events and spans.
@@ -241,6 +243,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Tracing = c.Tracing.withDefaults(fault)
+	c.Samples = c.Samples.withDefaults(fault)
 	l := &c.Limits
 	setDefault(&l.Connections, 16384)
 	setDefault(&l.Handshakes, 1024)

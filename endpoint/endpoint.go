@@ -23,6 +23,8 @@ type Endpoint struct {
 	tick     time.Duration
 	pump     *pump
 	tracer   *tracer
+	sampling limiter
+	samples  sharedBucket
 	standard *tier
 	tiers    map[string]*tier
 	byAddr   quota
@@ -71,6 +73,7 @@ func New(c Config) (*Endpoint, error) {
 	if c.Tracing.Observer != nil {
 		e.tracer = newTracer(c.Tracing)
 	}
+	e.sampling = newLimiter(c.Samples.Rate)
 	if c.Authenticator == nil {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
 	}

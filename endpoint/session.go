@@ -44,6 +44,7 @@ type Session struct {
 	broken      bool  // the reader of messages has ended, by a violation
 	refused     bool  // the message that is coming is over its rate
 	limitedAt   int64
+	sampledAt   int64
 	msgs, bytes bucket
 
 	// Of whoever writes.
@@ -346,6 +347,11 @@ func (s *Session) valid(m wire.Message) bool {
 			s.e.pump.lost.Add(1)
 		}
 	}
+	switch r.Type {
+	case event.ACLDenied, event.QuotaExceeded: // which is no fault of the payload
+	default:
+		s.sample(m, r.Type, r.Schema)
+	}
 	if r.Observed {
 		return true
 	}
@@ -385,6 +391,9 @@ func (s *Session) readEnded(err error) error {
 	case errors.As(err, &violation):
 		if s.begin(reason{code: violation.CloseCode(), text: violation.Reason(), cause: violation}) {
 			s.violated(violation)
+			if violation == wire.InvalidUTF8 {
+				s.sample(wire.Message{Opcode: wire.OpText, Payload: s.message.Payload}, event.InvalidUTF8, "")
+			}
 		}
 	case errors.As(err, &over):
 		s.begin(reason{code: wire.ClosePolicyViolation, text: "over the limit", cause: over})

@@ -117,3 +117,27 @@ func TestATraceIsFoundByItsIndex(t *testing.T) {
 	require.Contains(t, text, "trace_id_index")
 	require.Regexp(t, `trace_id_index(.*\n)+.*Granules: 1/13`, text)
 }
+
+func TestPayloadSamplesAreStoredOnceAndForADay(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	e := event.Event{Name: event.MessageSampled, Time: time.Now().UTC().Truncate(time.Millisecond)}
+	e.Resource = event.NewResource(named(event.ServiceName, "chat")...)
+	e.SetString(event.ConnectionID, "c-1")
+	e.SetString(event.ErrorType, event.InvalidUTF8)
+	e.SetString(event.MessageType, event.MessageText)
+	e.SetString(event.SchemaID, "chat@1")
+	e.SetInt(event.MessageSize, 2000)
+	e.SetString(event.MessageSample, `{"a":"[secret]`)
+	old := store.PayloadSampleOf(&e)
+	old.Time = old.Time.Add(-48 * time.Hour)
+	for range 2 {
+		require.NoError(t, s.InsertPayloadSamples(t.Context(), []store.PayloadSample{store.PayloadSampleOf(&e)}))
+		require.NoError(t, s.InsertPayloadSamples(t.Context(), []store.PayloadSample{old}))
+	}
+	require.EqualValues(t, 1, number(t, s, `SELECT count() FROM payload_samples WHERE service = 'chat' AND connection_id = 'c-1' AND
+		error_type = 'invalid_utf8' AND message_type = 'text' AND schema = 'chat@1' AND size = 2000 AND
+		sample = '{"a":"[secret]' AND time = fromUnixTimestamp64Milli(?)`, e.Time.UnixMilli()))
+	require.NoError(t, s.Conn().Exec(t.Context(), "OPTIMIZE TABLE payload_samples FINAL"))
+	require.EqualValues(t, 1, number(t, s, "SELECT count() FROM payload_samples"), "the old one has gone")
+}

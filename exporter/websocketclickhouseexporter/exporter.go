@@ -171,12 +171,23 @@ func (e *clickhouseExporter) release(b *batch) {
 }
 
 func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string, g *chunkGroup, b *batch) error {
-	if b.rows.Len() == 0 {
+	if b.rows.Len() == 0 && len(b.samples) == 0 {
 		return nil
 	}
 	s, err := t.ready(ctx)
 	if err != nil {
 		return err
+	}
+	// First, so that a chunk is stored when its events are. Samples that are refused hold up no events.
+	if err := s.InsertPayloadSamples(ctx, b.samples); err != nil {
+		t.failed(s, err)
+		if store.Retryable(err) || b.rows.Len() == 0 {
+			return err
+		}
+		e.drop(ctx, reasonRefused, len(b.samples))
+	}
+	if b.rows.Len() == 0 {
+		return nil
 	}
 	if err := e.settle(ctx, g, b); err != nil {
 		return err

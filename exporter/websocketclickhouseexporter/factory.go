@@ -40,7 +40,8 @@ func createDefaultConfig() component.Config {
 		MaxConnections: 4,
 		CreateSchema:   true,
 		Retention: RetentionConfig{
-			Events: retention.Events, Traces: retention.Traces, Rollup10s: retention.Rollup10s,
+			Events: retention.Events, Traces: retention.Traces,
+			PayloadSamples: retention.PayloadSamples, Rollup10s: retention.Rollup10s,
 			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
 		},
 		MaxTenantsPerService: 10_000,

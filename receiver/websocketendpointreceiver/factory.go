@@ -42,6 +42,7 @@ func createDefaultConfig() component.Config {
 			Pong: 10 * time.Second, Idle: time.Hour, Lifetime: 24 * time.Hour, Shutdown: 10 * time.Second,
 		},
 		Traces:           TracesConfig{Ratio: 1, Rate: RateConfig{PerSecond: 10, Burst: 100}},
+		PayloadSamples:   PayloadSamplesConfig{MaxBytes: 1024, Rate: RateConfig{PerSecond: 1, Burst: 10}},
 		Vantage:          event.VantageApp,
 		Chunk:            ChunkConfig{MaxRecords: 10_000, MaxAge: time.Second},
 		MaxWaitingEvents: 50_000,

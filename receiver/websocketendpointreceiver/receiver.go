@@ -151,6 +151,9 @@ func (r *endpointReceiver) warn() {
 	if r.cfg.KeyFile == "" {
 		r.logger.Warn("no key_file: events have no websocket.handshake.key_hash and no user.hash")
 	}
+	if r.cfg.PayloadSamples.Enabled {
+		r.logger.Warn("the beginning of some messages is kept: payload_samples is enabled")
+	}
 	r.logger.Info("endpoint is served", zap.String("server.address", r.serving.addr.String()))
 }
 

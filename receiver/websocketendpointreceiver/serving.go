@@ -152,6 +152,7 @@ func (s *serving) settings() (set endpoint.Config, err error) {
 	}
 	set.Observer = s.recorder
 	set.Tracing = c.Traces.settings(s.spans)
+	set.Samples = c.PayloadSamples.settings()
 	set.Vantage = c.Vantage
 	set.Resource = c.resource()
 	set.Logger = slog.New(relay{to: s.logger})

@@ -28,6 +28,7 @@ const (
 	SLOStatus      = "slo_status"
 	Tenants        = "tenants"
 	Traces         = "traces"
+	PayloadSamples = "payload_samples"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -223,6 +224,23 @@ func ChunkColumns() []Column {
 	}
 }
 
+// Columns of payload_samples besides those that it shares with events.
+const (
+	SampleMessageType = "message_type"
+	SampleSize        = "size"
+	SampleSchema      = "schema"
+	SampleText        = "sample"
+)
+
+// SampleColumns returns the columns of payload_samples in its order.
+func SampleColumns() []Column {
+	return []Column{
+		{Time, milliseconds}, {Service, lowCardinality}, {Tenant, lowCardinality}, {ConnectionID, "String"},
+		{ErrorType, lowCardinality}, {SampleMessageType, lowCardinality}, {SampleSize, "UInt64"},
+		{SampleSchema, lowCardinality}, {SampleText, "String"},
+	}
+}
+
 const attributeMap = "Map(LowCardinality(String), String)"
 
 // TraceColumns returns the columns of traces in its order.
@@ -256,6 +274,7 @@ func Expiries() []Expiry {
 	return []Expiry{
 		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
 		{Chunks, "toDateTime(" + ChunkLast + ")", 7 * day},
+		{PayloadSamples, "toDateTime(" + Time + ")", day},
 		{Traces, "toDateTime(" + SpanStart + ")", 7 * day},
 		{Rollup10s, Bucket, 3 * day},
 		{Gauges10s, Bucket, 3 * day},
