@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -133,4 +134,25 @@ func TestOnlySpansThatWaitAreSentAgain(t *testing.T) {
 	groups := groupSpans(rest)
 	require.Len(t, groups, 1)
 	require.True(t, groups[0].exact())
+}
+
+func testSamplesOfPayloadsAreKeptApart(t *testing.T) {
+	dsn := embeddedtest.Database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	sample := event.Event{Name: event.MessageSampled, Time: now}
+	sample.SetString(event.ConnectionID, "c-1")
+	sample.SetString(event.MessageSample, "[secret]")
+	mixed := eventlog.Encode(append(opens(0, 3), sample), eventlog.Chunk{ID: "mixed"})
+	sample.SetString(event.MessageSample, "[email]")
+	alone := eventlog.Encode([]event.Event{sample}, eventlog.Chunk{ID: "alone"})
+	foreign := eventlog.Encode([]event.Event{sample}, eventlog.Chunk{})
+	for range 2 {
+		for _, ld := range []plog.Logs{mixed, alone, foreign} {
+			require.NoError(t, e.ConsumeLogs(t.Context(), ld))
+		}
+	}
+	requireStored(t, s, 3)
+	require.Equal(t, 2, number(t, s, "SELECT count() FROM payload_samples"), "the same sample is one")
+	require.Equal(t, 3, number(t, s, "SELECT records FROM chunks WHERE chunk_id = 'mixed'"))
+	require.Zero(t, e.sum(t, "inexact_chunks", ""), "a chunk with a sample is as it was cut")
 }
