@@ -3,7 +3,6 @@ package endpoint
 import (
 	"bytes"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -16,14 +15,11 @@ import (
 type Sampling struct {
 	// Bytes is how much of a message is kept, at most 16 KiB. 0 keeps none.
 	Bytes int
-	// Rate bounds samples, beside one a minute of each connection. Default 1 a second, 10 at once.
+	// Rate bounds samples, of which a connection has one. Default 1 a second, 10 at once.
 	Rate Rate
 }
 
-const (
-	maxSampleBytes = 16 << 10
-	sampleEvery    = int64(time.Minute)
-)
+const maxSampleBytes = 16 << 10
 
 func (c Sampling) withDefaults(fault func(string)) Sampling {
 	if c.Bytes < 0 || c.Bytes > maxSampleBytes {
@@ -36,14 +32,14 @@ func (c Sampling) withDefaults(fault func(string)) Sampling {
 // sample tells the beginning of a message, if there may be another sample. Nothing waits for it.
 func (s *Session) sample(m wire.Message, errorType, schema string) {
 	e := s.e
-	if e.config.Samples.Bytes == 0 || e.pump == nil || s.sampledAt != 0 && s.now-s.sampledAt < sampleEvery {
+	if e.config.Samples.Bytes == 0 || e.pump == nil || s.sampled {
 		return
 	}
 	beginning := sampleText(m.Payload, e.config.Samples.Bytes)
 	if beginning == "" || m.Opcode == wire.OpBinary && !utf8.Valid(m.Payload) || !e.samples.take(e.sampling, s.now, 1) {
 		return
 	}
-	s.sampledAt = s.now
+	s.sampled = true
 	v := s.event(event.MessageSampled)
 	v.SetString(event.Direction, event.DirectionReceive)
 	v.SetString(event.MessageSample, beginning)

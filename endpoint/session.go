@@ -43,8 +43,8 @@ type Session struct {
 	now         int64 // when it was read
 	broken      bool  // the reader of messages has ended, by a violation
 	refused     bool  // the message that is coming is over its rate
+	sampled     bool  // there is a sample of a message
 	limitedAt   int64
-	sampledAt   int64
 	msgs, bytes bucket
 
 	// Of whoever writes.

@@ -311,10 +311,11 @@ func (s *Session) traceMessage() {
 //
 //go:noinline
 func (s *Session) endMessage() {
-	span := s.span.Swap(nil)
+	span := s.span.Load()
 	if span == nil {
 		return
 	}
+	s.span.Store(nil)
 	span.End = time.Now()
 	s.e.tracer.tell(span)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -309,5 +310,34 @@ func TestTracingHasFaults(t *testing.T) {
 		set.Tracing = bad
 		_, err := endpoint.New(set)
 		require.EqualError(t, err, "Tracing: Ratio must be at most 1, and Messages from 0 to 1")
+	}
+}
+
+// BenchmarkSpans is what the spans of a handshake cost: a refused one, so that no connection is measured.
+func BenchmarkSpans(b *testing.B) {
+	for name, observer := range map[string]endpoint.SpanObserver{"without": nil, "with": endpoint.SpanObserverFunc(func(*event.Span) {})} {
+		b.Run(name, func(b *testing.B) {
+			set := withTokens()
+			set.Observer = endpoint.ObserverFunc(func(*event.Event) {})
+			set.Tracing = endpoint.Tracing{Observer: observer, Rate: endpoint.NoRate}
+			e, err := endpoint.New(set)
+			require.NoError(b, err)
+			defer func() { require.NoError(b, e.Shutdown(context.Background())) }()
+			r := httptest.NewRequest(http.MethodGet, "http://chat.example.com/chat", nil)
+			for name, value := range map[string]string{
+				"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+				"Sec-WebSocket-Version": "13", "Authorization": "Bearer no", "Traceparent": "00-" + clientTrace + "-" + clientSpan + "-01",
+			} {
+				r.Header.Set(name, value)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				e.ServeHTTP(w, r)
+				if w.Code != http.StatusUnauthorized {
+					b.Fatal(w.Code)
+				}
+			}
+		})
 	}
 }

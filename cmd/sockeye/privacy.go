@@ -63,8 +63,7 @@ func examineCredentials(conf *confmap.Conf) (found faults) {
 func examineSamples(conf *confmap.Conf, all pipelines.Config) (found faults) {
 	for id, p := range all {
 		if id.Signal() != pipeline.SignalLogs || !slices.ContainsFunc(p.Receivers, func(r component.ID) bool {
-			on, _ := conf.Get(strings.Join([]string{"receivers", r.String(), "payload_samples", "enabled"}, confmap.KeyDelimiter)).(bool)
-			return on && r.Type().String() == "websocketendpoint"
+			return r.Type().String() == "websocketendpoint" && isOn(conf, "receivers", r.String(), "payload_samples", "enabled")
 		}) {
 			continue
 		}
@@ -76,8 +75,7 @@ func examineSamples(conf *confmap.Conf, all pipelines.Config) (found faults) {
 			}
 		}
 		for _, processor := range p.Processors {
-			observes, _ := conf.Get(strings.Join([]string{"processors", processor.String(), "insecure_observe"}, confmap.KeyDelimiter)).(bool)
-			if isRedactor(processor) && observes {
+			if isRedactor(processor) && isOn(conf, "processors", processor.String(), "insecure_observe") {
 				found = append(found, fault{key: key + ".processors", text: fmt.Sprintf(
 					"%q leaves samples of payloads as they came; turn payload_samples off, or insecure_observe", processor)})
 			}
@@ -227,6 +225,11 @@ func objection(conf *confmap.Conf, processor component.ID) (why, remedy string) 
 		return "logs values of events when a statement fails", ", or give it error_mode: silent"
 	}
 	return "", ""
+}
+
+func isOn(conf *confmap.Conf, path ...string) bool {
+	on, _ := conf.Get(strings.Join(path, confmap.KeyDelimiter)).(bool)
+	return on
 }
 
 func setting(conf *confmap.Conf, path ...string) string {

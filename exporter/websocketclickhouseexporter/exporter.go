@@ -300,7 +300,7 @@ func (e *clickhouseExporter) drop(ctx context.Context, reason string, n int) {
 	e.telemetry.ExporterWebsocketclickhouseDroppedRecords.Add(ctx, int64(n),
 		metric.WithAttributes(attribute.String("reason", reason)))
 	if _, known := e.reported.LoadOrStore(reason, true); !known && reason != reasonRefused {
-		e.logger.Warn("log records that are no events, or spans without ids or a time, are dropped; from now on only counted, in "+
-			"otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
+		e.logger.Warn("log records that are no events, or spans without ids or a time, are dropped; from now on only "+
+			"counted, in otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
 	}
 }

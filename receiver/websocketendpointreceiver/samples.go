@@ -7,7 +7,7 @@ type PayloadSamplesConfig struct {
 	Enabled bool `mapstructure:"enabled"`
 	// MaxBytes is how much of a message is kept.
 	MaxBytes int `mapstructure:"max_bytes"`
-	// Rate bounds samples, beside one a minute of each connection.
+	// Rate bounds samples, of which a connection has one.
 	Rate RateConfig `mapstructure:"rate"`
 
 	// prevent unkeyed literal initialization

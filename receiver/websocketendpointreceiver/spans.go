@@ -49,8 +49,8 @@ func (t *TracesConfig) validate(f *faults) {
 
 func (t *TracesConfig) settings(to *lane[*event.Span]) endpoint.Tracing {
 	set := endpoint.Tracing{
-		Observer: endpoint.SpanObserverFunc(to.Observe), TrustParent: t.TrustTraceparent, Ratio: t.Ratio, Rate: t.Rate.settings(),
-		Messages: t.MessageRatio,
+		Observer: endpoint.SpanObserverFunc(to.Observe), TrustParent: t.TrustTraceparent, Ratio: t.Ratio,
+		Rate: t.Rate.settings(), Messages: t.MessageRatio,
 	}
 	if t.Ratio == 0 {
 		set.Ratio = -1
