@@ -153,9 +153,13 @@ func TestSpansWaitForThePipelineUnderTheSameId(t *testing.T) {
 	traces.mu.Unlock()
 
 	// What is refused for good is lost and counted, and holds up nothing.
+	_, before := traces.count()
 	traces.refuse(consumererror.NewPermanent(errors.New("no")))
 	connect(t, r.url())
-	eventually(t, "a span refused", func() bool { return r.serving.spans.count() == 0 })
+	eventually(t, "a span refused", func() bool {
+		_, now := traces.count()
+		return now > before && r.serving.spans.count() == 0
+	})
 	traces.refuse(nil)
 	require.NoError(t, r.Shutdown(context.Background()))
 	metadatatest.AssertEqualReceiverWebsocketendpointSpans(t, telemetry, sumOf(1), metricdatatest.IgnoreTimestamp())
