@@ -196,6 +196,7 @@ func (s *Session) authenticateFirst() error {
 	o := outcome{method: auth.FirstMessage, failure: auth.MissingCredential}
 	if token, ok := s.e.config.Token(s.message); ok {
 		o = s.e.verify(s.ctx, s.credential(token))
+		s.e.traceAuth(&s.peer, event.Auth, o)
 	}
 	if s.end.begun() { // it took too long
 		return s.end.cause()
@@ -257,6 +258,7 @@ func (s *Session) Refresh(token string) error {
 	if o.failure == 0 && (o.identity.Subject != before.Subject || o.identity.Tenant != before.Tenant) {
 		o.failure = auth.NotAllowed
 	}
+	s.e.traceAuth(&s.peer, event.AuthRefreshed, o)
 	if s.e.pump != nil {
 		s.e.tellAuth(s.event(event.AuthRefreshed), o)
 	}

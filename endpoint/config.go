@@ -68,7 +68,11 @@ type Config struct {
 
 	// Observer, if not nil, is told of every decision.
 	Observer Observer
-	// Resource describes this service on events.
+	// Samples, if it is set, tells the Observer the beginning of some messages that could not be parsed.
+	Samples Sampling
+	// Tracing, if it has an Observer, tells of handshakes and messages as spans.
+	Tracing Tracing
+	// Resource describes this service on events and spans.
 	Resource *event.Resource
 	// Vantage is [event.VantageApp] by default; [event.VantageEdge] for an endpoint in front of a service.
 	Vantage string
@@ -293,6 +297,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Tracing = c.Tracing.withDefaults(fault)
+	c.Samples = c.Samples.withDefaults(fault)
 	l := &c.Limits
 	setDefault(&l.Connections, 16384)
 	setDefault(&l.Handshakes, 1024)
@@ -331,7 +337,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-func setDefault[T int | int64 | time.Duration](v *T, byDefault T) {
+func setDefault[T int | int64 | float64 | time.Duration](v *T, byDefault T) {
 	if *v == 0 {
 		*v = byDefault
 	}

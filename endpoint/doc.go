@@ -30,6 +30,6 @@
 //
 // Nothing is unbounded: every table, queue and wait has a limit in [Config]. A connection has one [ending], decided once,
 // by whoever is first. All deadlines are watched by one goroutine for all connections, see sweep.go. No token, payload or
-// name of a user is in an event, an error, a log or what operators see; an address is in events only, for the pii processor
-// to cut.
+// name of a user is in an event, a span, an error, a log or what operators see, but for the event of [Config.Samples]; an
+// address is in events and spans only, for the pii processor to cut.
 package endpoint

@@ -15,7 +15,7 @@ import (
 	"github.com/sockeye-project/sockeye/wire"
 )
 
-// Endpoint is an http.Handler that serves WebSocket connections. It has two goroutines of its own, which Shutdown ends.
+// Endpoint is an http.Handler that serves WebSocket connections. It has up to three goroutines of its own, which Shutdown ends.
 type Endpoint struct {
 	config   Config
 	began    time.Time
@@ -23,6 +23,9 @@ type Endpoint struct {
 	tick     time.Duration
 	keyID    string // names HashKey, and does not say what it is
 	pump     *pump
+	tracer   *tracer
+	sampling limiter
+	samples  bucket
 	standard *tier
 	tiers    map[string]*tier
 	first    wire.Limits // before a client is authenticated
@@ -75,6 +78,10 @@ func New(c Config) (*Endpoint, error) {
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
 	}
+	if c.Tracing.Observer != nil {
+		e.tracer = newTracer(c.Tracing)
+	}
+	e.sampling = newLimiter(c.Samples.Rate)
 	if c.Authenticator == nil {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
 	}
@@ -176,6 +183,8 @@ type Stats struct {
 	// EventsLost are decisions that the Observer was too slow for; EventsPostponed are reports of messages that wait for
 	// the next.
 	EventsLost, EventsPostponed int64
+	// SpansLost are spans over their Rate, and those that the SpanObserver was too slow for.
+	SpansLost int64
 }
 
 // Stats returns them.
@@ -185,6 +194,9 @@ func (e *Endpoint) Stats() Stats {
 	}
 	if e.pump != nil {
 		s.EventsLost, s.EventsPostponed = e.pump.lost.Load(), e.pump.postponed.Load()
+	}
+	if e.tracer != nil {
+		s.SpansLost = e.tracer.lost.Load()
 	}
 	return s
 }
@@ -235,6 +247,13 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	if e.pump != nil {
 		select {
 		case <-e.pump.done:
+		case <-ctx.Done():
+			err = errors.Join(err, ctx.Err())
+		}
+	}
+	if e.tracer != nil {
+		select {
+		case <-e.tracer.done:
 		case <-ctx.Done():
 			err = errors.Join(err, ctx.Err())
 		}

@@ -27,6 +27,7 @@ type handshake struct {
 	address  *tally
 	admitted admitted
 	granted  bool // identity is known, so the tallies are held
+	span     *event.Span
 }
 
 // refusal is an answer that is not 101.
@@ -98,6 +99,7 @@ func (h *handshake) check() *refusal {
 			return tooMany(policyAddressHandshakes)
 		}
 	}
+	h.trace(now)
 	var err error
 	if h.offer, err = wire.CheckRequest(h.r); err == nil && h.offer.Extended {
 		err = wire.WrongHTTPVersion // nobody hands over a stream of HTTP/2
@@ -135,6 +137,7 @@ func (h *handshake) authenticate(now int64) *refusal {
 		c.Client = h.peer.client.Addr()
 		h.method = c.Method
 		o = e.verify(h.r.Context(), c)
+		e.traceAuth(&h.peer, event.Auth, o)
 	}
 	if o.failure != 0 && h.r.Context().Err() != nil {
 		return &refusal{errorType: event.ClientAborted}
@@ -166,7 +169,7 @@ func (h *handshake) refuse(no *refusal) {
 		no.errorType = event.RejectionFor(no.status)
 	}
 	h.answer(no)
-	if h.e.pump == nil {
+	if h.e.pump == nil && h.span == nil {
 		return
 	}
 	if no.over != "" {
@@ -182,6 +185,7 @@ func (h *handshake) refuse(no *refusal) {
 		v.SetInt(event.HTTPResponseStatusCode, int64(no.status))
 	}
 	h.describe(v)
+	h.endSpan(v)
 	h.e.pump.decided(v)
 }
 
@@ -307,7 +311,7 @@ func (h *handshake) subprotocol() string {
 }
 
 func (h *handshake) opened(agreed wire.Agreement) {
-	if h.e.pump == nil {
+	if h.e.pump == nil && h.span == nil {
 		return
 	}
 	v := h.event(event.Open)
@@ -321,5 +325,6 @@ func (h *handshake) opened(agreed wire.Agreement) {
 		v.SetStrings(event.Extensions, names...)
 	}
 	h.describe(v)
+	h.endSpan(v)
 	h.e.pump.decided(v)
 }

@@ -189,6 +189,14 @@ func serveOn(t testing.TB, listener net.Listener, c endpoint.Config, set endpoin
 	}
 	server, err := e.Server(set)
 	require.NoError(t, err)
+	served := serveMade(t, listener, e, server)
+	served.log = l
+	return served
+}
+
+// serveMade serves by what was made of e.
+func serveMade(t testing.TB, listener net.Listener, e *endpoint.Endpoint, server *endpoint.Server) *service {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -197,7 +205,7 @@ func serveOn(t testing.TB, listener net.Listener, c endpoint.Config, set endpoin
 		_ = server.Shutdown(ctx) // a client that does not answer is cut in the end
 		require.NoError(t, <-served)
 	})
-	return &service{Endpoint: e, server: server, log: l, addr: listener.Addr().String()}
+	return &service{Endpoint: e, server: server, addr: listener.Addr().String()}
 }
 
 // client is a raw one: it may send anything.

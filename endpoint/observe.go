@@ -126,6 +126,7 @@ type peer struct {
 	span       [8]byte
 	keyHash    [16]byte
 	hasKeyHash bool
+	traced     bool // span is one of ours
 	secure     bool
 	tls        uint8 // the minor version, 0 without TLS
 	http       uint8 // the minor version
@@ -146,31 +147,13 @@ func (e *Endpoint) newPeer(r *http.Request) peer {
 			p.tls = uint8(v) + 1
 		}
 	}
-	p.trace, p.span = traceParent(r.Header)
+	parent := traceParent(r.Header)
+	p.trace, p.span = parent.trace, parent.span
 	if key := r.Header.Get("Sec-WebSocket-Key"); e.config.HashKey != nil && key != "" {
 		copy(p.keyHash[:], e.hash(key))
 		p.hasKeyHash = true
 	}
 	return p
-}
-
-// traceParent reads W3C Trace Context §3.2. A header that is not well formed is none.
-func traceParent(h http.Header) (trace [16]byte, span [8]byte) {
-	lines := h["Traceparent"]
-	if len(lines) != 1 {
-		return trace, span
-	}
-	s := lines[0]
-	if len(s) < 55 || s[2] != '-' || s[35] != '-' || s[52] != '-' || s[:2] == "ff" || s[:2] == "00" && len(s) != 55 ||
-		strings.ToLower(s) != s {
-		return trace, span
-	}
-	_, err1 := hex.Decode(trace[:], []byte(s[3:35]))
-	_, err2 := hex.Decode(span[:], []byte(s[36:52]))
-	if err1 != nil || err2 != nil || trace == [16]byte{} || span == [8]byte{} {
-		return [16]byte{}, [8]byte{}
-	}
-	return trace, span
 }
 
 func (e *Endpoint) hash(s string) []byte {

@@ -30,6 +30,7 @@ type Session struct {
 
 	subprotocol string
 	identity    atomic.Pointer[auth.Identity]
+	span        atomic.Pointer[event.Span] // of the message that Handle has
 	tier        atomic.Pointer[tier]
 	// Value is the program's own. The endpoint does not look at it.
 	Value any
@@ -42,6 +43,7 @@ type Session struct {
 	now         int64 // when it was read
 	broken      bool  // the reader of messages has ended, by a violation
 	refused     bool  // the message that is coming is over its rate
+	sampled     bool  // there is a sample of a message
 	limitedAt   int64
 	msgs, bytes bucket
 	spent       *spent
@@ -120,7 +122,14 @@ func (s *Session) Messages() iter.Seq2[wire.Message, error] {
 			if err == io.EOF {
 				return
 			}
-			if !yield(s.message, err) || err != nil {
+			if s.e.tracer != nil && err == nil {
+				s.traceMessage()
+			}
+			more := yield(s.message, err)
+			if s.e.tracer != nil {
+				s.endMessage()
+			}
+			if !more || err != nil {
 				return
 			}
 		}
@@ -356,6 +365,11 @@ func (s *Session) valid(m wire.Message) bool {
 	r := &Rejection{Type: event.SchemaInvalid}
 	errors.As(err, &r)
 	s.reject(m, r)
+	switch r.Type {
+	case event.ACLDenied, event.QuotaExceeded: // which is no fault of the payload
+	default:
+		s.sample(m, r.Type, r.Schema)
+	}
 	if r.Observed {
 		return true
 	}
@@ -419,6 +433,9 @@ func (s *Session) readEnded(err error) error {
 	case errors.As(err, &violation):
 		if s.begin(reason{code: violation.CloseCode(), text: violation.Reason(), cause: violation}) {
 			s.violated(violation)
+			if violation == wire.InvalidUTF8 {
+				s.sample(wire.Message{Opcode: wire.OpText, Payload: s.message.Payload}, event.InvalidUTF8, "")
+			}
 		}
 	case errors.As(err, &over):
 		s.begin(reason{code: wire.ClosePolicyViolation, text: "over the limit", cause: over})
@@ -449,6 +466,7 @@ func (s *Session) run() {
 //
 //go:noinline
 func (s *Session) conclude(err error) {
+	s.endMessage() // a panic leaves it
 	s.begin(reasonOf(err))
 	s.flush()
 	s.awaitPeer()

@@ -31,6 +31,9 @@ func (e *Endpoint) sweep() {
 	if e.pump != nil {
 		defer close(e.pump.stop)
 	}
+	if e.tracer != nil {
+		defer close(e.tracer.stop)
+	}
 	ticker := time.NewTicker(e.tick / shardCount)
 	defer ticker.Stop()
 	var sessions []*Session

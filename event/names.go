@@ -15,18 +15,20 @@ const (
 	MessageRejected   Name = "websocket.message.rejected"
 	MessageFlagged    Name = "websocket.message.flagged"
 	MessageDropped    Name = "websocket.message.dropped"
-	Frame             Name = "websocket.frame"
-	Ping              Name = "websocket.ping"
-	Error             Name = "websocket.error"
-	RateLimited       Name = "websocket.rate_limited"
-	Idle              Name = "websocket.idle"
-	Close             Name = "websocket.close"
-	CaptureGap        Name = "websocket.capture.gap"
-	PolicyChanged     Name = "websocket.policy.changed"
-	Anomaly           Name = "websocket.anomaly"
-	Connections       Name = "websocket.connections"
-	Deploy            Name = "websocket.deploy"
-	Exclusion         Name = "websocket.exclusion"
+	// MessageSampled has the beginning of a payload. It is stored apart from the others, and never counted.
+	MessageSampled Name = "websocket.message.sampled"
+	Frame          Name = "websocket.frame"
+	Ping           Name = "websocket.ping"
+	Error          Name = "websocket.error"
+	RateLimited    Name = "websocket.rate_limited"
+	Idle           Name = "websocket.idle"
+	Close          Name = "websocket.close"
+	CaptureGap     Name = "websocket.capture.gap"
+	PolicyChanged  Name = "websocket.policy.changed"
+	Anomaly        Name = "websocket.anomaly"
+	Connections    Name = "websocket.connections"
+	Deploy         Name = "websocket.deploy"
+	Exclusion      Name = "websocket.exclusion"
 	// SourceProgress says how far a source has been read; it is kept apart from the others and never counted.
 	SourceProgress Name = "websocket.source.progress"
 )
@@ -129,6 +131,7 @@ var schemas = []Schema{
 	{Name: MessageRejected, Severity: SeverityWarn, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount, MessageSample, SchemaID}, ErrorTypes: []string{SchemaInvalid, UnknownType, ACLDenied, QuotaExceeded, UnsupportedVersion, SignatureInvalid, OtherError}, Brief: "A message was refused by its content."},
 	{Name: MessageFlagged, Severity: SeverityInfo, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount, SchemaID}, ErrorTypes: []string{SchemaInvalid, UnknownType, ACLDenied, QuotaExceeded, UnsupportedVersion, OtherError}, Brief: "A message would have been refused by its content if the policy were enforced; it was accepted."},
 	{Name: MessageDropped, Severity: SeverityWarn, Needs: []Key{ErrorType, Direction}, May: []Key{MessageType, MessageSize, MessageCount}, ErrorTypes: []string{SlowConsumer, QueueFull, UpstreamLost, OtherError}, Brief: "A message was accepted and not delivered."},
+	{Name: MessageSampled, Severity: SeverityDebug, Needs: []Key{ErrorType, Direction}, May: []Key{MessageSample, MessageType, MessageSize, SchemaID}, ErrorTypes: []string{SchemaInvalid, UnknownType, UnsupportedVersion, InvalidUTF8, OtherError}, Brief: "The beginning of a message that could not be parsed, where an endpoint is told to keep some. Off by default; stored in a table of its own, redacted, for a day."},
 	{Name: Frame, Severity: SeverityTrace, Needs: []Key{Direction, FrameOpcode}, May: []Key{FrameSize, FrameFIN, FrameMasked}, Brief: "One frame (RFC 6455 §5.2). Off by default."},
 	{Name: Ping, Severity: SeverityDebug, Needs: []Key{Direction, FrameOpcode}, May: []Key{PingRTT}, Brief: "A ping or pong."},
 	{Name: Error, Severity: SeverityError, Needs: []Key{ErrorType}, May: []Key{Direction, FrameOpcode, CloseCode}, ErrorTypes: []string{ReservedOpcode, UnmaskedClientFrame, ReservedBits, FragmentedControl, ControlTooBig, InvalidUTF8, MessageTooBig, InvalidCloseCode, InflateFailed, OtherError}, Brief: "A peer broke the protocol."},

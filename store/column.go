@@ -18,6 +18,8 @@ func (c *fixed) u8(v uint8)   { *c = append(*c, v) }
 func (c *fixed) u16(v uint16) { *c = binary.LittleEndian.AppendUint16(*c, v) }
 func (c *fixed) u64(v uint64) { *c = binary.LittleEndian.AppendUint64(*c, v) }
 
+func (c *fixed) f64(v float64) { c.u64(math.Float64bits(v)) }
+
 // ticks writes a DateTime64: whole units since 1970. A time outside int64's nanoseconds is written as the nearest end,
 // far outside every retention.
 func (c *fixed) ticks(t time.Time, unit time.Duration) {

@@ -192,7 +192,7 @@ func Print() (string, error) {
 // Retention is how long each table keeps its rows; 0 leaves the table as it is. Chunks follow Events; of the side tables
 // Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
 type Retention struct {
-	Events, Rollup10s, Rollup1m, Rollup15m time.Duration
+	Events, Traces, PayloadSamples, Rollup10s, Rollup1m, Rollup15m time.Duration
 }
 
 // DefaultRetention is what the migrations set.
@@ -206,6 +206,10 @@ func DefaultRetention() Retention {
 
 func (r *Retention) of(table string) *time.Duration {
 	switch table {
+	case schema.PayloadSamples:
+		return &r.PayloadSamples
+	case schema.Traces:
+		return &r.Traces
 	case schema.Rollup10s, schema.Gauges10s:
 		return &r.Rollup10s
 	case schema.Rollup1m, schema.Clients1h, schema.ConnectionRate:

@@ -428,10 +428,6 @@ func (r *Rows) dictionary(c *words) []byte {
 // one copy instead of one conversion a value. The columns' names, types and row counts are checked, because the
 // driver's HTTP batch would send nothing and report success if they disagreed.
 func (r *Rows) fill(columns []column.Interface, chunkID string) error {
-	want := schema.EventColumns()
-	if len(columns) != len(want) {
-		return fmt.Errorf("table %s: %d columns, not %d", schema.Events, len(columns), len(want))
-	}
 	r.chunkID.reset()
 	for range r.n {
 		r.chunkID.add(chunkID)
@@ -441,15 +437,26 @@ func (r *Rows) fill(columns []column.Interface, chunkID string) error {
 	if r.reader == nil {
 		r.reader = proto.NewReader(&r.source)
 	}
+	if err := decodeColumns(r.reader, columns, schema.Events, schema.EventColumns(), r.n); err != nil {
+		// What is left in the reader belongs to these rows.
+		r.reader = nil
+		return err
+	}
+	return nil
+}
+
+// decodeColumns gives n rows to the columns of a batch.
+func decodeColumns(reader *proto.Reader, columns []column.Interface, table string, want []schema.Column, n int) error {
+	if len(columns) != len(want) {
+		return fmt.Errorf("table %s: %d columns, not %d", table, len(columns), len(want))
+	}
 	for i, c := range columns {
 		if c.Name() != want[i].Name || string(c.Type()) != want[i].Type {
 			return fmt.Errorf("table %s: column %d is %s %s, not %s %s",
-				schema.Events, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
+				table, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
 		}
-		if err := c.Decode(r.reader, r.n); err != nil || c.Rows() != r.n {
-			// What is left in the reader belongs to these rows.
-			r.reader = nil
-			return fmt.Errorf("column %s: %d of %d rows: %w", want[i].Name, c.Rows(), r.n, err)
+		if err := c.Decode(reader, n); err != nil || c.Rows() != n {
+			return fmt.Errorf("column %s: %d of %d rows: %w", want[i].Name, c.Rows(), n, err)
 		}
 	}
 	return nil

@@ -107,7 +107,8 @@ func (r *MessageReader) Frames() *FrameReader { return &r.frames }
 // place: in is changed, and the message may be a part of it. It is called until the message is not
 // [Message.Ready], also with an empty rest; after that the reader holds nothing but an unfinished message.
 //
-// The error is a [Violation], or that of [ReaderSettings.OnHeader].
+// The error is a [Violation], or that of [ReaderSettings.OnHeader]. With [InvalidUTF8] of a message that is not compressed,
+// Payload is the piece of it with the bad byte; the message is not [Message.Ready].
 func (r *MessageReader) Next(in []byte) (m Message, rest []byte, err error) {
 	if r.lent {
 		r.giveBack()
@@ -164,7 +165,7 @@ func (r *MessageReader) whole(in []byte) (m Message, n int) {
 	}
 	if h.Opcode == OpText && union&highBits != 0 && utf8Complete.after(payload) != utf8Complete {
 		r.err = InvalidUTF8
-		return Message{}, n
+		return Message{Payload: payload}, n
 	}
 	return Message{Payload: payload, Opcode: h.Opcode, WireBytes: h.Length, Frames: 1}, n
 }
@@ -272,7 +273,7 @@ func (r *MessageReader) add(piece []byte, last bool) (Message, error) {
 	if r.opcode == OpText && !r.compressed && (r.text != utf8Complete || r.frames.union&highBits != 0) {
 		r.text = r.text.after(piece)
 		if r.text == utf8Invalid || last && r.text != utf8Complete {
-			return Message{}, InvalidUTF8
+			return Message{Payload: piece}, InvalidUTF8
 		}
 	}
 	if !last {

@@ -58,6 +58,32 @@ func examineCredentials(conf *confmap.Conf) (found faults) {
 	return found
 }
 
+// examineSamples returns what lets samples of payloads into another place than the table that few may read, or there as they
+// came.
+func examineSamples(conf *confmap.Conf, all pipelines.Config) (found faults) {
+	for id, p := range all {
+		if id.Signal() != pipeline.SignalLogs || !slices.ContainsFunc(p.Receivers, func(r component.ID) bool {
+			return r.Type().String() == "websocketendpoint" && isOn(conf, "receivers", r.String(), "payload_samples", "enabled")
+		}) {
+			continue
+		}
+		key := "service.pipelines." + id.String()
+		for _, exporter := range p.Exporters {
+			if typ := exporter.Type().String(); typ != eventExporter && typ != nothing {
+				found = append(found, fault{key: key + ".exporters", text: fmt.Sprintf(
+					"%q gets samples of payloads, which may only go to %s; turn payload_samples off, or take it away", exporter, eventExporter)})
+			}
+		}
+		for _, processor := range p.Processors {
+			if isRedactor(processor) && isOn(conf, "processors", processor.String(), "insecure_observe") {
+				found = append(found, fault{key: key + ".processors", text: fmt.Sprintf(
+					"%q leaves samples of payloads as they came; turn payload_samples off, or insecure_observe", processor)})
+			}
+		}
+	}
+	return found
+}
+
 // The components that the rules are about.
 const (
 	redactor      = "pii"
@@ -96,7 +122,7 @@ func examinePrivacy(conf *confmap.Conf) faults {
 		return nil
 	}
 	maps.DeleteFunc(all, func(_ pipeline.ID, p *pipelines.PipelineConfig) bool { return p == nil })
-	var found faults
+	found := examineSamples(conf, all)
 	for id, receiver := range unredacted(all) {
 		p, key := all[id], "service.pipelines."+id.String()
 		at := slices.IndexFunc(p.Processors, isRedactor)
@@ -199,6 +225,11 @@ func objection(conf *confmap.Conf, processor component.ID) (why, remedy string) 
 		return "logs values of events when a statement fails", ", or give it error_mode: silent"
 	}
 	return "", ""
+}
+
+func isOn(conf *confmap.Conf, path ...string) bool {
+	on, _ := conf.Get(strings.Join(path, confmap.KeyDelimiter)).(bool)
+	return on
 }
 
 func setting(conf *confmap.Conf, path ...string) string {

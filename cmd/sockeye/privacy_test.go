@@ -21,6 +21,7 @@ const privacyBase = `
 receivers:
   websocketlog: {format: ndjson, vantage: app, key_file: key, http: {endpoint: "127.0.0.1:0"}}
   websocketendpoint: {endpoint: "127.0.0.1:0", insecure_anonymous: true}
+  websocketendpoint/samples: {endpoint: "127.0.0.1:0", insecure_anonymous: true, payload_samples: {enabled: true}}
   otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}
 processors:
   pii: {}
@@ -70,6 +71,32 @@ func TestEventsReachNothingBeforeTheyAreRedacted(t *testing.T) {
 		"no pii behind the endpoint": {
 			pipelines: "logs: {receivers: [websocketendpoint], exporters: [websocketclickhouse]}",
 			want:      []string{"service.pipelines.logs.exporters: " + unredacted("websocketclickhouse", "websocketendpoint")},
+		},
+		"samples of payloads into their table": {
+			pipelines: "{logs: {receivers: [websocketendpoint/samples], processors: [pii], exporters: [websocketclickhouse, nop]}, " +
+				"traces: {receivers: [websocketendpoint/samples], processors: [pii], exporters: [debug]}}",
+		},
+		"samples of payloads into other places": {
+			pipelines: "logs: {receivers: [websocketendpoint/samples], processors: [pii/observe], exporters: [debug, websocketclickhouse]}",
+			want: []string{
+				`service.pipelines.logs.exporters: "debug" gets samples of payloads, which may only go to websocketclickhouse; ` +
+					"turn payload_samples off, or take it away",
+				`service.pipelines.logs.processors: "pii/observe" leaves samples of payloads as they came; turn payload_samples ` +
+					"off, or insecure_observe",
+			},
+		},
+		"no pii behind the endpoint's spans": {
+			pipelines: "{logs: {receivers: [websocketendpoint], processors: [pii], exporters: [websocketclickhouse]}, " +
+				"traces: {receivers: [websocketendpoint], exporters: [websocketclickhouse]}}",
+			want: []string{"service.pipelines.traces.exporters: " + unredacted("websocketclickhouse", "websocketendpoint")},
+		},
+		"a queue before pii in a pipeline of traces": {
+			pipelines: "traces: {receivers: [websocketendpoint], processors: [batch, pii], exporters: [websocketclickhouse]}",
+			want:      []string{`service.pipelines.traces.processors: "batch" holds events before "pii" has redacted them; put it after that`},
+		},
+		"spans of others into our exporter": {
+			pipelines: "{traces: {receivers: [otlp], exporters: [websocketclickhouse]}, logs: {receivers: [otlp], exporters: [debug]}}",
+			want:      []string{"service.pipelines.traces.exporters: " + unredacted("websocketclickhouse", "otlp")},
 		},
 		"our exporter without pii": {
 			pipelines: "logs: {receivers: [otlp], exporters: [websocketclickhouse]}",

@@ -66,6 +66,7 @@ type drops struct{ notAnEvent, noTime int }
 type batch struct {
 	rows     store.Rows
 	progress []store.Progress
+	samples  []store.PayloadSample
 	event    event.Event
 
 	// view is what the tenants were bounded by. Another gives other rows only if the batch is unsettled: if a tenant does
@@ -78,6 +79,8 @@ type batch struct {
 func (b *batch) reset() {
 	b.rows.Reset()
 	b.progress = b.progress[:0]
+	clear(b.samples)
+	b.samples = b.samples[:0]
 	b.event.Reset()
 	b.view, b.unsettled = nil, false
 	clear(b.claims)
@@ -93,6 +96,8 @@ func (b *batch) read(g *chunkGroup, view *store.TenantView) (dropped drops) {
 			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
 			case err == nil && b.event.Name == event.SourceProgress:
 				b.progress = append(b.progress, progressOf(&b.event))
+			case err == nil && b.event.Name == event.MessageSampled:
+				b.samples = append(b.samples, store.PayloadSampleOf(&b.event))
 			case err == nil:
 				b.append(service)
 			case event.Name(lr.EventName()).Known():

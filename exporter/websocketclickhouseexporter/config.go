@@ -51,10 +51,13 @@ type Config struct {
 
 // RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is. The side tables follow a tier.
 type RetentionConfig struct {
-	Events    time.Duration `mapstructure:"events"`
-	Rollup10s time.Duration `mapstructure:"rollup_10s"`
-	Rollup1m  time.Duration `mapstructure:"rollup_1m"`
-	Rollup15m time.Duration `mapstructure:"rollup_15m"`
+	Events time.Duration `mapstructure:"events"`
+	Traces time.Duration `mapstructure:"traces"`
+	// PayloadSamples is short: a day.
+	PayloadSamples time.Duration `mapstructure:"payload_samples"`
+	Rollup10s      time.Duration `mapstructure:"rollup_10s"`
+	Rollup1m       time.Duration `mapstructure:"rollup_1m"`
+	Rollup15m      time.Duration `mapstructure:"rollup_15m"`
 }
 
 // endpoints returns where chunks go, at least one.
@@ -93,12 +96,16 @@ func (c *Config) Validate() error {
 		key  string
 		keep time.Duration
 	}{
-		{"events", c.Retention.Events}, {"rollup_10s", c.Retention.Rollup10s},
+		{"events", c.Retention.Events}, {"traces", c.Retention.Traces},
+		{"payload_samples", c.Retention.PayloadSamples}, {"rollup_10s", c.Retention.Rollup10s},
 		{"rollup_1m", c.Retention.Rollup1m}, {"rollup_15m", c.Retention.Rollup15m},
 	} {
 		if r.keep != 0 && r.keep < time.Hour {
 			fault("retention.%s: must be 0 or at least 1h, got %s", r.key, r.keep)
 		}
+	}
+	if most := 7 * 24 * time.Hour; c.Retention.PayloadSamples > most {
+		fault("retention.payload_samples: must be at most %s, got %s", most, c.Retention.PayloadSamples)
 	}
 	if c.MaxTenantsPerService < 1 {
 		fault("max_tenants_per_service: must be at least 1, got %d", c.MaxTenantsPerService)

@@ -26,6 +26,7 @@ const (
 	reasonNotAnEvent = "not_an_event"
 	reasonNoTime     = "no_time"
 	reasonRefused    = "refused"
+	reasonNotASpan   = "not_a_span"
 )
 
 type clickhouseExporter struct {
@@ -170,12 +171,23 @@ func (e *clickhouseExporter) release(b *batch) {
 }
 
 func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string, g *chunkGroup, b *batch) error {
-	if b.rows.Len() == 0 {
+	if b.rows.Len() == 0 && len(b.samples) == 0 {
 		return nil
 	}
 	s, err := t.ready(ctx)
 	if err != nil {
 		return err
+	}
+	// First, so that a chunk is stored when its events are. Samples that are refused hold up no events.
+	if err := s.InsertPayloadSamples(ctx, b.samples); err != nil {
+		t.failed(s, err)
+		if store.Retryable(err) || b.rows.Len() == 0 {
+			return err
+		}
+		e.drop(ctx, reasonRefused, len(b.samples))
+	}
+	if b.rows.Len() == 0 {
+		return nil
 	}
 	if err := e.settle(ctx, g, b); err != nil {
 		return err
@@ -193,16 +205,7 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 	}
 	start := time.Now()
 	err = s.InsertChunk(ctx, token, &b.rows)
-	outcome := "ok"
-	switch {
-	case err == nil:
-	case store.Retryable(err):
-		outcome = "retry"
-	default:
-		outcome = "refused"
-	}
-	e.telemetry.ExporterWebsocketclickhouseInsertDuration.Record(ctx, time.Since(start).Seconds(),
-		metric.WithAttributes(attribute.String("outcome", outcome)))
+	e.timed(ctx, start, err)
 	if err != nil {
 		t.failed(s, err)
 		return err
@@ -214,6 +217,20 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
 	}
 	return nil
+}
+
+// timed notes how long an insert took.
+func (e *clickhouseExporter) timed(ctx context.Context, start time.Time, err error) {
+	outcome := "ok"
+	switch {
+	case err == nil:
+	case store.Retryable(err):
+		outcome = "retry"
+	default:
+		outcome = "refused"
+	}
+	e.telemetry.ExporterWebsocketclickhouseInsertDuration.Record(ctx, time.Since(start).Seconds(),
+		metric.WithAttributes(attribute.String("outcome", outcome)))
 }
 
 // viewFor returns what to bound a group's tenants by when it is read first. The content of a group that is named by it must
@@ -283,7 +300,7 @@ func (e *clickhouseExporter) drop(ctx context.Context, reason string, n int) {
 	e.telemetry.ExporterWebsocketclickhouseDroppedRecords.Add(ctx, int64(n),
 		metric.WithAttributes(attribute.String("reason", reason)))
 	if _, known := e.reported.LoadOrStore(reason, true); !known && reason != reasonRefused {
-		e.logger.Warn("log records that are no events are dropped; from now on only counted, in "+
-			"otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
+		e.logger.Warn("log records that are no events, or spans without ids or a time, are dropped; from now on only "+
+			"counted, in otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
 	}
 }

@@ -153,6 +153,9 @@ func TestAgainstTheEngine(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"a chunk is stored once however often it comes":    testAChunkIsStoredOnceHoweverOftenItComes,
 		"a chunk replayed long after is stored once":       testAChunkReplayedLongAfterIsStoredOnce,
+		"samples of payloads are kept apart":               testSamplesOfPayloadsAreKeptApart,
+		"spans are stored once however often they come":    testSpansAreStoredOnceHoweverOftenTheyCome,
+		"what is no span is counted and holds up nothing":  testWhatIsNoSpanIsCountedAndHoldsUpNothing,
 		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
 		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
 		"progress is kept apart":                           testProgressIsKeptApart,

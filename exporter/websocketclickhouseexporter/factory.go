@@ -21,7 +21,8 @@ import (
 // NewFactory returns the factory of the exporter.
 func NewFactory() exporter.Factory {
 	return exporter.NewFactory(metadata.Type, createDefaultConfig,
-		exporter.WithLogs(createLogs, metadata.LogsStability))
+		exporter.WithLogs(createLogs, metadata.LogsStability),
+		exporter.WithTraces(createTraces, metadata.TracesStability))
 }
 
 func createDefaultConfig() component.Config {
@@ -39,7 +40,8 @@ func createDefaultConfig() component.Config {
 		MaxConnections: 4,
 		CreateSchema:   true,
 		Retention: RetentionConfig{
-			Events: retention.Events, Rollup10s: retention.Rollup10s,
+			Events: retention.Events, Traces: retention.Traces,
+			PayloadSamples: retention.PayloadSamples, Rollup10s: retention.Rollup10s,
 			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
 		},
 		MaxTenantsPerService: 10_000,
@@ -51,17 +53,33 @@ func createDefaultConfig() component.Config {
 	}
 }
 
+// senders are what stands between a pipeline and the store.
+func (c *Config) senders() []exporterhelper.Option {
+	return []exporterhelper.Option{
+		exporterhelper.WithTimeout(c.TimeoutConfig), exporterhelper.WithRetry(c.RetryConfig),
+		exporterhelper.WithQueue(c.QueueConfig),
+	}
+}
+
+func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
+	config := cfg.(*Config)
+	e, err := newExporter(config, set)
+	if err != nil {
+		return nil, err
+	}
+	return exporterhelper.NewTraces(ctx, set, cfg, e.pushTraces, append(config.senders(),
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		exporterhelper.WithStart(e.start),
+		exporterhelper.WithShutdown(e.shutdown))...)
+}
+
 func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
 	config := cfg.(*Config)
 	e, err := newExporter(config, set)
 	if err != nil {
 		return nil, err
 	}
-	options := []exporterhelper.Option{
-		exporterhelper.WithTimeout(config.TimeoutConfig),
-		exporterhelper.WithRetry(config.RetryConfig),
-		exporterhelper.WithQueue(config.QueueConfig),
-	}
+	options := config.senders()
 	if !config.QueueConfig.HasValue() {
 		return exporterhelper.NewLogs(ctx, set, cfg, e.push, append(options,
 			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),

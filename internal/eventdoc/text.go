@@ -31,8 +31,8 @@ func (w *writer) form() {
 			{"`time`", "yes", "when it happened: RFC 3339 with up to nine digits of a second, such as `2026-11-22T10:00:11.356Z`"},
 			{"`observed_time`", "", "when the source wrote it down, if that was later"},
 			{"`event`", "yes", "the event's name"},
-			{"`trace_id`", "", "32 hexadecimal digits"},
-			{"`span_id`", "", "16 hexadecimal digits; only with `trace_id`"},
+			{"`trace_id`", "", "the trace that the event belongs to: 32 hexadecimal digits"},
+			{"`span_id`", "", "the span that it happened in, for the endpoint the handshake's: 16 hexadecimal digits; only with `trace_id`"},
 			{"`resource`", "", "an object: attributes of who reports, by name; free, but flat"},
 		}[i]
 	}))

@@ -1,5 +1,6 @@
-// Package eventlog turns [event.Event] into OTLP log records and back; it is the only package that knows both. It
-// decides nothing about events: what a record cannot carry is an error, what the model does not know is passed on.
+// Package eventlog turns [event.Event] into OTLP log records and back, and [event.Span] into OTLP spans and back; it is the
+// only package that knows both sides. It decides nothing about events: what a record cannot carry is an error, what the
+// model does not know is passed on.
 //
 // The invariant to keep: what is decoded from an encoded event is the same event (an observed time that was zero is then
 // equal to time, which means the same), and a chunk's id and record count stand on the scope of every record of the
@@ -185,12 +186,7 @@ func ChunkOf(scope pcommon.InstrumentationScope) Chunk {
 
 // DecodeResource returns r's attributes as an event.Resource.
 func DecodeResource(r pcommon.Resource) *event.Resource {
-	named := make([]event.Named, 0, r.Attributes().Len())
-	for name, v := range r.Attributes().All() {
-		if value := decodeAny(v); value.Kind() != event.KindAbsent {
-			named = append(named, event.Named{Name: name, Value: value})
-		}
-	}
+	named := decodeNamed(make([]event.Named, 0, r.Attributes().Len()), r.Attributes())
 	return event.NewResource(named...)
 }
 

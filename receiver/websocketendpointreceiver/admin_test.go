@@ -101,7 +101,7 @@ func TestAnAddressForOperatorsThatIsTaken(t *testing.T) {
 	cfg := testConfig()
 	cfg.KeyFile = filepath.Join(t.TempDir(), "key")
 	cfg.Admin.Endpoint = taken.serving.addr.String()
-	_, err := open(cfg, newRecorder(1000), taken.logger, nil)
+	_, err := open(cfg, newRecorder(1000), newLane[*event.Span](1000, true), taken.logger, nil)
 	require.ErrorContains(t, err, "admin.endpoint: listen tcp")
 	require.ErrorContains(t, err, "choose a free address")
 }

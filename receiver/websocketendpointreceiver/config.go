@@ -71,6 +71,10 @@ type Config struct {
 	Limits   LimitsConfig   `mapstructure:"limits"`
 	Timeouts TimeoutsConfig `mapstructure:"timeouts"`
 
+	// Traces says which handshakes and messages have spans, where the receiver is in a pipeline of traces.
+	Traces TracesConfig `mapstructure:"traces"`
+	// PayloadSamples keeps the beginning of some messages that could not be parsed.
+	PayloadSamples PayloadSamplesConfig `mapstructure:"payload_samples"`
 	// Vantage says where the endpoint stands.
 	Vantage string `mapstructure:"vantage"`
 	// Resource is on every event, such as service.name.
@@ -324,6 +328,8 @@ func (c *Config) Validate() error {
 	}
 	c.Limits.validate(&f)
 	c.Timeouts.validate(&f)
+	c.Traces.validate(&f)
+	c.PayloadSamples.validate(&f)
 	vantages := []string{event.VantageEdge, event.VantageGateway, event.VantageApp}
 	if !slices.Contains(vantages, c.Vantage) {
 		f.add("vantage", "must be one of %s, got %q", strings.Join(vantages, ", "), c.Vantage)

@@ -129,8 +129,14 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			"admin.tls: cert_file, key_file and client_ca_file must all be set",
 			"admin.tls.client_ca_file: must be another than tls.client_ca_file, or every client is an operator",
 			"admin: needs key_file, since it names users by user.hash"},
-		"operators":   {"admin.endpoint: must be a loopback address, or give tls, with certificates that operators must have"},
-		"nowhere":     {"admin.endpoint: must be host:port, for example 127.0.0.1:8444"},
+		"operators": {"admin.endpoint: must be a loopback address, or give tls, with certificates that operators must have"},
+		"nowhere":   {"admin.endpoint: must be host:port, for example 127.0.0.1:8444"},
+		"traces": {"traces.ratio: must be from 0 to 1, got 1.5", "traces.message_ratio: must be from 0 to 1, got -0.1",
+			"traces.rate.per_second: must be above 0, or -1 for no limit, got 0",
+			"traces.rate.burst: must be at least 0, which is one second's worth, got -1"},
+		"samples": {"payload_samples.max_bytes: must be from 1 to 16384, got 20000",
+			"payload_samples.rate.per_second: must be above 0, got -1",
+			"payload_samples.rate.burst: must be at least 0, which is one second's worth, got -1"},
 		"unknown_key": {"limit"},
 	} {
 		t.Run(file, func(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 // NewFactory returns the factory of the websocketendpoint receiver.
 func NewFactory() receiver.Factory {
 	return receiver.NewFactory(
-		metadata.Type, createDefaultConfig, receiver.WithLogs(createLogs, metadata.LogsStability))
+		metadata.Type, createDefaultConfig, receiver.WithLogs(createLogs, metadata.LogsStability),
+		receiver.WithTraces(createTraces, metadata.TracesStability))
 }
 
 func createDefaultConfig() component.Config {
@@ -45,6 +46,8 @@ func createDefaultConfig() component.Config {
 			Auth: 5 * time.Second, Write: 10 * time.Second, Close: 2 * time.Second, Ping: 30 * time.Second,
 			Pong: 10 * time.Second, Idle: time.Hour, Lifetime: 24 * time.Hour, Shutdown: 10 * time.Second,
 		},
+		Traces:           TracesConfig{Ratio: 1, Rate: RateConfig{PerSecond: 10, Burst: 100}},
+		PayloadSamples:   PayloadSamplesConfig{MaxBytes: 1024, Rate: RateConfig{PerSecond: 1, Burst: 10}},
 		Vantage:          event.VantageApp,
 		Chunk:            ChunkConfig{MaxRecords: 10_000, MaxAge: time.Second},
 		MaxWaitingEvents: 50_000,
@@ -55,5 +58,21 @@ func createDefaultConfig() component.Config {
 func createLogs(
 	_ context.Context, settings receiver.Settings, cfg component.Config, next consumer.Logs,
 ) (receiver.Logs, error) {
-	return newReceiver(cfg.(*Config), settings, next)
+	s, err := process.sharing.of(cfg.(*Config), settings)
+	if err != nil {
+		return nil, err
+	}
+	s.next = next
+	return s, nil
+}
+
+func createTraces(
+	_ context.Context, settings receiver.Settings, cfg component.Config, next consumer.Traces,
+) (receiver.Traces, error) {
+	s, err := process.sharing.of(cfg.(*Config), settings)
+	if err != nil {
+		return nil, err
+	}
+	s.traces = next
+	return s, nil
 }

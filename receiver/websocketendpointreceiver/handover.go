@@ -115,6 +115,7 @@ type item struct {
 var process = struct {
 	signals signals
 	shelf   shelf
+	sharing sharing
 }{}
 
 // leave keeps s for the next receiver of that id, for some time.

@@ -41,6 +41,7 @@ type endpointReceiver struct {
 	settings  receiver.Settings
 	logger    *zap.Logger
 	next      consumer.Logs
+	traces    consumer.Traces
 	telemetry *metadata.TelemetryBuilder
 	obs       *receiverhelper.ObsReport
 
@@ -58,8 +59,8 @@ type endpointReceiver struct {
 	// refused is whether the chunk on its way was refused.
 	refused bool
 	// lostBefore is what the endpoint had lost when it was last asked; contentBefore the same of the content's guard.
-	lostBefore    int64
-	contentBefore content.Stats
+	lostBefore, spansLostBefore int64
+	contentBefore               content.Stats
 
 	// reloading is other than the process's signals in tests only.
 	reloading func() bool
@@ -95,23 +96,32 @@ func (r *endpointReceiver) Start(ctx context.Context, host component.Host) error
 	}
 	r.resource = r.cfg.resource()
 	process.signals.use()
+	if r.next == nil {
+		r.logger.Warn("the receiver is in no pipeline of logs: what the endpoint decides is not told")
+		r.next = discardLogs{}
+	}
 	if err := r.serve(ctx); err != nil {
 		process.signals.leave()
 		return err
 	}
+	r.serving.endpoint.TraceOn(r.traces != nil)
 	r.recorder = r.serving.recorder
-	r.lostBefore = r.serving.endpoint.Stats().EventsLost
+	stats := r.serving.endpoint.Stats()
+	r.lostBefore, r.spansLostBefore = stats.EventsLost, stats.SpansLost
 	r.contentBefore = r.serving.contentStats()
 	run, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.group.Go(func() { r.deliver(run) })
+	if r.traces != nil {
+		r.group.Go(func() { r.deliverSpans(run) })
+	}
 	r.group.Go(func() { r.reportProgress(run) })
 	return nil
 }
 
 // serve takes over the endpoint that the last receiver of this name left, or opens one.
 func (r *endpointReceiver) serve(ctx context.Context) (err error) {
-	rec := newRecorder(r.cfg.MaxWaitingEvents)
+	rec, spans := newRecorder(r.cfg.MaxWaitingEvents), newLane[*event.Span](maxWaitingSpans, true)
 	left := process.shelf.take(r.settings.ID)
 	if left != nil {
 		left.logger.Store(r.logger)
@@ -128,10 +138,10 @@ func (r *endpointReceiver) serve(ctx context.Context) (err error) {
 		if err := left.shutdown(limit); err != nil {
 			r.logger.Warn("connections were cut", zap.Error(err))
 		}
-		rec = left.recorder
+		rec, spans = left.recorder, left.spans
 		rec.resize(r.cfg.MaxWaitingEvents)
 	}
-	if r.serving, err = open(r.cfg, rec, r.logger, left); err != nil {
+	if r.serving, err = open(r.cfg, rec, spans, r.logger, left); err != nil {
 		return err
 	}
 	r.warn()
@@ -144,6 +154,9 @@ func (r *endpointReceiver) warn() {
 	}
 	if r.cfg.KeyFile == "" {
 		r.logger.Warn("no key_file: events have no websocket.handshake.key_hash and no user.hash")
+	}
+	if r.cfg.PayloadSamples.Enabled {
+		r.logger.Warn("the beginning of some messages is kept: payload_samples is enabled")
 	}
 	r.logger.Info("endpoint is served", zap.String("server.address", r.serving.addr.String()))
 	if r.serving.admin != nil {
@@ -209,7 +222,11 @@ func (r *endpointReceiver) flush(ctx context.Context) int {
 	const step = 10 * time.Millisecond
 	for {
 		waiting := r.recorder.count()
+		if r.traces != nil {
+			waiting += r.serving.spans.count()
+		}
 		if waiting == 0 || !pause(ctx, step) {
+			r.serving.spans.close()
 			return r.recorder.close()
 		}
 	}
@@ -227,7 +244,7 @@ func (r *endpointReceiver) deliver(ctx context.Context) {
 			continue
 		case <-r.recorder.some:
 		}
-		r.gather(ctx)
+		gather(ctx, r, r.recorder)
 		for ctx.Err() == nil {
 			b, ok := r.recorder.cut(r.cfg.Chunk.MaxRecords)
 			if !ok {
@@ -242,10 +259,10 @@ func (r *endpointReceiver) deliver(ctx context.Context) {
 }
 
 // gather waits for a chunk's worth of events, or for as long as a chunk may wait.
-func (r *endpointReceiver) gather(ctx context.Context) {
+func gather[T any](ctx context.Context, r *endpointReceiver, l *lane[T]) {
 	limit := time.NewTimer(r.cfg.Chunk.MaxAge)
 	defer limit.Stop()
-	for r.recorder.count() < r.cfg.Chunk.MaxRecords {
+	for l.count() < r.cfg.Chunk.MaxRecords {
 		select {
 		case <-ctx.Done():
 			return
@@ -253,21 +270,21 @@ func (r *endpointReceiver) gather(ctx context.Context) {
 			return
 		case <-r.hurry:
 			return
-		case <-r.recorder.some:
+		case <-l.some:
 		}
 	}
 }
 
 // send hands a chunk to the pipeline until that has it, refuses it for good, or ctx ends. What is refused for good is lost:
 // there is nowhere that it could wait without holding up all that comes after it.
-func (r *endpointReceiver) send(ctx context.Context, b batch) {
+func (r *endpointReceiver) send(ctx context.Context, b batch[*event.Event]) {
 	wait := firstPause
 	for {
 		op := r.obs.StartLogsOp(ctx)
-		err := r.next.ConsumeLogs(op, b.logs())
-		r.obs.EndLogsOp(op, "endpoint", len(b.events), err)
+		err := r.next.ConsumeLogs(op, logsOf(b))
+		r.obs.EndLogsOp(op, "endpoint", len(b.items), err)
 		b.sent = true
-		n := len(b.events)
+		n := len(b.items)
 		switch {
 		case err == nil:
 			r.telemetry.ReceiverWebsocketendpointChunks.Add(ctx, 1)
@@ -361,7 +378,7 @@ func (r *endpointReceiver) reportProgress(ctx context.Context) {
 		if !oldest.IsZero() && oldest.Before(through) {
 			through = oldest
 		}
-		err := r.next.ConsumeLogs(ctx, r.progress(through, waiting).logs())
+		err := r.next.ConsumeLogs(ctx, logsOf(r.progress(through, waiting)))
 		if err != nil && !failed && ctx.Err() == nil {
 			r.logger.Warn("the pipeline refuses the progress of the source", zap.Error(err))
 		}
@@ -370,7 +387,7 @@ func (r *endpointReceiver) reportProgress(ctx context.Context) {
 }
 
 // progress is one record outside any chunk: it is never counted, so sending it twice does no harm.
-func (r *endpointReceiver) progress(through time.Time, waiting int) *batch {
+func (r *endpointReceiver) progress(through time.Time, waiting int) batch[*event.Event] {
 	e := &event.Event{Name: event.SourceProgress, Time: time.Now(), Resource: r.resource}
 	e.SetString(event.ProgressSource, r.sourceName)
 	e.SetInt(event.ProgressReadThrough, through.UnixNano())
@@ -380,23 +397,30 @@ func (r *endpointReceiver) progress(through time.Time, waiting int) *batch {
 	e.SetString(event.SourceType, metadata.Type.String())
 	e.SetString(event.SourceEvidence, event.EvidenceObserved)
 	e.SetString(event.NetworkProtocolName, event.ProtocolWebSocket)
-	return &batch{events: []*event.Event{e}}
+	return batch[*event.Event]{items: []*event.Event{e}}
 }
 
 // count tells the metrics, and returns how many events wait and when the first of them happened.
 func (r *endpointReceiver) count(ctx context.Context) (waiting int, oldest time.Time) {
-	waiting, oldest, lost := r.recorder.state()
+	waiting, first, lost := r.recorder.state()
+	if first != nil {
+		oldest = first.Time
+	}
+	_, _, spansLost := r.serving.spans.state()
 	stats := r.serving.endpoint.Stats()
 	r.telemetry.ReceiverWebsocketendpointConnections.Record(ctx, int64(stats.Connections))
 	r.telemetry.ReceiverWebsocketendpointWaitingEvents.Record(ctx, int64(waiting))
 	r.mu.Lock()
 	lost += stats.EventsLost - r.lostBefore
 	r.lostBefore = stats.EventsLost
+	spansLost += stats.SpansLost - r.spansLostBefore
+	r.spansLostBefore = stats.SpansLost
 	now, before := r.serving.contentStats(), r.contentBefore
 	r.contentBefore = now
 	r.mu.Unlock()
 	r.telemetry.ReceiverWebsocketendpointContentReloads.Add(ctx, now.Reloads-before.Reloads)
 	r.telemetry.ReceiverWebsocketendpointContentReloadFaults.Add(ctx, now.ReloadFaults-before.ReloadFaults)
+	r.telemetry.ReceiverWebsocketendpointLostSpans.Add(ctx, spansLost)
 	r.telemetry.ReceiverWebsocketendpointLostEvents.Add(ctx, lost)
 	return waiting, oldest
 }

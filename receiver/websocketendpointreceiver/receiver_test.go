@@ -305,7 +305,7 @@ func TestARecorderThatIsFullHoldsTheObserverAndNotMore(t *testing.T) {
 	require.True(t, ok)
 	again, _ := rec.cut(9)
 	require.Equal(t, b.id, again.id)
-	require.Len(t, again.events, 1, "a chunk is cut once")
+	require.Len(t, again.items, 1, "a chunk is cut once")
 	require.True(t, again.sent)
 	rec.settle(false)
 	require.Equal(t, 2, <-told)
@@ -335,7 +335,8 @@ func TestProgressIsNeverAheadOfWhatWaits(t *testing.T) {
 	eventually(t, "progress", func() bool { return seen() > before+3 })
 	next.mu.Lock()
 	defer next.mu.Unlock()
-	_, oldest, _ := r.recorder.state()
+	_, first, _ := r.recorder.state()
+	oldest := first.Time
 	require.WithinRange(t, oldest, began, time.Now())
 	for _, through := range next.progress {
 		require.False(t, through.After(oldest))

@@ -39,6 +39,7 @@ const (
 type serving struct {
 	cfg      *Config
 	recorder *recorder
+	spans    *lane[*event.Span]
 	endpoint *endpoint.Endpoint
 	server   *endpoint.Server
 	addr     net.Addr
@@ -59,9 +60,13 @@ type serving struct {
 	group   sync.WaitGroup
 }
 
-// open serves cfg. What the endpoint tells goes to rec. left, if not nil, is what served before and has ended.
-func open(cfg *Config, rec *recorder, logger *zap.Logger, left *serving) (_ *serving, err error) {
-	s := &serving{cfg: cfg, recorder: rec, logger: new(atomic.Pointer[zap.Logger]), failed: make(chan error, 2)}
+// open serves cfg. What the endpoint tells goes to rec and spans. left, if not nil, is what served before and has ended.
+func open(
+	cfg *Config, rec *recorder, spans *lane[*event.Span], logger *zap.Logger, left *serving,
+) (_ *serving, err error) {
+	s := &serving{
+		cfg: cfg, recorder: rec, spans: spans, logger: new(atomic.Pointer[zap.Logger]), failed: make(chan error, 2),
+	}
 	s.logger.Store(logger)
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -132,6 +137,7 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger, left *serving) (_ *ser
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == cfg.Path:
+			r.Pattern = cfg.Path // the route in a span's name
 			s.endpoint.ServeHTTP(w, r)
 		case tickets != nil && r.URL.Path == cfg.Tickets.Path:
 			tickets.ServeHTTP(w, r)
@@ -215,6 +221,8 @@ func (s *serving) settings() (set endpoint.Config, err error) {
 		Auth: t.Auth, Write: t.Write, Close: t.Close, Ping: t.Ping, Pong: t.Pong, Idle: t.Idle, Lifetime: t.Lifetime,
 	}
 	set.Observer = s.recorder
+	set.Tracing = c.Traces.settings(s.spans)
+	set.Samples = c.PayloadSamples.settings()
 	set.Vantage = c.Vantage
 	set.Resource = c.resource()
 	set.Logger = slog.New(relay{to: s.logger})

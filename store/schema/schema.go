@@ -27,6 +27,8 @@ const (
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
 	Tenants        = "tenants"
+	Traces         = "traces"
+	PayloadSamples = "payload_samples"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -84,6 +86,19 @@ const (
 	ProgressReadThrough = "read_through"
 	ProgressBacklog     = "backlog"
 	ProgressWall        = "wall"
+)
+
+// Columns of traces besides those that it shares with events.
+const (
+	SpanStart         = "start"
+	SpanParentID      = "parent_id"
+	SpanTraceState    = "trace_state"
+	SpanName          = "name"
+	SpanKind          = "kind"
+	SpanStatusMessage = "status_message"
+	SpanScope         = "scope"
+	SpanEvents        = "events"
+	SpanLinks         = "links"
 )
 
 // AdmittedAt is the column of tenants besides Service and Tenant.
@@ -170,7 +185,7 @@ func EventColumns() []Column {
 		{CloseCode, "Nullable(UInt16)"}, {CloseInitiator, lowCardinality}, {CloseClean, "Nullable(Bool)"},
 		{ConnectionDuration, "Nullable(Float64)"}, {IOReceived, "Nullable(Int64)"}, {IOSent, "Nullable(Int64)"},
 		{TraceID, "String"}, {SpanID, "String"},
-		{Attributes, "Map(LowCardinality(String), String)"}, {Resource, "Map(LowCardinality(String), String)"},
+		{Attributes, attributeMap}, {Resource, attributeMap},
 		{ChunkID, lowCardinality},
 	}
 }
@@ -209,6 +224,41 @@ func ChunkColumns() []Column {
 	}
 }
 
+// Columns of payload_samples besides those that it shares with events.
+const (
+	SampleMessageType = "message_type"
+	SampleSize        = "size"
+	SampleSchema      = "schema"
+	SampleText        = "sample"
+)
+
+// SampleColumns returns the columns of payload_samples in its order.
+func SampleColumns() []Column {
+	return []Column{
+		{Time, milliseconds}, {Service, lowCardinality}, {Tenant, lowCardinality}, {ConnectionID, "String"},
+		{ErrorType, lowCardinality}, {SampleMessageType, lowCardinality}, {SampleSize, "UInt64"},
+		{SampleSchema, lowCardinality}, {SampleText, "String"},
+	}
+}
+
+const attributeMap = "Map(LowCardinality(String), String)"
+
+// TraceColumns returns the columns of traces in its order.
+func TraceColumns() []Column {
+	return []Column{
+		{SpanStart, nanoseconds}, {Duration, "Float64"},
+		{TraceID, "String"}, {SpanID, "String"}, {SpanParentID, "String"}, {SpanTraceState, "String"},
+		{SpanName, lowCardinality}, {SpanKind, lowCardinality}, {Status, lowCardinality}, {SpanStatusMessage, "String"},
+		{ErrorType, lowCardinality}, {ConnectionID, "String"}, {SpanScope, lowCardinality},
+		{Service, lowCardinality}, {Namespace, lowCardinality}, {Instance, lowCardinality},
+		{Environment, lowCardinality}, {Region, lowCardinality},
+		{Attributes, attributeMap}, {Resource, attributeMap},
+		{SpanEvents, "Array(Tuple(time " + nanoseconds + ", name LowCardinality(String), attributes " + attributeMap + "))"},
+		{SpanLinks, "Array(Tuple(trace_id String, span_id String, attributes " + attributeMap + "))"},
+		{ChunkID, lowCardinality},
+	}
+}
+
 // Expiry says which column ages a table's rows and how long they are kept where nobody configures otherwise.
 type Expiry struct {
 	Table string
@@ -224,6 +274,8 @@ func Expiries() []Expiry {
 	return []Expiry{
 		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
 		{Chunks, "toDateTime(" + ChunkLast + ")", 7 * day},
+		{PayloadSamples, "toDateTime(" + Time + ")", day},
+		{Traces, "toDateTime(" + SpanStart + ")", 7 * day},
 		{Rollup10s, Bucket, 3 * day},
 		{Gauges10s, Bucket, 3 * day},
 		{Rollup1m, Bucket, 35 * day},

@@ -85,8 +85,8 @@ service:
       processors: [memory_limiter, pii]
       exporters: [debug, websocketclickhouse/pushed, websocketclickhouse/broken, otlp_http/broken]
     logs/scan: {receivers: [websocketlog/push, otlp], processors: [pii/scan, batch], exporters: [debug, otlp_http/broken]}
-    traces: {receivers: [otlp], processors: [pii], exporters: [debug, otlp_http/broken]}
-    traces/scan: {receivers: [otlp], processors: [pii/scan, batch], exporters: [debug, otlp_http/broken]}
+    traces: {receivers: [otlp], processors: [pii], exporters: [debug, otlp_http/broken, websocketclickhouse/pushed]}
+    traces/scan: {receivers: [otlp], processors: [pii/scan, batch], exporters: [debug, otlp_http/broken, websocketclickhouse/pushed]}
     metrics: {receivers: [otlp], processors: [pii], exporters: [debug, otlp_http/broken]}
     metrics/scan: {receivers: [otlp], processors: [pii/scan, batch], exporters: [debug, otlp_http/broken]}
 `
@@ -275,6 +275,7 @@ func (c *canaries) traces() []byte {
 	span := ss.Spans().AppendEmpty()
 	span.SetTraceID([16]byte{1})
 	span.SetSpanID([8]byte{1})
+	span.SetStartTimestamp(pcommon.NewTimestampFromTime(time.Now()))
 	span.SetName("GET /" + c.email("span name"))
 	span.TraceState().FromRaw("vendor=" + c.email("trace state"))
 	span.Status().SetMessage(c.email("status message"))
@@ -502,6 +503,10 @@ func TestCanaries(t *testing.T) {
 	eventually(t, 90*time.Second, "rows of the file and of the queue", func() (bool, string) {
 		text, err := query(engine.addr, "SELECT countIf(source_type = 'nginx') > 3, countIf(source_type = 'app') > 3 FROM events")
 		return text == "1\t1", fmt.Sprint(text, err)
+	})
+	eventually(t, 90*time.Second, "spans of both policies", func() (bool, string) {
+		text, err := query(engine.addr, "SELECT count() FROM traces")
+		return text == "2", fmt.Sprint(text, err)
 	})
 	tables, err := query(engine.addr, "SELECT name FROM system.tables WHERE database = 'sockeye' AND engine NOT LIKE '%View'")
 	require.NoError(t, err)

@@ -105,6 +105,9 @@ func attributeTable() map[string]Treatment {
 		}
 		table[d.Name] = t
 	}
+	// What spans have besides.
+	table[event.HTTPRoute] = Treatment{kind: kindPath}
+	table[event.NetworkProtocolVersion] = Treatment{kind: kindLabel}
 	return table
 }
 
@@ -168,11 +171,8 @@ func (s *Scanner) Key(table Table, key string) (t Treatment, ok bool) {
 			return s.e.known[k], true
 		}
 	}
-	// Besides the model's keys, the table of records has only what a policy names.
-	if table != Record || len(s.e.overrides) > 0 {
-		if t, ok := s.e.tables[table][key]; ok {
-			return t, true
-		}
+	if t, ok := s.e.tables[table][key]; ok {
+		return t, true
 	}
 	if !s.e.settings.ScanUnknown {
 		return Treatment{kind: kindDrop, rule: UnknownKey}, true

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ExporterWebsocketclickhouseQueueAge       metric.Float64ObservableGauge
 	ExporterWebsocketclickhouseRepeatedChunks metric.Int64Counter
 	ExporterWebsocketclickhouseRows           metric.Int64Counter
+	ExporterWebsocketclickhouseSpans          metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -99,7 +100,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterWebsocketclickhouseDroppedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_websocketclickhouse_dropped_records",
-		metric.WithDescription("Log records that were not stored, by reason. [Alpha]"),
+		metric.WithDescription("Log records and spans that were not stored, by reason. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
@@ -132,6 +133,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_exporter_websocketclickhouse_rows",
 		metric.WithDescription("Events that ClickHouse acknowledged. A chunk sent again after an acknowledgement was lost counts again here, not in the tables. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterWebsocketclickhouseSpans, err = builder.meter.Int64Counter(
+		"otelcol_exporter_websocketclickhouse_spans",
+		metric.WithDescription("Spans that ClickHouse acknowledged, counted as rows are. [Alpha]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -40,7 +40,7 @@ func AssertEqualExporterWebsocketclickhouseChunks(t *testing.T, tt *componenttes
 func AssertEqualExporterWebsocketclickhouseDroppedRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_websocketclickhouse_dropped_records",
-		Description: "Log records that were not stored, by reason. [Alpha]",
+		Description: "Log records and spans that were not stored, by reason. [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -126,6 +126,22 @@ func AssertEqualExporterWebsocketclickhouseRows(t *testing.T, tt *componenttest.
 		},
 	}
 	got, err := tt.GetMetric("otelcol_exporter_websocketclickhouse_rows")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualExporterWebsocketclickhouseSpans(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_exporter_websocketclickhouse_spans",
+		Description: "Spans that ClickHouse acknowledged, counted as rows are. [Alpha]",
+		Unit:        "{span}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_exporter_websocketclickhouse_spans")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -30,6 +30,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ExporterWebsocketclickhouseInsertDuration.Record(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseRepeatedChunks.Add(context.Background(), 1)
 	tb.ExporterWebsocketclickhouseRows.Add(context.Background(), 1)
+	tb.ExporterWebsocketclickhouseSpans.Add(context.Background(), 1)
 	AssertEqualExporterWebsocketclickhouseChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -49,6 +50,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualExporterWebsocketclickhouseRows(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualExporterWebsocketclickhouseSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -32,7 +32,9 @@ type TelemetryBuilder struct {
 	ReceiverWebsocketendpointContentReloads      metric.Int64Counter
 	ReceiverWebsocketendpointEvents              metric.Int64Counter
 	ReceiverWebsocketendpointLostEvents          metric.Int64Counter
+	ReceiverWebsocketendpointLostSpans           metric.Int64Counter
 	ReceiverWebsocketendpointRefusedChunks       metric.Int64Counter
+	ReceiverWebsocketendpointSpans               metric.Int64Counter
 	ReceiverWebsocketendpointWaitingEvents       metric.Int64Gauge
 }
 
@@ -101,10 +103,22 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverWebsocketendpointLostSpans, err = builder.meter.Int64Counter(
+		"otelcol_receiver_websocketendpoint_lost_spans",
+		metric.WithDescription("Spans that were not stored, because there were more than traces.rate allows, or the pipeline refused them, or at shutdown. [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverWebsocketendpointRefusedChunks, err = builder.meter.Int64Counter(
 		"otelcol_receiver_websocketendpoint_refused_chunks",
 		metric.WithDescription("Attempts to deliver a chunk that the pipeline did not acknowledge. [Alpha]"),
 		metric.WithUnit("{attempt}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverWebsocketendpointSpans, err = builder.meter.Int64Counter(
+		"otelcol_receiver_websocketendpoint_spans",
+		metric.WithDescription("Spans that the pipeline has acknowledged. [Alpha]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverWebsocketendpointWaitingEvents, err = builder.meter.Int64Gauge(

@@ -25,7 +25,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverWebsocketendpointContentReloads.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointEvents.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointLostEvents.Add(context.Background(), 1)
+	tb.ReceiverWebsocketendpointLostSpans.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointRefusedChunks.Add(context.Background(), 1)
+	tb.ReceiverWebsocketendpointSpans.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointWaitingEvents.Record(context.Background(), 1)
 	AssertEqualReceiverWebsocketendpointChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -45,7 +47,13 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverWebsocketendpointLostEvents(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverWebsocketendpointLostSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointRefusedChunks(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverWebsocketendpointSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointWaitingEvents(t, testTel,
