@@ -50,7 +50,8 @@ func closeHandling(t *table) {
 	codes(7, true, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999)
 	codes(9, false, 0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999)
 	for i, n := range []int{5000, 65535} {
-		t.informational(fmt.Sprintf("7.13.%d", i+1), fmt.Sprintf("a Close with %d", n), func() Script { return with(n, false, "") })
+		undefined := func() Script { return with(n, false, "") }
+		t.informational(fmt.Sprintf("7.13.%d", i+1), fmt.Sprintf("a Close with %d", n), undefined)
 	}
 
 	t.rows([]row{

@@ -45,8 +45,8 @@ func compression(t *table) {
 	} {
 		for j, size := range []int{64, 1 << 10, 16 << 10, 128 << 10} {
 			t.cases = append(t.cases, Case{
-				ID: fmt.Sprintf("own/13.%d.%d", i+1, j+1), Title: fmt.Sprintf("%s: messages of %d bytes", offer, size), Offer: offer,
-				Make: func(on Terms) Script { return packed(size, on.Agreed) },
+				ID: fmt.Sprintf("own/13.%d.%d", i+1, j+1), Title: fmt.Sprintf("%s: messages of %d bytes", offer, size),
+				Offer: offer, Make: func(on Terms) Script { return packed(size, on.Agreed) },
 			})
 		}
 	}
@@ -73,7 +73,8 @@ func traffic(t *table, group, title, offer string, f file) {
 			in = fmt.Sprintf(" in frames of %d", size.frame)
 		}
 		t.cases = append(t.cases, Case{
-			ID: fmt.Sprintf("%s.%d", group, i+1), Title: fmt.Sprintf("%s: messages of %d bytes%s", title, size.message, in), Offer: offer, Size: size.message,
+			ID: fmt.Sprintf("%s.%d", group, i+1), Title: fmt.Sprintf("%s: messages of %d bytes%s", title, size.message, in),
+			Offer: offer, Size: size.message,
 			Make: func(on Terms) Script {
 				p, all := newPacker(on.Agreed), fileContent(f.kind, f.size)
 				at := 0
@@ -122,7 +123,8 @@ func content(kind, n int, seed uint64) Message {
 	case 7:
 		var b []byte
 		for i := 1; len(b) < n; i++ {
-			b = fmt.Appendf(b, "%d 0 obj\n<< /Length 4000 /Filter /FlateDecode >>\nstream\n%s\nendstream\nendobj\n", i, content(1, 4000, uint64(i)).Payload)
+			const part = "%d 0 obj\n<< /Length 4000 /Filter /FlateDecode >>\nstream\n%s\nendstream\nendobj\n"
+			b = fmt.Appendf(b, part, i, content(1, 4000, uint64(i)).Payload)
 		}
 		return data(b[:n])
 	}
@@ -135,7 +137,8 @@ func content(kind, n int, seed uint64) Message {
 			b.WriteString(words[random.IntN(len(words))])
 			b.WriteByte(' ')
 		case 5:
-			fmt.Fprintf(&b, `<tr class="row"><td>%d</td><td><a href="/item/%d">item %d</a></td></tr>`+"\n", random.IntN(1000), random.Uint32(), random.IntN(100))
+			const line = `<tr class="row"><td>%d</td><td><a href="/item/%d">item %d</a></td></tr>` + "\n"
+			fmt.Fprintf(&b, line, random.IntN(1000), random.Uint32(), random.IntN(100))
 		default:
 			fmt.Fprintf(&b, "2026-01-01T00:00:%02dZ GET /chat/%d 101\n", random.IntN(60), random.IntN(50))
 		}
@@ -217,7 +220,8 @@ func byHand(t *table) {
 	one := frame(fin|rsv1|opText, []byte(packedHello))
 	rows := func(list []row) {
 		for _, r := range list {
-			t.cases = append(t.cases, Case{ID: r.id, Title: r.title, Offer: "permessage-deflate", Make: func(Terms) Script { return r.script }})
+			t.script(r.id, r.title, r.script)
+			t.cases[len(t.cases)-1].Offer = "permessage-deflate"
 		}
 	}
 	first, second := frame(rsv1|opText, []byte(packedHello[:3])), frame(fin|opContinuation, []byte(packedHello[3:]))

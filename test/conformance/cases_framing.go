@@ -136,7 +136,8 @@ func fragmentation(t *table) {
 		{"5.2", "a Pong in two frames", sending(fragments(opPong, "fragment1", "fragment2")).fails(wire.FragmentedControl, 1002)},
 	})
 	t.ways(5, 3, "a text in two frames", sending(two).want(joined))
-	t.ways(5, 6, "a Ping between the frames of a text", sending(two[0], ping("ping payload"), two[1]).want(ping("ping payload"), joined))
+	between := ping("ping payload")
+	t.ways(5, 6, "a Ping between the frames of a text", sending(two[0], between, two[1]).want(between, joined))
 	t.ways(5, 9, "a last continuation of nothing, then a text",
 		sending(piece(fin|opContinuation, "non-continuation payload"), text(hello)).fails(wire.UnexpectedContinuation, 1002))
 	t.ways(5, 12, "a continuation of nothing, then a text",

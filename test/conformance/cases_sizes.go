@@ -30,7 +30,9 @@ func sizes(t *table) {
 			})
 		}
 		for n, size := range []int{64, 128, 256, 512, 1024, 2048} {
-			add(5, n, size, "1 MiB in writes of %d bytes", func() Script { return echoed(k.make(k.pattern, 1<<20)).chopped(size) })
+			add(5, n, size, "1 MiB in writes of %d bytes", func() Script {
+				return echoed(k.make(k.pattern, 1<<20)).chopped(size)
+			})
 		}
 		for n, size := range []int{0, 16, 64, 256, 1024, 4096} {
 			add(7, n, size, "%d bytes, a thousand times, each behind the echo of the last", func() Script {

@@ -40,7 +40,8 @@ func utf8Handling(t *table) {
 		return Script{Send: [][]byte{first}, Quiet: true}.then(s)
 	}
 	frames := func(one, two int) Script {
-		return refused(frame(opText, []byte(beyond[:one])), frame(opContinuation, []byte(beyond[one:two])), frame(fin, []byte(beyond[two:])))
+		first, second, last := []byte(beyond[:one]), []byte(beyond[one:two]), []byte(beyond[two:])
+		return refused(frame(opText, first), frame(opContinuation, second), frame(fin, last))
 	}
 	const head = 6 // of a frame, in bytes
 	inOne := frame(opText, []byte(beyond))

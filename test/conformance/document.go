@@ -118,8 +118,8 @@ the contents of the five files that groups 12 and 13 cut their messages from, wh
 the masking key; and patience, a minute where Autobahn waits for a second, so that a busy machine changes no verdict.
 Those that begin with own/ are ours.
 
-The test fails if a case does not earn the verdict that stands here, and it asks for more than Autobahn does: all answers
-to what came before a fault, the very code where Autobahn takes several or none, and UTF-8 in reasons.
+The test fails if a case does not earn the verdict that stands here, and it asks for more than Autobahn does: all
+answers to what came before a fault, the very code where Autobahn takes several or none, and UTF-8 in reasons.
 
 `
 
@@ -134,7 +134,8 @@ func Document() []byte {
 			ours++
 		}
 	}
-	fmt.Fprintf(&b, introduction, strings.Join(notCompared, ", "), ours, len(requirements), len(cases), len(Handshakes()), len(Answers()))
+	fmt.Fprintf(&b, introduction, strings.Join(notCompared, ", "), ours, len(requirements),
+		len(cases), len(Handshakes()), len(Answers()))
 	for _, standard := range []string{"6455", "7692", "8441", "9220"} {
 		line("\n## RFC %s\n", standard)
 		line("| id | section | level | what is asked | checked by |\n| --- | --- | --- | --- | --- |")
@@ -163,8 +164,9 @@ func Document() []byte {
 			verdicts[c.Expected()]++
 		}
 	}
-	line("%d cases: %d OK, %d INFORMATIONAL; 0 NON-STRICT, 0 FAILED, 0 UNIMPLEMENTED, in what is received and in how the", total, verdicts[OK], verdicts[Informational])
-	line("connection ends.\n")
+	line("%d cases: %d OK, %d INFORMATIONAL; none NON-STRICT, FAILED or UNIMPLEMENTED. The same holds for how the",
+		total, verdicts[OK], verdicts[Informational])
+	line("connections end.\n")
 	line("| group | cases | what | ids |\n| --- | ---: | --- | --- |")
 	for _, g := range groups {
 		line("| %s | %d | %s | %s |", g.number, len(ids[g.number]), g.title, strings.Join(ids[g.number], " "))
