@@ -84,8 +84,10 @@ const (
 func frame(first byte, payload []byte) []byte {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	b := append(header(first, len(payload), true), key[:]...)
-	for i, c := range payload {
-		b = append(b, c^key[i%4])
+	head := len(b)
+	b = append(b, payload...)
+	for i := range payload {
+		b[head+i] ^= key[i&3]
 	}
 	return b
 }

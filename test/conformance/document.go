@@ -112,11 +112,11 @@ const autobahn = `
 ## Cases
 
 The cases with a number alone are the 517 that the [Autobahn test suite](../test/conformance/autobahn/README.md) plays
-against a server, under its numbers: the same frames, cut into the same writes, with the same pauses, lengths and
-counts, judged by its rules. They were rewritten here from its sources, since it needs Python 2. Three things are ours:
-the contents of the five files that groups 12 and 13 cut their messages from, which are of the same kinds and lengths;
-the masking key; and patience, a minute where Autobahn waits for a second, so that a busy machine changes no verdict.
-Those that begin with own/ are ours.
+against a server, under its numbers: the same frames, cut into the same writes, of the same lengths and counts, with the
+same offers, judged by its rules. They are written anew from its sources, since it needs Python 2. Ours are the contents
+of the five files that groups 12 and 13 cut their messages from, of the same kinds and lengths; the masking key; and the
+patience: what Autobahn expects within a second or so has a minute, and where it pauses between frames of 5.19 and 5.20
+the first Pong must come. Cases that begin with own/ are ours.
 
 The test fails if a case does not earn the verdict that stands here, and it asks for more than Autobahn does: all
 answers to what came before a fault, the very code where Autobahn takes several or none, and UTF-8 in reasons.
