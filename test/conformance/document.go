@@ -89,8 +89,8 @@ read through for their rows. RFC 7692 could be read only as others quote it, sen
 %d of %d rows concern an endpoint and are checked; the others are asked of somebody else. Sentences are ours; the
 standards' own are what counts.
 
-    make conformance                                        # all of it: %d cases, %d requests, %d responses
-    go test ./test/conformance                              # the same, with fewer messages in groups 12 and 13
+    make conformance                                        # %d cases, %d requests, %d responses; 8 minutes of CPU
+    go test ./test/conformance                              # fewer messages in groups 12 and 13; 12 seconds of CPU
     go run ./test/conformance/echo -addr 127.0.0.1:9001     # the server that is tried
 
 A *case* is what a client sends, frame by frame. It goes to the echo server over TCP, and to the readers of frames and
