@@ -56,8 +56,8 @@ test: setup build unit test-integration ## everything CI runs: installs what is 
 test-integration: ## against the real engine, nginx and Alertmanager; needs bin/sockeye
 	$(GO) test -count=1 -timeout 15m $(INTEGRATION)
 
-conformance: ## wire against every MUST and SHOULD of its standards, and against other libraries
-	$(GO) test -count=1 ./test/conformance
+conformance: ## wire against every MUST and SHOULD of its standards, against Autobahn's cases and other libraries, in full
+	SOCKEYE_CONFORMANCE=full $(GO) test -count=1 -timeout 60m ./test/conformance
 
 golden: ## rewrite golden files; read the diff
 	$(GO) test $(filter-out $(INTEGRATION),$(call testing,$(shell $(GO) list -m)/internal/golden)) -update

@@ -44,7 +44,7 @@ const (
 
 // ChooseDeflate is the server's side of the negotiation. It returns the parameters of the first offer of
 // permessage-deflate that is valid, made tighter where want is; ok is false if there is none, and the connection goes on
-// without. An offer with a parameter that is unknown, invalid or there twice is declined, not refused (RFC 7692 §7.1).
+// without. An offer with a parameter that is unknown, invalid or there twice is declined, not refused (RFC 7692 §7).
 func ChooseDeflate(offers []Extension, want Deflate) (p Deflate, ok bool) {
 	for _, e := range offers {
 		if e.Name != DeflateName {

@@ -101,7 +101,7 @@ var handshakeViolations = [...]struct {
 	MalformedResponseHead:       {"malformed_response_head", http.StatusBadGateway, "RFC 9112 §5", "header fields of the response must be well formed, each ended by CRLF"},
 	WrongSubprotocol:            {"wrong_subprotocol", http.StatusBadGateway, "RFC 6455 §4.1", "Sec-WebSocket-Protocol must be one of those offered, once"},
 	WrongExtensions:             {"wrong_extensions", http.StatusBadGateway, "RFC 6455 §4.1", "Sec-WebSocket-Extensions must be well formed and name only those offered, each once"},
-	WrongDeflateParameters:      {"wrong_deflate_parameters", http.StatusBadGateway, "RFC 7692 §7.1", "the parameters of permessage-deflate must be valid and answer the offer"},
+	WrongDeflateParameters:      {"wrong_deflate_parameters", http.StatusBadGateway, "RFC 7692 §7", "the parameters of permessage-deflate must be valid and answer the offer"},
 	ResponseHeadTooLarge:        {"response_head_too_large", http.StatusBadGateway, "RFC 9110 §5.4", "the response's head must fit into the limits"},
 	ForbiddenField:              {"forbidden_field", http.StatusInternalServerError, "RFC 9110 §5", "an added field must be well formed and not one that the handshake owns"},
 	NotOffered:                  {"not_offered", http.StatusInternalServerError, "RFC 6455 §4.2.2", "a server may choose only what the client offered"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/sockeye-project/sockeye/wire"
 )
@@ -11,21 +12,33 @@ import (
 // Case is what a client sends and what must come of it. The same bytes go to the echo server over a socket, and to the
 // reader alone in every split.
 type Case struct {
-	// ID begins with the number of the group, as the Autobahn test suite numbers its own.
+	// ID is the number of the case in the Autobahn test suite. Cases of our own begin with "own/".
 	ID string
 	// Title says what is sent.
 	Title string
 	// Offer is the client's Sec-WebSocket-Extensions.
 	Offer string
-	// Make returns the bytes; it is called when they are needed, since some are long.
-	Make func() Script
+	// Size is how long its messages are, if it sends many.
+	Size int
+	// Informational says that the standard leaves open what comes of it.
+	Informational bool
+	// Make returns what is sent; it is called when it is needed, since some of it is long.
+	Make func(Terms) Script
 }
 
-// Script is the content of a Case.
+// Terms are what a script depends on.
+type Terms struct {
+	// Messages is how many messages a case of groups 12 and 13 sends at most, of a thousand.
+	Messages int
+	// Agreed is the server's Sec-WebSocket-Extensions.
+	Agreed string
+}
+
+// Script is what is sent before the client waits for answers.
 type Script struct {
-	// Send are the client's bytes, one frame each, so that they can be sent frame by frame.
+	// Send are the client's bytes, one frame each.
 	Send [][]byte
-	// Chop is how many bytes go into one write on the socket; 0 sends each frame with one write.
+	// Chop is how many bytes of a frame go into one write on the socket; 0 sends all frames with one write.
 	Chop int
 	// Want are the messages that the reader must return, in this order. The server must echo text and binary, answer pings
 	// with pongs, and a Close with a Close of the same code.
@@ -34,7 +47,17 @@ type Script struct {
 	// is none.
 	Fault wire.Violation
 	Code  int
+	// Closes says that the client began to close with what it sent, so that it leaves the server's Close unanswered. A
+	// Close in Want says so too.
+	Closes bool
+	// Quiet says that the connection must stay open for a while, and nothing come, before Then.
+	Quiet bool
+	// Then is what is sent next: once all answers have come or, behind a Fault, when the server has not closed in time.
+	Then func() *Script
 }
+
+// frameByFrame is a Chop that sends each frame with a write of its own.
+const frameByFrame = 1 << 30
 
 // Message is a message or a control frame by its opcode and payload.
 type Message struct {
@@ -61,8 +84,10 @@ const (
 func frame(first byte, payload []byte) []byte {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	b := append(header(first, len(payload), true), key[:]...)
-	for i, c := range payload {
-		b = append(b, c^key[i%4])
+	head := len(b)
+	b = append(b, payload...)
+	for i := range payload {
+		b[head+i] ^= key[i&3]
 	}
 	return b
 }
@@ -112,18 +137,21 @@ func fragments(op byte, pieces ...string) [][]byte {
 	return frames
 }
 
-// cut returns p in pieces of n bytes.
-func cut(p []byte, n int) []string {
-	var pieces []string
-	for len(p) > n {
-		pieces = append(pieces, string(p[:n]))
-		p = p[n:]
-	}
-	return append(pieces, string(p))
-}
+// fragmented returns a message in frames of n bytes, as the Autobahn test suite cuts it: a message that is not longer is one
+// frame, and one whose length is a multiple of n ends with an empty frame.
+func fragmented(m Message, n int) [][]byte { return cut(m.Op, m.Payload, n) }
 
-// fragmented returns a message in frames of at most n bytes.
-func fragmented(m Message, n int) [][]byte { return fragments(m.Op, cut(m.Payload, n)...) }
+// cut is fragmented for the first byte of the first frame.
+func cut(first byte, payload []byte, n int) [][]byte {
+	if len(payload) <= n {
+		return [][]byte{frame(fin|first, payload)}
+	}
+	var frames [][]byte
+	for ; len(payload) >= n; first, payload = opContinuation, payload[n:] {
+		frames = append(frames, frame(first, payload[:n]))
+	}
+	return append(frames, frame(fin|first, payload))
+}
 
 // echoed is a script of whole messages that all come back.
 func echoed(messages ...Message) Script {
@@ -167,14 +195,41 @@ func (s Script) chopped(n int) Script {
 	return s
 }
 
+// closing says that the client began to close with what it sent.
+func (s Script) closing() Script {
+	s.Closes = true
+	return s
+}
+
+// then says what is sent once the answers have come.
+func (s Script) then(next Script) Script {
+	s.Then = func() *Script { return &next }
+	return s
+}
+
+// closes reports whether the client began to close with what it sent.
+func (s Script) closes() bool {
+	return s.Closes || slices.ContainsFunc(s.Want, func(m Message) bool { return m.Op == opClose })
+}
+
+// whole joins all that is sent until a fault, for a reader that answers nothing.
+func (s Script) whole() Script {
+	for next := s.Then; next != nil && s.Fault == 0; {
+		step := next()
+		s.Send, s.Want = slices.Concat(s.Send, step.Send), slices.Concat(s.Want, step.Want)
+		s.Fault, s.Code, next = step.Fault, step.Code, step.Then
+	}
+	return s
+}
+
 // Bytes returns all that is sent.
 func (s Script) Bytes() []byte { return bytes.Join(s.Send, nil) }
 
-// table collects cases, and numbers those of a group that have no number.
+// table collects cases.
 type table struct{ cases []Case }
 
 func (t *table) add(id, title string, make func() Script) {
-	t.cases = append(t.cases, Case{ID: id, Title: title, Make: make})
+	t.cases = append(t.cases, Case{ID: id, Title: title, Make: func(Terms) Script { return make() }})
 }
 
 // row is a case whose script is short.
@@ -191,15 +246,21 @@ func (t *table) rows(list []row) {
 
 func (t *table) script(id, title string, s Script) { t.add(id, title, func() Script { return s }) }
 
-// ways adds a script three times: frame by frame, in one write, and byte by byte. The ids follow one another from the
+// informational is a case whose outcome the standard leaves open.
+func (t *table) informational(id, title string, make func() Script) {
+	t.add(id, title, make)
+	t.cases[len(t.cases)-1].Informational = true
+}
+
+// ways adds a script three times: in one write, frame by frame, and byte by byte. The ids follow one another from the
 // first.
 func (t *table) ways(group, first int, title string, s Script) {
-	t.script(fmt.Sprintf("%d.%d", group, first), title, s)
-	t.script(fmt.Sprintf("%d.%d", group, first+1), title+", in one write", s.chopped(1<<20))
+	t.script(fmt.Sprintf("%d.%d", group, first), title+", in one write", s)
+	t.script(fmt.Sprintf("%d.%d", group, first+1), title+", frame by frame", s.chopped(frameByFrame))
 	t.script(fmt.Sprintf("%d.%d", group, first+2), title+", byte by byte", s.chopped(1))
 }
 
-// Cases returns all of them, in the order of their groups.
+// Cases returns all of them, in the order of their groups: the 517 of the Autobahn test suite, and our own.
 func Cases() []Case {
 	t := new(table)
 	framing(t)

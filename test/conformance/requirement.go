@@ -13,7 +13,8 @@ const (
 	shouldNot Level = "SHOULD NOT"
 )
 
-// Requirement is a sentence of a standard that asks something of an endpoint, in our words.
+// Requirement is a sentence of a standard that asks something of an endpoint, in our words. One that says how something is
+// done, without any of these words, counts as MUST.
 type Requirement struct {
 	// ID is the standard, the section and a number: "6455-5.1-2".
 	ID    string
