@@ -342,10 +342,13 @@ func (s *SLO) match() match {
 	return match{when + " AND " + any.condition(), counts(in.Hit, hit), counts(all, sumCount), counts(in.Total, judged)}
 }
 
+// sideDimensions are those of the side tables, in the order of their keys.
+var sideDimensions = []string{schema.Service, schema.Environment, schema.Region, schema.Vantage}
+
 // foldGauges counts what instances said of themselves: each report of 10 seconds, added up over instances and time.
 func (q *Query) foldGauges(p *part, slots []int, ranking bool) string {
-	dimensions := q.dimensions(slots, []string{schema.Service, schema.Environment, schema.Region, schema.Vantage}, "")
-	listed := strings.Join(dimensions, ", ")
+	dimensions := q.dimensions(slots, sideDimensions, "")
+	listed := strings.Join(sideDimensions, ", ")
 	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ") + `,
     count() AS reports,
     sum(ifNull(a, 0)) AS active_sum,
@@ -359,7 +362,7 @@ FROM
     FROM ` + schema.Gauges10s + "\n" + indent(q.where(p, slots, false)) + `
     GROUP BY bucket, ` + listed + `, instance
 )
-GROUP BY at, ` + listed
+GROUP BY at, ` + strings.Join(dimensions, ", ")
 	return q.matched(p, slots, ranking, "", inner, func(s *SLO) match {
 		m := match{when: s.of(), t: "reports"}
 		switch s.Indicator.Measure {
@@ -377,8 +380,7 @@ GROUP BY at, ` + listed
 // foldActive counts the connections open at the end of the part: what each instance said last.
 func (q *Query) foldActive(p *part, slots []int, ranking bool) string {
 	from := &part{scan: p.scan, bounds: []int64{p.end - int64(openWithin/time.Second)}}
-	dimensions := []string{schema.Service, schema.Environment, schema.Region, schema.Vantage}
-	listed := strings.Join(dimensions, ", ")
+	listed := strings.Join(sideDimensions, ", ")
 	inner := "SELECT 0 AS at, " + listed + `, sum(open) AS active_sum
 FROM
 (
@@ -404,7 +406,7 @@ const quantiles = "quantilesDDMerge%s(0.01, 0.5, 0.95, 0.99)"
 
 // foldRates merges the sketches of bytes per second, each slice's into one, and reads them.
 func (q *Query) foldRates(p *part, slots []int, ranking bool) string {
-	dimensions := q.dimensions(slots, []string{schema.Service, schema.Environment, schema.Region, schema.Vantage}, "")
+	dimensions := q.dimensions(slots, sideDimensions, "")
 	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ")
 	for _, way := range []string{"received", "sent"} {
 		inner += fmt.Sprintf(",\n    sum(%[1]s_count) AS %[1]s_n,\n    %[2]s(%[1]s_rate) AS %[1]s_state,\n    max(%[1]s_rate_max) AS %[1]s_highest", way,
