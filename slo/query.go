@@ -64,8 +64,6 @@ type part struct {
 	scan
 	slots  []int
 	bounds []int64
-	// ranked says which of the slots have their budget window here, by which groups are ranked.
-	ranked []int
 }
 
 // Plan compiles the SLOs into a query as of a moment, which is floored to the timing's resolution. All windows are
@@ -121,10 +119,6 @@ func (q *Query) slot(s *SLO, grouped bool) {
 		t.burn = append(t.burn, q.count(index, burn, w))
 	}
 	t.budget = q.count(index, budget, s.budgetWindow(time.Unix(budget.end, 0)))
-	if grouped {
-		p := q.parts[t.budget.part]
-		p.ranked = append(p.ranked, index)
-	}
 	if s.Indicator.Active {
 		t.active = q.part(index, scan{kind: ofActive, table: schema.Gauges10s, end: q.AsOf.Unix(), grouped: grouped})
 	}

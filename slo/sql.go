@@ -175,30 +175,30 @@ func (q *Query) fold(p *part, slots []int, ranking bool) string {
 	}
 }
 
-// ranking selects the groups that count by themselves, as (slot, grp).
-func (q *Query) ranking() string {
-	var folds, slots, most []string
+// ranking selects those groups of some slots that count by themselves, as (slot, grp).
+func (q *Query) ranking(slots []int) string {
+	var folds, others []string
 	for _, p := range q.parts {
-		of := p.ranked
-		if p.kind == ofActive && p.grouped {
-			of = p.slots
+		var of []int
+		for _, i := range p.slots {
+			if slices.Contains(slots, i) && (q.parts[q.slots[i].budget.part] == p || p.kind == ofActive) {
+				of = append(of, i)
+			}
 		}
 		if len(of) > 0 {
 			folds = append(folds, "SELECT slot, grp, t FROM\n(\n"+indent(q.fold(p, of, true))+"\n)")
 		}
 	}
-	var others []string
-	for i, t := range q.slots {
-		if t.grouped {
-			slots, most = append(slots, fmt.Sprint(i)), append(most, fmt.Sprint(t.slo.Grouping.Max))
-			others = append(others, quote(pack(t.slo.others())))
-		}
+	most := map[string][]int{}
+	for _, i := range slots {
+		others = append(others, quote(pack(q.slots[i].slo.others())))
+		limit := fmt.Sprint(q.slots[i].slo.Grouping.Max)
+		most[limit] = append(most[limit], i)
 	}
 	slices.Sort(others)
 	return "SELECT slot, grp FROM\n(\n    SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place\n    FROM\n    (\n" +
 		indent(indent(strings.Join(folds, "\nUNION ALL\n"))) + "\n    )\n    WHERE grp NOT IN (" +
-		strings.Join(slices.Compact(others), ", ") + ")\n    GROUP BY slot, grp\n)\nWHERE place <= transform(slot, [" +
-		strings.Join(slots, ", ") + "], [" + strings.Join(most, ", ") + "], 0)"
+		strings.Join(slices.Compact(others), ", ") + ")\n    GROUP BY slot, grp\n)\nWHERE place <= " + oneOf(most)
 }
 
 // group is the column of the group's key, folded if it is not among the first.
@@ -214,7 +214,7 @@ func (q *Query) group(p *part, slots []int, ranking bool) string {
 		key := quote(pack(q.slots[i].slo.others()))
 		others[key] = append(others[key], i)
 	}
-	return "if((m.1, m.3) IN\n(\n" + indent(q.ranking()) + "\n), m.3, " + oneOf(others) + ")"
+	return "if((m.1, m.3) IN\n(\n" + indent(q.ranking(slots)) + "\n), m.3, " + oneOf(others) + ")"
 }
 
 // match is how one slot takes part in a fold: which of the inner query's rows, and what they count.
