@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // maxObjectives bounds the objectives of one document.
@@ -315,6 +317,9 @@ func (p *parser) limit(s *SLO, o objective, indicator sli) {
 // retention refuses a window that is longer than what it reads is kept.
 func (p *parser) retention(s *SLO, window node) {
 	table, age := s.Indicator.Measure.retention()
+	if table == schema.Rollup15m && s.slice()%quarter != 0 {
+		table, age = schema.Rollup1m, minuteRetention
+	}
 	if s.Window <= age {
 		return
 	}
