@@ -92,7 +92,8 @@ func (s *SLO) Summary() string {
 			}
 			members = append(members, name)
 		}
-		fmt.Fprintf(&b, " of %s of %s", map[Combine]string{CombineWeighted: "the mean", CombineWorst: "the worst"}[s.Combine], strings.Join(members, ", "))
+		how := map[Combine]string{CombineWeighted: "the mean", CombineWorst: "the worst"}[s.Combine]
+		fmt.Fprintf(&b, " of %s of %s", how, strings.Join(members, ", "))
 	case in.Measure != "":
 		fmt.Fprintf(&b, " of slices of %s with %s %s", slice, in.Measure, in.Limit)
 	case s.Budgeting.Method == Timeslices:
