@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -329,6 +330,10 @@ func (p *parser) retention(s *SLO, window node) {
 	if s.longest() <= age {
 		return
 	}
-	window.fault("must be at most %dd, for which %s is kept, got %s", age/day, table, clip(window.y.Value))
+	got := window.y.Value
+	if s.Calendar != nil && s.Calendar.Unit != "d" {
+		got += fmt.Sprintf(", which may have %d days", s.longest()/day)
+	}
+	window.fault("must be at most %dd, for which %s is kept, got %s", age/day, table, got)
 	s.Window = 0
 }

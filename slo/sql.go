@@ -206,7 +206,8 @@ func (q *Query) ranking(slots []int) string {
     WHERE grp NOT IN (%s)
     GROUP BY slot, grp
 )
-WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))), strings.Join(slices.Compact(others), ", "), oneOf(most))
+WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))),
+		strings.Join(slices.Compact(others), ", "), oneOf(most))
 }
 
 // group is the column of the group's key, folded if it is not among the first.
