@@ -17,6 +17,8 @@ type SLO struct {
 	// Window is the rolling window of the error budget.
 	Window time.Duration
 	Rules  []Rule
+	// Unguarded lets rules fire even where so few bad events may be an accident.
+	Unguarded bool
 	// RunbookURL replaces the runbook of the alert, if set.
 	RunbookURL string
 }

@@ -22,6 +22,8 @@ const (
 	annotationAlerts = "sockeye/alerts"
 	// annotationRunbook, on an SLO, replaces the runbook that its alerts link.
 	annotationRunbook = "sockeye/runbook"
+	// annotationGuard, on an SLO, says whether few bad events may be taken for an accident: binomial (the default) or none.
+	annotationGuard = "sockeye/guard"
 	// annotationServiceName, on a Service, is its service.name where that is no OpenSLO name.
 	annotationServiceName = "sockeye/service-name"
 )
@@ -225,7 +227,7 @@ func (p *parser) metadata(n node) metadata {
 	annotations := o.get("annotations").object()
 	for key := range annotations.values {
 		m.annotations[key] = annotations.get(key)
-		known := []string{annotationAlerts, annotationRunbook, annotationServiceName}
+		known := []string{annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName}
 		if strings.HasPrefix(key, "sockeye/") && !slices.Contains(known, key) {
 			m.annotations[key].fault("unknown annotation%s", suggest(key, known))
 		}
@@ -301,6 +303,7 @@ func (p *parser) slo(d document, sources map[string]bool, used map[string]bool) 
 	if runbook, ok := d.meta.annotations[annotationRunbook]; ok {
 		s.RunbookURL = runbook.text()
 	}
+	s.Unguarded = unguarded(d.meta)
 	p.rules(&s, o, d, objective.at, used)
 	return s
 }
