@@ -31,6 +31,7 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 	if runbook, ok := d.meta.annotations[annotationRunbook]; ok {
 		base.RunbookURL = runbook.text()
 	}
+	base.Unguarded = unguarded(d.meta)
 	base.Unbudgeted = p.choice(d, annotationBudget, "", "none") == "none"
 
 	list := o.require("objectives", "write objectives: [{targetPercent: 99.9}]")

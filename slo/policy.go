@@ -66,6 +66,19 @@ func (p *parser) groupRules(s *SLO, d document) {
 	}
 }
 
+// unguarded reads the annotation that turns the guard off.
+func unguarded(m metadata) bool {
+	guard, ok := m.annotations[annotationGuard]
+	if !ok {
+		return false
+	}
+	text := guard.text()
+	if text != "binomial" && text != "none" {
+		guard.fault("must be binomial or none, got %q", clip(text))
+	}
+	return text == "none"
+}
+
 func (p *parser) checkReach(s *SLO, r Rule, at node) bool {
 	if !s.Objective.Valid() || s.reachable(r) {
 		return true
