@@ -40,16 +40,9 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			cmd.SilenceUsage = true
-			slos, err := slo.Load(files...)
+			slos, err := loadSLOs(cmd, files)
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
-				var faults slo.Faults
-				if errors.As(err, &faults) && len(faults) == 1 {
-					return errors.New("1 fault")
-				} else if len(faults) > 1 {
-					return fmt.Errorf("%d faults", len(faults))
-				}
-				return errors.New("the documents cannot be used")
+				return err
 			}
 			for _, s := range slos {
 				rules := make([]string, len(s.Rules))
@@ -63,6 +56,22 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 			return nil
 		},
 	}
+}
+
+// loadSLOs reads documents, and says every fault on stderr.
+func loadSLOs(cmd *cobra.Command, files []string) ([]slo.SLO, error) {
+	slos, err := slo.Load(files...)
+	if err == nil {
+		return slos, nil
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), err)
+	var faults slo.Faults
+	if errors.As(err, &faults) && len(faults) == 1 {
+		return nil, errors.New("1 fault")
+	} else if len(faults) > 1 {
+		return nil, fmt.Errorf("%d faults", len(faults))
+	}
+	return nil, errors.New("the documents cannot be used")
 }
 
 func days(d time.Duration) string { return fmt.Sprintf("%dd", d/(24*time.Hour)) }
