@@ -246,8 +246,8 @@ func (w *writer) guard(window string, burn slo.Number) string {
 	return judged + " <= bool (\n  " + strings.Join(terms, "\n  + ") + "\n)"
 }
 
-// budget records what is left of the budget. The window of a counter is summed from hours: Prometheus would read it whole at
-// every evaluation otherwise.
+// budget records what is left of the budget. The window of counters is summed from the hours in it: Prometheus would
+// read it whole at every evaluation otherwise.
 func (w *writer) budget(used []slo.Window) error {
 	s := w.slo
 	switch {
@@ -270,9 +270,8 @@ func (w *writer) budget(used []slo.Window) error {
 		at := slices.IndexFunc(used, func(o slo.Window) bool { return o.Name == recent })
 		step := used[at].Length
 		for _, record := range []string{recordJudged, recordBad} {
-			// A second less than the window takes one sample for each hour of it, in every version of Prometheus.
 			w.record(record, name, fmt.Sprintf("sum_over_time(%s[%s:%s])", w.of(record, recent),
-				slo.PromDuration(s.Window-time.Second), slo.PromDuration(step)))
+				slo.PromHalfOpen(s.Window), slo.PromDuration(step)))
 		}
 	}
 	w.record(recordRatio, name, w.ratio(name))

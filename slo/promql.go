@@ -190,8 +190,7 @@ func (p *promql) rises(m promMetric, s Selection) string {
 		}
 		selector := m.name + "{" + strings.Join(matchers, ",") + "}"
 		if p.metrics == Buckets {
-			// Prometheus before 3 takes both ends of a range, later ones the right end only. A second less is half-open in both.
-			each[i] = "sum_over_time(" + selector + "[" + PromDuration(p.window-time.Second) + "])"
+			each[i] = "sum_over_time(" + selector + "[" + PromHalfOpen(p.window) + "])"
 		} else {
 			each[i] = "increase(" + selector + "[" + PromDuration(p.window) + "])"
 		}
@@ -251,6 +250,10 @@ func PromDuration(d time.Duration) string {
 	}
 	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
 }
+
+// PromHalfOpen is a range that takes as many of samples that come at a step of its as fit, whichever moment it ends at.
+// Prometheus before 3 takes both ends of a range, later ones the right end only; a millisecond less is half-open in both.
+func PromHalfOpen(window time.Duration) string { return PromDuration(window - time.Millisecond) }
 
 // Threshold is the error ratio that burns as fast as r says, as an exact decimal: a correctly rounded quotient of counts
 // compares with it as the fractions themselves do.

@@ -153,7 +153,7 @@ spec:
               unjudged: [{event: websocket.handshake.rejected, except: {fault: [client, policy]}}]
   timeWindow: [{duration: 30d, isRolling: true}]
   budgetingMethod: Occurrences
-  objectives: [{targetPercent: 90}]
+  objectives: [{targetPercent: 94}]
 ---
 apiVersion: openslo/v1
 kind: SLO
@@ -169,7 +169,7 @@ spec:
         total: {metricSource: {type: Sockeye, spec: {vantage: app, select: [{event: websocket.close}]}}}
   timeWindow: [{duration: 28d, isRolling: true}]
   budgetingMethod: Occurrences
-  objectives: [{targetPercent: 93}]
+  objectives: [{targetPercent: 93.5}]
 `
 
 func open(t testing.TB) (*store.Store, string) {

@@ -3,6 +3,7 @@
 package oracle
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -103,7 +104,10 @@ func (p *prom) load(text string) {
 	for _, g := range groups {
 		p.groups = append(p.groups, g)
 	}
-	slices.SortFunc(p.groups, func(a, b *rules.Group) int { return strings.Compare(a.Name(), b.Name()) })
+	// Prometheus evaluates groups beside each other. Records come first here, so that alerts see those of the same moment.
+	slices.SortStableFunc(p.groups, func(a, b *rules.Group) int {
+		return cmp.Or(cmp.Compare(len(a.AlertingRules()), len(b.AlertingRules())), strings.Compare(a.Name(), b.Name()))
+	})
 }
 
 // evaluate evaluates all rules as of a moment, and returns the alerts that fire.
