@@ -288,21 +288,12 @@ func (q *Query) Read(rows Rows) ([]Counts, error) {
 	for i := range q.slos {
 		s := &q.slos[i]
 		count := func(partIndex int, w Window) (Count, error) {
-			c := Count{Window: w}
 			r := found[i][partIndex]
 			at := slices.IndexFunc(q.parts[partIndex].windows, func(o Window) bool { return o.Length == w.Length })
 			if r.totals == nil {
-				return c, nil
+				return Count{Window: w}, nil
 			}
-			c.Good, c.Total, c.Judged = r.hits[at], r.totals[at], r.judgeds[at]
-			if c.Good > c.Judged || c.Judged > c.Total {
-				return c, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
-					s.Name, s.Service, c.Good, c.Judged, c.Total, w.Name)
-			}
-			if s.Indicator.HitIsBad {
-				c.Good = c.Judged - c.Good
-			}
-			return c, nil
+			return s.count(w, tally{r.hits[at], r.totals[at], r.judgeds[at]})
 		}
 		for _, w := range q.timing.Windows() {
 			c, err := count(0, w)
@@ -318,6 +309,18 @@ func (q *Query) Read(rows Rows) ([]Counts, error) {
 		counts[i].Budget = c
 	}
 	return counts, nil
+}
+
+// count makes a tally the count of a window.
+func (s *SLO) count(w Window, t tally) (Count, error) {
+	if t.hits > t.judgeds || t.judgeds > t.totals {
+		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
+			s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
+	}
+	if s.Indicator.HitIsBad {
+		t.hits = t.judgeds - t.hits
+	}
+	return Count{w, t.hits, t.totals, t.judgeds}, nil
 }
 
 // Nothing returns the counts of an answer without rows.

@@ -17,7 +17,7 @@ type database interface {
 	latest(ctx context.Context, after time.Time) ([]slo.Record, error)
 	// progress returns how far each source has been read.
 	progress(ctx context.Context, now time.Time) ([]slo.Progress, error)
-	counts(ctx context.Context, q slo.Query) ([]slo.Counts, error)
+	counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error)
 	write(ctx context.Context, records []slo.Record) error
 	close() error
 }
@@ -55,15 +55,15 @@ func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress
 	return query(ctx, c, slo.SelectProgress(now), slo.ReadProgress)
 }
 
-func (c clickHouse) counts(ctx context.Context, q slo.Query) ([]slo.Counts, error) {
-	if q.SQL == "" {
-		return nil, nil
-	}
-	// The text grows with the number of SLOs; the defaults end at some hundreds of them.
+func (c clickHouse) counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {
+	// The text grows with the number of services, and with that of SLOs that are no sums; the defaults end at some hundreds.
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 		"max_query_size": 256 << 20, "max_ast_elements": 50_000_000, "max_expanded_ast_elements": 50_000_000,
 	}))
-	return query(ctx, c, q.SQL, q.Read)
+	return ledger.Count(ctx, asof, func(ctx context.Context, sql string, read func(slo.Rows) error) error {
+		_, err := query(ctx, c, sql, func(rows slo.Rows) (struct{}, error) { return struct{}{}, read(rows) })
+		return err
+	})
 }
 
 func (c clickHouse) write(ctx context.Context, records []slo.Record) error {

@@ -30,7 +30,7 @@ const (
 // engine evaluates the SLOs. Only step, which one goroutine calls, changes it; readers take snapshots.
 type engine struct {
 	slos      []slo.SLO
-	timing    slo.Timing
+	ledger    *slo.Ledger
 	id        string
 	open      func(context.Context) (database, error)
 	now       func() time.Time
@@ -135,27 +135,26 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 	e.silent(mark, now)
 	if len(mark.Live) == 0 || now.Sub(mark.Time) > lateAfter {
 		e.hold(now)
-		return mark, e.write(ctx, e.timing.AsOf(now), now)
+		return mark, e.write(ctx, e.ledger.AsOf(now), now)
 	}
-	asof := e.timing.AsOf(mark.Time)
+	asof := e.ledger.AsOf(mark.Time)
 	if !e.held && !asof.After(e.asof) && !e.asof.After(now) {
 		// Nothing new; or a source that lags has joined, and what was said stays said until it has caught up. What was said
 		// of the future, before the clock was set back, does not.
 		return mark, nil
 	}
-	query := slo.Plan(e.slos, asof, e.timing)
-	counts, err := e.db.counts(ctx, query)
+	counts, err := e.db.counts(ctx, e.ledger, asof)
 	if err != nil {
 		e.hold(now)
 		return mark, err
 	}
 	statuses := make([]slo.Status, len(e.slos))
 	for i := range e.slos {
-		statuses[i] = slo.Evaluate(&e.slos[i], query.AsOf, counts[i], mark.Backlog == 0 || traffic(counts[i]))
+		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], mark.Backlog == 0 || traffic(counts[i]))
 		e.settle(&statuses[i])
 	}
-	e.statuses, e.asof, e.held = statuses, query.AsOf, false
-	return mark, e.write(ctx, query.AsOf, now)
+	e.statuses, e.asof, e.held = statuses, asof, false
+	return mark, e.write(ctx, asof, now)
 }
 
 // see connects if need be, continues the alerts of an earlier run, and reads the watermark.
@@ -193,13 +192,13 @@ func traffic(c slo.Counts) bool {
 
 // restore takes over the alerts that an earlier run left firing, with the time they began.
 func (e *engine) restore(records []slo.Record) {
+	known := make(map[[2]string]bool, len(e.slos))
+	for i := range e.slos {
+		known[[2]string{e.slos[i].Service, e.slos[i].Name}] = true
+	}
 	for i := range records {
 		r := &records[i]
-		known := false
-		for j := range e.slos {
-			known = known || e.slos[j].Name == r.SLO && e.slos[j].Service == r.Service
-		}
-		if !known {
+		if !known[[2]string{r.Service, r.SLO}] {
 			continue // it ends at Alertmanager by itself
 		}
 		for _, a := range r.Alerts {
@@ -229,11 +228,10 @@ func (e *engine) settle(st *slo.Status) {
 
 // hold makes every SLO no_data. Their alerts stay: that nothing is seen does not mean that nothing burns.
 func (e *engine) hold(now time.Time) {
-	query := slo.Plan(e.slos, now, e.timing)
-	counts := query.Nothing()
+	asof, counts := e.ledger.AsOf(now), e.ledger.Nothing(now)
 	statuses := make([]slo.Status, len(e.slos))
 	for i := range e.slos {
-		statuses[i] = slo.Evaluate(&e.slos[i], query.AsOf, counts[i], false)
+		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], false)
 		statuses[i].Severity = e.heldSeverity(e.slos[i].Service, e.slos[i].Name)
 	}
 	e.statuses, e.held = statuses, true

@@ -52,9 +52,9 @@ func (f *fakeStore) latest(_ context.Context, after time.Time) ([]slo.Record, er
 func (f *fakeStore) progress(context.Context, time.Time) ([]slo.Progress, error) {
 	return f.sources, f.down
 }
-func (f *fakeStore) counts(_ context.Context, q slo.Query) ([]slo.Counts, error) {
+func (f *fakeStore) counts(_ context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {
 	f.queries++
-	counts := q.Nothing()
+	counts := ledger.Nothing(asof)
 	for i := range counts {
 		for j := range counts[i].Windows {
 			w := &counts[i].Windows[j]
@@ -88,7 +88,7 @@ func newRig(t *testing.T, store *fakeStore) *rig {
 	core, logs := observer.New(zapcore.InfoLevel)
 	r := &rig{store: store, clock: epoch, logs: logs}
 	r.engine = &engine{
-		slos: slos[3:4], id: "test", now: func() time.Time { return r.clock }, logger: zap.New(core), telemetry: telemetry,
+		slos: slos[3:4], ledger: slo.NewLedger(slos[3:4], slo.Timing{}), id: "test", now: func() time.Time { return r.clock }, logger: zap.New(core), telemetry: telemetry,
 		book: newAlertBook(AlertingConfig{RunbookURL: "https://example.com/{alertname}", DashboardURL: "https://example.com/?s={service}"}),
 		open: func(context.Context) (database, error) { return store, store.down },
 	}

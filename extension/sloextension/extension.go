@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sockeye-project/sockeye/extension/sloextension/internal/metadata"
+	"github.com/sockeye-project/sockeye/slo"
 )
 
 // sloExtension runs the engine and its HTTP server.
@@ -38,7 +39,7 @@ func newExtension(cfg *Config, settings extension.Settings) (*sloExtension, erro
 		return nil, err
 	}
 	e := &engine{
-		slos: slos, timing: cfg.timing(), id: instance(settings), now: time.Now, logger: settings.Logger,
+		slos: slos, ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings), now: time.Now, logger: settings.Logger,
 		telemetry: telemetry,
 		open:      func(ctx context.Context) (database, error) { return openStore(ctx, string(cfg.Endpoint)) },
 	}

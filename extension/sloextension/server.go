@@ -148,15 +148,14 @@ func metrics(s snapshot) []byte {
 	}
 	x.family("sockeye_slo_alert_firing",
 		"Whether an alert of the severity fires; it does while it is held for want of data.")
+	firing := map[string]bool{}
+	for i := range s.Alerts {
+		firing[s.Alerts[i].identity()] = s.Alerts[i].EndsAt.IsZero()
+	}
 	for _, st := range s.SLOs {
 		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
-			firing := false
-			for _, a := range s.Alerts {
-				l := a.Labels
-				firing = firing || a.EndsAt.IsZero() && l["alertname"] == alertBurn && l["service"] == st.Service &&
-					l["slo"] == st.SLO && l["severity"] == string(severity)
-			}
-			x.sample("sockeye_slo_alert_firing", truth(firing), "service", st.Service, "slo", st.SLO,
+			a := alert{Labels: burnLabels(st.Service, st.SLO, severity)}
+			x.sample("sockeye_slo_alert_firing", truth(firing[a.identity()]), "service", st.Service, "slo", st.SLO,
 				"severity", string(severity))
 		}
 	}
