@@ -75,7 +75,6 @@ const (
 	daysAtOnce = 4
 	// rememberedTuples bounds the combinations of dimensions that are remembered; beyond it they are matched anew.
 	rememberedTuples = 1 << 20
-	quarterHour      = 15 * time.Minute
 )
 
 // NewLedger prepares to count SLOs.
@@ -104,8 +103,10 @@ func NewLedger(slos []SLO, timing Timing) *Ledger {
 	return l
 }
 
-// additive reports whether the SLO's counts are sums over minutes.
-func (s *SLO) additive() bool { return true }
+// additive reports whether the SLO's counts are sums over minutes, of a rolling window that the minutes are kept for.
+func (s *SLO) additive() bool {
+	return s.countsEvents() && !s.Indicator.Active && !s.Indicator.Separate && len(s.Grouping.By) == 0 && s.Calendar == nil && !s.long()
+}
 
 // AsOf floors a moment as [Plan] does.
 func (l *Ledger) AsOf(t time.Time) time.Time { return l.timing.AsOf(t) }
@@ -296,7 +297,7 @@ WHERE database = currentDatabase() AND name = %[1]s`, quote(schema.Rollup1m))
 // fold counts spans that are parts of days, from quarters of hours and, at their ends, minutes.
 func (l *Ledger) fold(ctx context.Context, spans []interval, ask Ask) ([][]tally, error) {
 	var minutes, quarters []interval
-	const step = int64(quarterHour / time.Second)
+	const step = int64(quarter / time.Second)
 	for _, span := range spans {
 		from, to := (span.from+step-1)/step*step, span.to/step*step
 		if from >= to {

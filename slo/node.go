@@ -101,11 +101,29 @@ func (n node) text() string {
 	return n.y.Value
 }
 
+// moment reads a date and a time of day, which YAML does not take for a string if it is not quoted.
+func (n node) moment() string {
+	if !n.absent() && n.y.Kind == yaml.ScalarNode && n.y.Tag == "!!timestamp" {
+		return n.y.Value
+	}
+	return n.word()
+}
+
 // word reads a string that must not be empty.
 func (n node) word() string {
 	text := n.text()
 	if text == "" && !n.absent() && n.y.Kind == yaml.ScalarNode && n.y.Tag == "!!str" {
 		n.fault("must not be empty")
+	}
+	return text
+}
+
+// description reads a text that OpenSLO bounds.
+func (n node) description() string {
+	const most = 1050
+	text := n.text()
+	if length := len([]rune(text)); length > most {
+		n.fault("must be at most %d characters, got %d", most, length)
 	}
 	return text
 }
@@ -199,19 +217,27 @@ func join(path, key string) string {
 
 // suggest names the nearest of what is allowed, or all of it if nothing is near and it is short.
 func suggest(got string, allowed []string) string {
+	if near := suggestNear(got, allowed); near != "" {
+		return near
+	}
+	if len(allowed) == 0 || len(allowed) > 16 {
+		return ""
+	}
+	return "; known are " + strings.Join(allowed, ", ")
+}
+
+// suggestNear names the nearest of what is allowed, if one is near.
+func suggestNear(got string, allowed []string) string {
 	best, distance := "", 3
 	for _, a := range allowed {
 		if d := editDistance(strings.ToLower(got), strings.ToLower(a)); d < distance {
 			best, distance = a, d
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("; did you mean %s?", best)
-	}
-	if len(allowed) == 0 || len(allowed) > 16 {
+	if best == "" {
 		return ""
 	}
-	return "; known are " + strings.Join(allowed, ", ")
+	return fmt.Sprintf("; did you mean %s?", best)
 }
 
 func editDistance(a, b string) int {

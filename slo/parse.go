@@ -9,9 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,7 +24,18 @@ const (
 	annotationGuard = "sockeye/guard"
 	// annotationServiceName, on a Service, is its service.name where that is no OpenSLO name.
 	annotationServiceName = "sockeye/service-name"
+	// annotationBudget, on an SLO, says with none that its indicator is watched by alerts alone.
+	annotationBudget = "sockeye/budget"
+	// annotationComposite, on an SLO of several indicators, says how they combine: weighted (the default) or worst.
+	annotationComposite = "sockeye/composite"
+	// annotationGroupAlerts, on an SLO with groups, says how loud each group's alerts may be: page, ticket (the default) or
+	// none.
+	annotationGroupAlerts = "sockeye/group-alerts"
 )
+
+var annotations = []string{
+	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationBudget, annotationComposite, annotationGroupAlerts,
+}
 
 const (
 	apiVersion  = "openslo/v1"
@@ -224,12 +233,11 @@ func (p *parser) metadata(n node) metadata {
 			v.text()
 		}
 	}
-	annotations := o.get("annotations").object()
-	for key := range annotations.values {
-		m.annotations[key] = annotations.get(key)
-		known := []string{annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName}
-		if strings.HasPrefix(key, "sockeye/") && !slices.Contains(known, key) {
-			m.annotations[key].fault("unknown annotation%s", suggest(key, known))
+	annotated := o.get("annotations").object()
+	for key := range annotated.values {
+		m.annotations[key] = annotated.get(key)
+		if strings.HasPrefix(key, "sockeye/") && !slices.Contains(annotations, key) {
+			m.annotations[key].fault("unknown annotation%s", suggest(key, annotations))
 		}
 		m.annotations[key].text()
 	}
@@ -244,9 +252,11 @@ func (p *parser) resolve() []SLO {
 	for _, d := range p.order {
 		switch d.kind {
 		case "SLO":
-			slos = append(slos, p.slo(d, sources, used))
-		case "Service", "AlertNotificationTarget":
-			// Nothing of theirs is needed beyond the name.
+			slos = append(slos, p.slo(d, sources, used)...)
+		case "Service":
+			d.spec.object("description").get("description").description()
+		case "AlertNotificationTarget":
+			p.target(d.spec)
 		}
 	}
 	// An SLI, policy or condition that no SLO uses is checked all the same: it will be used one day.
@@ -278,74 +288,42 @@ func (p *parser) dataSources() map[string]bool {
 	return ours
 }
 
-func (p *parser) slo(d document, sources map[string]bool, used map[string]bool) SLO {
-	s := SLO{Name: d.name, Title: d.meta.displayName}
-	if s.Title == "" {
-		s.Title = d.name
-	}
-	o := d.spec.object("description", "service", "indicator", "indicatorRef", "timeWindow", "budgetingMethod",
-		"objectives", "alertPolicies")
-	s.Description = strings.TrimSpace(o.get("description").text())
-	s.Service = o.require("service", "name the service that it is about").word()
-	if service, ok := p.objects["Service"][s.Service]; ok {
-		if name, ok := service.meta.annotations[annotationServiceName]; ok && name.text() != "" {
-			s.Service = name.text()
-		}
-	}
-	s.Indicator = p.sloIndicator(o, sources, used)
-	s.Window = p.timeWindow(o.require("timeWindow", "write timeWindow: [{duration: 30d, isRolling: true}]"))
-	method := o.require("budgetingMethod", "write budgetingMethod: Occurrences")
-	if m := method.word(); m != "" && m != "Occurrences" {
-		method.fault("must be Occurrences, got %q: budgets count events, not slices of time", clip(m))
-	}
-	objective := p.objective(o.require("objectives", "write objectives: [{targetPercent: 99.9}]"))
-	s.Objective = objective.number
-	if runbook, ok := d.meta.annotations[annotationRunbook]; ok {
-		s.RunbookURL = runbook.text()
-	}
-	s.Unguarded = unguarded(d.meta)
-	p.rules(&s, o, d, objective.at, used)
-	return s
-}
-
-func (p *parser) sloIndicator(o object, sources map[string]bool, used map[string]bool) Indicator {
+// sloIndicator reads the indicator of an SLO or of an objective, inline or by reference.
+func (p *parser) sloIndicator(o object, sources, used map[string]bool) sli {
 	inline, ref := o.get("indicator"), o.get("indicatorRef")
 	switch {
 	case !inline.absent() && !ref.absent():
 		ref.fault("is set beside indicator; keep one")
 	case !inline.absent():
 		in := inline.object("metadata", "spec")
-		p.metadata(in.require("metadata", "write metadata: {name: …}"))
-		return p.indicator(in.require("spec", "write ratioMetric in it"), sources)
+		m := p.metadata(in.require("metadata", "write metadata: {name: …}"))
+		read := p.indicator(in.require("spec", "write ratioMetric in it"), sources)
+		read.name = m.name
+		return read
 	case !ref.absent():
 		name := ref.word()
 		if name == "" {
-			return Indicator{}
+			return sli{}
 		}
 		d, ok := p.objects["SLI"][name]
 		if !ok {
 			ref.fault("no SLI named %q in these files%s", clip(name), suggestNames(name, p.objects["SLI"]))
-			return Indicator{}
+			return sli{}
 		}
-		first := !used["SLI/"+name]
+		before, again := len(p.faults), used["SLI/"+name]
 		used["SLI/"+name] = true
-		return p.quietly(!first, func() Indicator { return p.indicator(d.spec, sources) })
+		read := p.indicator(d.spec, sources)
+		read.name = name
+		if again {
+			p.faults = p.faults[:before]
+		}
+		return read
 	case o.ok:
 		at := o.get("indicator")
 		at.y = o.y
 		at.fault("is missing; write indicator or indicatorRef")
 	}
-	return Indicator{}
-}
-
-// quietly drops the faults of f if they were reported before.
-func (p *parser) quietly(quiet bool, f func() Indicator) Indicator {
-	before := len(p.faults)
-	result := f()
-	if quiet {
-		p.faults = p.faults[:before]
-	}
-	return result
+	return sli{}
 }
 
 func suggestNames(got string, objects map[string]document) string {
@@ -358,109 +336,4 @@ func suggestNames(got string, objects map[string]document) string {
 		names = names[:8]
 	}
 	return suggest(got, names)
-}
-
-func (p *parser) timeWindow(n node) time.Duration {
-	items := n.items()
-	if len(items) != 1 {
-		if !n.absent() && n.y.Kind == yaml.SequenceNode {
-			n.fault("must have exactly one window, got %d", len(items))
-		}
-		return 0
-	}
-	o := items[0].object("duration", "isRolling", "calendar")
-	at := o.require("duration", "write duration: 30d")
-	if rolling := o.require("isRolling", "write isRolling: true"); !rolling.absent() && !rolling.boolean() {
-		rolling.fault("must be true: only rolling windows are computed")
-	}
-	if calendar := o.get("calendar"); !calendar.absent() {
-		calendar.fault("is not for rolling windows; remove it")
-	}
-	text := at.word()
-	if text == "" {
-		return 0
-	}
-	d, ok := shorthand(text)
-	switch {
-	case !ok:
-		at.fault("must be a number and one of m, h, d, w, such as 30d, got %q", clip(text))
-	case d > retention:
-		at.fault("must be at most %dd, for which the minute rollup is kept, got %s", retention/day, clip(text))
-	case d < 3*day:
-		at.fault("must be at least 3d, the longest window that alerts look at, got %s", clip(text))
-	}
-	return d
-}
-
-var shorthandForm = regexp.MustCompile(`^([0-9]{1,6})([mhdwMQY])$`)
-
-// shorthand reads OpenSLO's duration shorthand. A month is 30 days, as in a rolling window it must be.
-func shorthand(text string) (time.Duration, bool) {
-	m := shorthandForm.FindStringSubmatch(text)
-	if m == nil {
-		return 0, false
-	}
-	unit := map[string]time.Duration{
-		"m": time.Minute, "h": time.Hour, "d": day, "w": 7 * day, "M": 30 * day, "Q": 90 * day, "Y": 365 * day,
-	}[m[2]]
-	n, err := strconv.Atoi(m[1])
-	if err != nil || n == 0 || time.Duration(n) > (1<<62)/unit {
-		return 0, false
-	}
-	return time.Duration(n) * unit, true
-}
-
-// goal is an objective and the place that states it.
-type goal struct {
-	number Number
-	at     node
-}
-
-func (p *parser) objective(n node) goal {
-	items := n.items()
-	if len(items) != 1 {
-		if !n.absent() && n.y.Kind == yaml.SequenceNode {
-			n.fault("must have exactly one objective, got %d; write an SLO for each", len(items))
-		}
-		return goal{at: n}
-	}
-	o := items[0].object("displayName", "target", "targetPercent")
-	o.get("displayName").text()
-	target, percent := o.get("target"), o.get("targetPercent")
-	switch {
-	case !target.absent() && !percent.absent():
-		percent.fault("is set beside target; keep one")
-		return goal{at: percent}
-	case !target.absent():
-		v := target.decimal()
-		if v.Valid() && (v.rat.Sign() <= 0 || v.rat.Cmp(one) >= 0) {
-			mend := "99.9 % is target: 0.999"
-			if v.rat.Cmp(one) == 0 {
-				mend = "a target of 1 leaves no budget, so every failure would be a breach"
-			}
-			target.fault("must be above 0 and below 1, got %s; %s", v, mend)
-			v = Number{}
-		}
-		return goal{v, target}
-	case !percent.absent():
-		v := percent.decimal()
-		if !v.Valid() {
-			return goal{at: percent}
-		}
-		switch {
-		case v.rat.Cmp(hundred) == 0:
-			percent.fault("must be below 100, got 100; without a budget every failure would be a breach")
-			return goal{at: percent}
-		case v.rat.Sign() <= 0 || v.rat.Cmp(hundred) > 0:
-			percent.fault("must be above 0 and below 100, got %s", v)
-			return goal{at: percent}
-		}
-		return goal{rat(v.rat.Quo(v.rat, hundred)), percent}
-	}
-	if o.ok {
-		at := o.get("targetPercent")
-		at.y = o.y
-		at.fault("is missing; write targetPercent: 99.9")
-	}
-	return goal{at: n}
 }

@@ -1,71 +1,77 @@
 package slo
 
 import (
-	"math/big"
 	"slices"
+
+	"go.yaml.in/yaml/v3"
 )
 
-// rules fills s.Rules from its alert policies, or with the standard ones, and refuses those that can never fire.
-func (p *parser) rules(s *SLO, o object, d document, objective node, used map[string]bool) {
-	loudness := "page"
+// rules returns the alerts of s: those of its policies, or the standard ones. It refuses those that can never fire.
+func (p *parser) rules(s *SLO, o object, d document, objective node, used map[string]bool) []Rule {
 	annotation, annotated := d.meta.annotations[annotationAlerts]
-	if annotated {
-		if loudness = annotation.text(); loudness != "page" && loudness != "ticket" && loudness != "none" {
-			annotation.fault("must be page, ticket or none, got %q", clip(loudness))
-			return
-		}
-	}
+	loudness := p.choice(d, annotationAlerts, "page", "page", "ticket", "none")
 	policies := o.get("alertPolicies")
 	if items := policies.items(); len(items) > 0 {
 		if annotated {
 			annotation.fault("is for the standard alerts, but alertPolicies replaces them; remove one")
 		}
+		var rules []Rule
 		for _, item := range items {
 			rule, at := p.sloPolicy(item, used)
 			if rule.Burn.Valid() && p.checkReach(s, rule, at) {
-				s.Rules = append(s.Rules, rule)
+				rules = append(rules, rule)
 			}
 		}
-		return
+		return rules
 	}
 	if loudness == "none" || !s.Objective.Valid() {
-		return
+		return nil
 	}
-	for _, r := range StandardRules() {
-		if loudness == "ticket" && r.Severity == SeverityPage {
-			continue
-		}
+	rules := standard(loudness)
+	for _, r := range rules {
 		if !s.reachable(r) {
-			highest := rat(new(big.Rat).Inv(s.budget()))
 			objective.fault("leaves the alert %q unreachable: with every event bad the burn rate is %s; "+
-				"raise the objective, or name alertPolicies of your own, or set the annotation %s", r.String(), highest.Round(2),
-				annotationAlerts)
-			return
+				"raise the objective, or name alertPolicies of your own, or set the annotation %s", r.String(),
+				rat(s.highest()).Round(2), annotationAlerts)
+			return nil
 		}
-		s.Rules = append(s.Rules, r)
 	}
+	return rules
 }
 
-// unguarded reads the annotation that turns the guard off.
-func unguarded(m metadata) bool {
-	guard, ok := m.annotations[annotationGuard]
-	if !ok {
-		return false
+// standard returns the standard rules that are at most so loud.
+func standard(loudness string) []Rule {
+	return slices.DeleteFunc(StandardRules(), func(r Rule) bool {
+		return loudness == "none" || loudness == "ticket" && r.Severity == SeverityPage
+	})
+}
+
+// groupRules sets the alerts of an SLO's groups: those of the SLO, but none louder than the annotation says.
+func (p *parser) groupRules(s *SLO, d document) {
+	loudness := p.choice(d, annotationGroupAlerts, "ticket", "page", "ticket", "none")
+	if len(s.Grouping.By) == 0 {
+		if at, ok := d.meta.annotations[annotationGroupAlerts]; ok {
+			at.fault("is for an SLO with groupBy; remove it")
+		}
+		return
 	}
-	text := guard.text()
-	if text != "binomial" && text != "none" {
-		guard.fault("must be binomial or none, got %q", clip(text))
+	for _, r := range s.Rules {
+		if loudness == "none" {
+			break
+		}
+		if loudness == "ticket" {
+			r.Severity = SeverityTicket
+		}
+		s.Grouping.Rules = append(s.Grouping.Rules, r)
 	}
-	return text == "none"
 }
 
 func (p *parser) checkReach(s *SLO, r Rule, at node) bool {
 	if !s.Objective.Valid() || s.reachable(r) {
 		return true
 	}
-	highest := rat(new(big.Rat).Inv(s.budget()))
 	at.fault("the alert %q is unreachable: at an objective of %s %% the burn rate is at most %s; lower the threshold",
-		r.String(), s.Objective.Percent(10), highest.Round(2))
+		r.String(), s.Objective.Percent(10), rat(s.highest()).Round(2))
 	return false
 }
 
@@ -108,10 +114,11 @@ func (p *parser) inline(o object, kind string) {
 func (p *parser) policy(n node, used map[string]bool) Rule {
 	o := n.object("description", "alertWhenNoData", "alertWhenBreaching", "alertWhenResolved", "conditions",
 		"notificationTargets")
-	o.get("description").text()
+	o.get("description").description()
 	for _, key := range []string{"alertWhenNoData", "alertWhenBreaching", "alertWhenResolved"} {
 		o.get(key).boolean()
 	}
+	p.targets(o.get("notificationTargets"))
 	conditions := o.require("conditions", "write one burn-rate condition")
 	items := conditions.items()
 	if len(items) != 1 {
@@ -151,7 +158,7 @@ func (p *parser) condition(n node) Rule {
 	if !o.ok {
 		return Rule{}
 	}
-	o.get("description").text()
+	o.get("description").description()
 	severity := o.require("severity", "write page or ticket")
 	rule := Rule{Severity: Severity(severity.word())}
 	if rule.Severity != SeverityPage && rule.Severity != SeverityTicket && rule.Severity != SeverityNone {
@@ -184,4 +191,34 @@ func (p *parser) condition(n node) Rule {
 		rule.Burn = burn
 	}
 	return rule
+}
+
+// targets reads the notification targets of a policy.
+func (p *parser) targets(n node) {
+	items := n.items()
+	if !n.absent() && n.y.Kind == yaml.SequenceNode && len(items) == 0 {
+		n.fault("must have at least one target; remove it")
+	}
+	for _, item := range items {
+		o := item.object("kind", "metadata", "spec", "targetRef")
+		if !o.ok {
+			continue
+		}
+		if ref := o.get("targetRef"); !ref.absent() {
+			if name := ref.word(); name != "" && p.objects["AlertNotificationTarget"][name].name == "" {
+				ref.fault("no AlertNotificationTarget named %q in these files%s", clip(name),
+					suggestNames(name, p.objects["AlertNotificationTarget"]))
+			}
+			continue
+		}
+		p.inline(o, "AlertNotificationTarget")
+		p.target(o.require("spec", "write targetRef, or a spec"))
+	}
+}
+
+// target reads the spec of an AlertNotificationTarget.
+func (p *parser) target(n node) {
+	o := n.object("description", "target")
+	o.get("description").description()
+	o.require("target", "name where notifications go").word()
 }

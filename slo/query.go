@@ -27,19 +27,6 @@ type part struct {
 	windows []Window // short to long, without equal lengths
 }
 
-// Count is what was found in one window.
-type Count struct {
-	Window
-	// Total is how many events there were, Judged how many of them could be judged, Good how many of those were good.
-	Good, Total, Judged uint64
-}
-
-// Counts are those of one SLO: the burn windows in order, then the budget window.
-type Counts struct {
-	Windows []Count
-	Budget  Count
-}
-
 // Plan compiles the SLOs into a query as of a moment, which is floored to the timing's resolution. All windows are
 // half-open: [asof-w, asof). With a resolution of a minute it is one scan of one table; a finer one needs a second scan for
 // the budget windows, whose rows the finest rollup does not keep long enough.

@@ -50,31 +50,57 @@ func filterable() []string {
 	})
 }
 
+// sli is an indicator as it is written, before an objective says what its measure is compared with.
+type sli struct {
+	name      string
+	indicator Indicator
+	grouping  Grouping
+	groupAt   node
+	// ok says that it has no fault.
+	ok bool
+}
+
 // metric is one metric source: what it selects and from where.
 type metric struct {
-	vantage      string
-	vantageAt    node
-	selection    Selection
-	terms        []node
-	unjudged     Selection
-	threshold    time.Duration
-	thresholdAt  node
-	unjudgedTerm node
-	ok           bool
+	vantage            string
+	vantageAt, list    node
+	selection          Selection
+	terms              []node
+	unjudged           Selection
+	unjudgedAt         node
+	threshold          time.Duration
+	thresholdAt        node
+	active             bool
+	activeAt           node
+	measure            Measure
+	measureAt          node
+	grouping           Grouping
+	groupAt, maxGroups node
+	ok                 bool
 }
 
 // indicator reads the spec of an SLI.
-func (p *parser) indicator(n node, sources map[string]bool) Indicator {
+func (p *parser) indicator(n node, sources map[string]bool) sli {
+	before := len(p.faults)
 	o := n.object("description", "thresholdMetric", "ratioMetric")
-	o.get("description").text()
-	if threshold := o.get("thresholdMetric"); !threshold.absent() {
-		threshold.fault("is not supported; for a latency write ratioMetric with a threshold in good")
-		return Indicator{}
+	o.get("description").description()
+	var read sli
+	switch threshold, ratio := o.get("thresholdMetric"), o.get("ratioMetric"); {
+	case !threshold.absent() && !ratio.absent():
+		threshold.fault("is set beside ratioMetric; keep one")
+	case !threshold.absent():
+		read = p.thresholdMetric(threshold, sources)
+	default:
+		read = p.ratioMetric(o.require("ratioMetric", "write good and total in it"), sources)
 	}
-	ratio := o.require("ratioMetric", "write good and total in it").
-		object("counter", "good", "bad", "total", "rawType", "raw")
+	read.ok = o.ok && len(p.faults) == before
+	return read
+}
+
+func (p *parser) ratioMetric(n node, sources map[string]bool) sli {
+	ratio := n.object("counter", "good", "bad", "total", "rawType", "raw")
 	if !ratio.ok {
-		return Indicator{}
+		return sli{}
 	}
 	ratio.get("counter").boolean()
 	for _, key := range []string{"raw", "rawType"} {
@@ -87,9 +113,9 @@ func (p *parser) indicator(n node, sources map[string]bool) Indicator {
 		bad.fault("is set beside good; keep one")
 	}
 	in := Indicator{HitIsBad: good.absent()}
-	hitNode := good
+	hitNode, hitKey := good, "good"
 	if in.HitIsBad {
-		hitNode = bad
+		hitNode, hitKey = bad, "bad"
 		if bad.absent() {
 			at := good
 			at.y = ratio.y
@@ -99,29 +125,96 @@ func (p *parser) indicator(n node, sources map[string]bool) Indicator {
 	total := p.metric(ratio.require("total", "write what is judged"), sources)
 	hit := p.metric(hitNode, sources)
 	if !total.ok || !hit.ok {
-		return in
+		return sli{indicator: in}
 	}
 	in.Vantage, in.Hit, in.Total, in.Threshold = total.vantage, hit.selection, total.selection, hit.threshold
-	in.Unjudged = total.unjudged
+	in.Unjudged, in.Active = total.unjudged, total.active
 	if total.vantage != hit.vantage {
 		hit.vantageAt.fault("must be the vantage of total, %q: the same connection may be seen by several", total.vantage)
 	}
 	if total.threshold != 0 {
-		total.thresholdAt.fault("belongs into %s: total counts every event that has a duration",
-			map[bool]string{false: "good", true: "bad"}[in.HitIsBad])
+		total.thresholdAt.fault("belongs into %s: total counts every event that has a duration", hitKey)
 	}
 	if in.HitIsBad && hit.threshold != 0 {
 		hit.thresholdAt.fault("counts events that are fast enough, so it belongs into good")
 	}
-	if !hit.unjudgedTerm.absent() {
-		hit.unjudgedTerm.fault("belongs into total")
+	for _, at := range []node{hit.unjudgedAt, hit.activeAt, hit.groupAt, hit.maxGroups} {
+		if !at.absent() {
+			at.fault("belongs into total")
+		}
+	}
+	for _, at := range []node{hit.measureAt, total.measureAt} {
+		if !at.absent() {
+			at.fault("is for a thresholdMetric; a ratio counts what it selects")
+		}
 	}
 	for i, term := range hit.selection {
-		if !slices.ContainsFunc(total.selection, term.within) {
+		switch {
+		case slices.ContainsFunc(total.selection, term.within):
+		case in.HitIsBad && hit.threshold == 0 && slices.ContainsFunc(total.selection, term.standsWithin):
+			in.Separate = true
+		default:
 			hit.terms[i].fault("selects events that total does not; every one of its filters in total must hold here too")
 		}
 	}
-	return in
+	if in.Active {
+		p.active(total, hit)
+	}
+	return sli{indicator: in, grouping: total.grouping, groupAt: total.groupAt}
+}
+
+// active checks a total to which the open connections are added: only the connections that ended can be counted beside them.
+func (p *parser) active(total, hit metric) {
+	if len(total.selection) != 1 || event.Name(total.selection[0].Event) != event.Close || len(total.unjudged) > 0 {
+		total.list.fault("must select %s alone: with active it counts the connections that ended and those still open", event.Close)
+		return
+	}
+	for _, f := range slices.Concat(total.selection[0].Where, total.selection[0].Except) {
+		if !slices.Contains(gaugeDimensions, f.Dimension) {
+			total.terms[0].fault("must not filter on %s: the connections open are known by environment and region alone", f.Dimension)
+		}
+	}
+	if hit.threshold != 0 {
+		hit.thresholdAt.fault("has no meaning with active: a connection still open has no duration")
+	}
+	for _, d := range total.grouping.By {
+		if !slices.Contains(gaugeDimensions, d) {
+			total.groupAt.fault("must be environment or region with active: the connections open are not known by %s", d)
+		}
+	}
+}
+
+func (p *parser) thresholdMetric(n node, sources map[string]bool) sli {
+	m := p.metric(n, sources)
+	if !m.ok {
+		return sli{}
+	}
+	for _, at := range []node{m.unjudgedAt, m.thresholdAt, m.activeAt} {
+		if !at.absent() {
+			at.fault("is for a ratioMetric; remove it")
+		}
+	}
+	if m.measureAt.absent() {
+		m.measureAt.y = n.y
+		m.measureAt.fault("is missing; write one of %s", strings.Join(measureNames(), ", "))
+		return sli{}
+	}
+	if m.measure == MeasureCount && len(m.selection) == 0 {
+		m.list.y = n.y
+		m.list.fault("is missing; list the events that count")
+	}
+	if m.measure != MeasureCount && !m.list.absent() {
+		m.list.fault("is for the measure count; remove it")
+	}
+	if !m.groupAt.absent() {
+		for _, d := range m.grouping.By {
+			if !slices.Contains(gaugeDimensions, d) {
+				m.groupAt.fault("must be environment or region for a thresholdMetric, got %s", d)
+			}
+		}
+	}
+	in := Indicator{Vantage: m.vantage, Total: m.selection, Measure: m.measure}
+	return sli{indicator: in, grouping: m.grouping, groupAt: m.groupAt}
 }
 
 // metric reads {metricSource: {type, spec}}.
@@ -148,24 +241,82 @@ func (p *parser) metric(n node, sources map[string]bool) metric {
 		at.y = source.y
 		at.fault("is missing; write type: %s", sourceType)
 	}
-	spec := source.require("spec", "write vantage and select in it").object("vantage", "select", "unjudged", "threshold")
+	spec := source.require("spec", "write vantage and select in it").
+		object("vantage", "select", "unjudged", "threshold", "active", "measure", "groupBy", "maxGroups")
 	if !spec.ok {
 		return metric{}
 	}
 	before := len(p.faults)
-	m := metric{vantageAt: spec.require("vantage", "name one of "+strings.Join(vantages, ", "))}
-	m.vantage = p.vantage(m.vantageAt)
-	list := spec.require("select", "list the events that count")
-	m.selection, m.terms = p.selection(list)
-	if len(m.terms) == 0 && !list.absent() && len(p.faults) == before {
-		list.fault("must list at least one event")
+	m := metric{
+		vantageAt: spec.require("vantage", "name one of "+strings.Join(vantages, ", ")), measureAt: spec.get("measure"),
+		list: spec.get("select"), unjudgedAt: spec.get("unjudged"), thresholdAt: spec.get("threshold"),
+		activeAt: spec.get("active"), groupAt: spec.get("groupBy"), maxGroups: spec.get("maxGroups"),
 	}
-	m.unjudgedTerm = spec.get("unjudged")
-	m.unjudged, _ = p.selection(m.unjudgedTerm)
-	m.thresholdAt = spec.get("threshold")
+	m.vantage, m.measure = p.vantage(m.vantageAt), p.measure(m.measureAt)
+	if m.measureAt.absent() {
+		m.list = spec.require("select", "list the events that count")
+	}
+	m.selection, m.terms = p.selection(m.list)
+	if len(m.terms) == 0 && !m.list.absent() && len(p.faults) == before {
+		m.list.fault("must list at least one event")
+	}
+	m.unjudged, _ = p.selection(m.unjudgedAt)
 	m.threshold = p.threshold(m.thresholdAt)
+	m.active = m.activeAt.boolean()
+	m.grouping = p.grouping(m.groupAt, m.maxGroups)
 	m.ok = len(p.faults) == before
 	return m
+}
+
+// Bounds of groups.
+const (
+	usualGroups = 20
+	mostGroups  = 100
+	mostGroupBy = 2
+)
+
+// grouping reads groupBy and maxGroups.
+func (p *parser) grouping(by, most node) Grouping {
+	var g Grouping
+	for _, item := range by.texts() {
+		d := item.word()
+		switch {
+		case d == "":
+		case d == schema.Outcome || d == schema.ErrorType || d == schema.Fault:
+			item.fault("must not be %s, which tells good from bad: every group would be all good or all bad", d)
+		case !slices.Contains(groupable(), d):
+			item.fault("unknown dimension%s", suggest(d, groupable()))
+		case slices.Contains(g.By, d):
+			item.fault("is named twice; keep one")
+		default:
+			g.By = append(g.By, d)
+		}
+	}
+	if len(g.By) > mostGroupBy {
+		by.fault("must be at most %d dimensions, got %d", mostGroupBy, len(g.By))
+	}
+	if len(g.By) == 0 {
+		if !most.absent() {
+			most.fault("needs groupBy beside it")
+		}
+		return Grouping{}
+	}
+	g.Max = usualGroups
+	if text := most.decimal(); text.Valid() {
+		if !text.rat.IsInt() || text.rat.Sign() == 0 || !text.rat.Num().IsInt64() || text.rat.Num().Int64() > mostGroups {
+			most.fault("must be 1 to %d, got %s: the groups with fewer events fold into %q", mostGroups, text, OtherGroup)
+			return Grouping{}
+		}
+		g.Max = int(text.rat.Num().Int64())
+	}
+	return g
+}
+
+// groupable are the dimensions that may split an SLO.
+func groupable() []string {
+	return slices.DeleteFunc(filterable(), func(d string) bool {
+		return d == schema.Outcome || d == schema.ErrorType || d == schema.Fault
+	})
 }
 
 func (p *parser) vantage(n node) string {

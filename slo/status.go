@@ -137,13 +137,19 @@ func (s *SLO) window(c Count) WindowStatus {
 }
 
 // guard reports whether the bad events of a rule's long window are too many for an accident, and if not, how likely
-// so many are. Where traffic is plenty, whatever burns fast is; at seven events an hour a single failure is not.
+// so many are. Where traffic is plenty, whatever burns fast is; at seven events an hour a single failure is not. Slices
+// of time are never few by chance, and neither are they independent of each other.
 func (s *SLO) guard(w WindowStatus) (fires bool, chance float64) {
 	bad, budget := w.Judged-w.Good, s.Budget().Float64()
-	if s.Unguarded || unlikely(bad, w.Judged, budget, guardChance) {
+	if s.Unguarded || !s.countsEvents() || unlikely(bad, w.Judged, budget, guardChance) {
 		return true, 0
 	}
 	return false, Chance(bad, w.Judged, budget)
+}
+
+// countsEvents reports whether what is counted are single events.
+func (s *SLO) countsEvents() bool {
+	return len(s.Members) == 0 && s.Indicator.Measure == "" && s.Budgeting.Slice == 0
 }
 
 func exceeds(w WindowStatus, burn Number) bool { return w.Burn.Valid() && w.Burn.Cmp(burn) > 0 }

@@ -65,16 +65,52 @@ var shortOf = map[string]string{"1h": "5m", "6h": "30m", "1d": "2h", "3d": "6h"}
 // recent is the window that decides whether there is traffic now and whether enough of it could be judged.
 const recent = "1h"
 
-// reachable reports whether a rule can ever fire: with every event bad, the burn rate is 1/budget and no more.
-func (s *SLO) reachable(r Rule) bool {
-	highest := new(big.Rat).Inv(s.budget())
-	return highest.Cmp(r.Burn.rat) > 0
+// reachable reports whether a rule can ever fire.
+func (s *SLO) reachable(r Rule) bool { return s.highest().Cmp(r.Burn.rat) > 0 }
+
+// highest is the burn rate with everything bad: 1/budget, and what members combine to.
+func (s *SLO) highest() *big.Rat {
+	if len(s.Members) == 0 {
+		return new(big.Rat).Inv(s.budget())
+	}
+	burns := make([]Number, len(s.Members))
+	for i := range s.Members {
+		burns[i] = rat(s.Members[i].SLO.highest())
+	}
+	return s.combine(burns).rat
+}
+
+// combine makes the burn rate of a composite from those of its members. A member without a judged event has no say, and
+// its weight none either.
+func (s *SLO) combine(burns []Number) Number {
+	sum, weights := new(big.Rat), new(big.Rat)
+	var worst Number
+	for i, burn := range burns {
+		if !burn.Valid() {
+			continue
+		}
+		if !worst.Valid() || burn.Cmp(worst) > 0 {
+			worst = burn
+		}
+		weights.Add(weights, s.Members[i].Weight.rat)
+		sum.Add(sum, new(big.Rat).Mul(s.Members[i].Weight.rat, burn.rat))
+	}
+	if s.Combine == CombineWorst || !worst.Valid() {
+		return worst
+	}
+	return rat(sum.Quo(sum, weights))
 }
 
 func (s *SLO) budget() *big.Rat { return new(big.Rat).Sub(one, s.Objective.rat) }
 
-// retention is how long the tier that budget windows read is kept, in full; a longer window would be cut silently.
-const retention = 35 * day
+// minuteRetention is how long the rollup by the minute is kept. Longer windows are read from the one by the quarter of an
+// hour, as of the last full one.
+var minuteRetention = kept(schema.Rollup1m)
+
+const quarter = 15 * time.Minute
+
+// long reports whether the budget window is read by the quarter of an hour.
+func (s *SLO) long() bool { return s.Window > minuteRetention }
 
 // Timing is how an engine reads the rollups. The zero Timing is the right one outside of demonstrations.
 type Timing struct {
