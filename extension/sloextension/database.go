@@ -19,6 +19,8 @@ type database interface {
 	progress(ctx context.Context, now time.Time) ([]slo.Progress, error)
 	counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error)
 	write(ctx context.Context, records []slo.Record) error
+	// ask runs a query.
+	ask(ctx context.Context, sql string, read func(slo.Rows) error) error
 	close() error
 }
 
@@ -48,7 +50,7 @@ func query[T any](ctx context.Context, c clickHouse, sql string, read func(slo.R
 }
 
 func (c clickHouse) latest(ctx context.Context, after time.Time) ([]slo.Record, error) {
-	return query(ctx, c, slo.SelectLatest(after), slo.ReadLatest)
+	return query(ctx, c, slo.SelectLatest(after), slo.ReadRecords)
 }
 
 func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress, error) {
@@ -56,14 +58,16 @@ func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress
 }
 
 func (c clickHouse) counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {
+	return ledger.Count(ctx, asof, c.ask)
+}
+
+func (c clickHouse) ask(ctx context.Context, sql string, read func(slo.Rows) error) error {
 	// The text grows with the number of services, and with that of SLOs that are no sums; the defaults end at some hundreds.
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
 		"max_query_size": 256 << 20, "max_ast_elements": 50_000_000, "max_expanded_ast_elements": 50_000_000,
 	}))
-	return ledger.Count(ctx, asof, func(ctx context.Context, sql string, read func(slo.Rows) error) error {
-		_, err := query(ctx, c, sql, func(rows slo.Rows) (struct{}, error) { return struct{}{}, read(rows) })
-		return err
-	})
+	_, err := query(ctx, c, sql, func(rows slo.Rows) (struct{}, error) { return struct{}{}, read(rows) })
+	return err
 }
 
 func (c clickHouse) write(ctx context.Context, records []slo.Record) error {

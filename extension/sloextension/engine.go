@@ -30,6 +30,7 @@ const (
 // engine evaluates the SLOs. Only step, which one goroutine calls, changes it; readers take snapshots.
 type engine struct {
 	slos      []slo.SLO
+	timing    slo.Timing
 	ledger    *slo.Ledger
 	id        string
 	open      func(context.Context) (database, error)

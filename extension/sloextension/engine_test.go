@@ -69,7 +69,8 @@ func (f *fakeStore) write(_ context.Context, records []slo.Record) error {
 	f.records = append(f.records, records...)
 	return f.down
 }
-func (f *fakeStore) close() error { return nil }
+func (f *fakeStore) ask(context.Context, string, func(slo.Rows) error) error { return f.down }
+func (f *fakeStore) close() error                                            { return nil }
 
 // rig is an engine with a clock and a store of the test's.
 type rig struct {

@@ -39,7 +39,7 @@ func newExtension(cfg *Config, settings extension.Settings) (*sloExtension, erro
 		return nil, err
 	}
 	e := &engine{
-		slos: slos, ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings), now: time.Now, logger: settings.Logger,
+		slos: slos, timing: cfg.timing(), ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings), now: time.Now, logger: settings.Logger,
 		telemetry: telemetry,
 		open:      func(ctx context.Context) (database, error) { return openStore(ctx, string(cfg.Endpoint)) },
 	}

@@ -17,6 +17,8 @@ import (
 //	GET /metrics          Prometheus text format
 //	GET /api/v1/slos      statuses, filtered by ?service= and ?slo=
 //	GET /api/v1/alerts    alerts that fire or were resolved lately
+//	GET /api/v1/explain   how the numbers of ?slo= come about
+//	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
 func (e *engine) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -57,13 +59,16 @@ func (e *engine) api() http.Handler {
 			Alerts []alert `json:"alerts"`
 		}{s.Engine, s.Alerts})
 	})
+	q := newInquiry(e)
+	mux.HandleFunc("GET /api/v1/explain", q.serve(q.explain))
+	mux.HandleFunc("GET /api/v1/history", q.serve(q.history))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			fail(w, http.StatusMethodNotAllowed, "only GET is served")
 			return
 		}
-		fail(w, http.StatusNotFound, "no such page; there are /, /metrics, /api/v1/slos and /api/v1/alerts")
+		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, explain and history")
 	})
 	return mux
 }
