@@ -118,22 +118,6 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 	if s.long() {
 		table = schema.Rollup15m
 	}
-	judged, hit := schema.Judged, schema.Judged
-	if in.Threshold != 0 {
-		judged, hit = schema.DurationCount, schema.DurationColumn(in.Threshold)
-	}
-	bad := fmt.Sprintf("toInt64(if(%s, %s, 0)) - toInt64(if(%s, %s, 0))", in.Total.condition(), judged, in.Hit.condition(), hit)
-	if in.HitIsBad {
-		bad = fmt.Sprintf("toInt64(if(%s, %s, 0))", in.Hit.condition(), hit)
-	}
-	where := []string{
-		fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", from.Unix(), asof.Unix()),
-		schema.Service + " = " + quote(s.Service), schema.Vantage + " = " + quote(in.Vantage),
-		schema.EventName + " IN (" + quoteAll(eventsOf([]SLO{*s})) + ")",
-	}
-	if in.Environment != "" {
-		where = append(where, schema.Environment+" = "+quote(in.Environment))
-	}
 	pairs := make([]string, len(burnedBy))
 	for i, d := range burnedBy {
 		pairs[i] = fmt.Sprintf("(%s, toString(%s))", quote(d), d)
@@ -145,7 +129,42 @@ WHERE %s
 GROUP BY dimension, value
 HAVING bad > 0
 ORDER BY bad DESC, value
-LIMIT %d BY dimension`, bad, table, strings.Join(pairs, ", "), strings.Join(where, "\n    AND "), most)
+LIMIT %d BY dimension`, in.bad(), table, strings.Join(pairs, ", "), s.rows(from, asof), most)
+}
+
+// judged is the measure of judged events.
+func (in *Indicator) judged() string {
+	if in.Threshold != 0 {
+		return schema.DurationCount
+	}
+	return schema.Judged
+}
+
+// bad is the expression of one row's bad events. Summed, it may be below 0 where hits are counted apart from their total.
+func (in *Indicator) bad() string {
+	hit := in.judged()
+	if in.Threshold != 0 {
+		hit = schema.DurationColumn(in.Threshold)
+	}
+	hits := fmt.Sprintf("toInt64(if(%s, %s, 0))", in.Hit.condition(), hit)
+	if in.HitIsBad {
+		return hits
+	}
+	return fmt.Sprintf("toInt64(if(%s, %s, 0)) - %s", in.Total.condition(), in.judged(), hits)
+}
+
+// rows is the condition of the rows that the SLO looks at.
+func (s *SLO) rows(from, to time.Time) string {
+	in := &s.Indicator
+	where := []string{
+		fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", from.Unix(), to.Unix()),
+		schema.Service + " = " + quote(s.Service), schema.Vantage + " = " + quote(in.Vantage),
+		schema.EventName + " IN (" + quoteAll(eventsOf([]SLO{*s})) + ")",
+	}
+	if in.Environment != "" {
+		where = append(where, schema.Environment+" = "+quote(in.Environment))
+	}
+	return strings.Join(where, "\n    AND ")
 }
 
 // ReadBurned reads the answer to [SelectBurned].

@@ -19,6 +19,11 @@ type database interface {
 	progress(ctx context.Context, now time.Time) ([]slo.Progress, error)
 	counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error)
 	write(ctx context.Context, records []slo.Record) error
+	// lastEvents returns the last event of each stream.
+	lastEvents(ctx context.Context) ([]slo.Event, error)
+	// minutes returns what an SLO counted in each minute; nothing for one that does not count events.
+	minutes(ctx context.Context, s *slo.SLO, from, to time.Time) ([]slo.Minute, error)
+	writeEvents(ctx context.Context, events []slo.Event) error
 	// ask runs a query.
 	ask(ctx context.Context, sql string, read func(slo.Rows) error) error
 	close() error
@@ -79,6 +84,35 @@ func (c clickHouse) write(ctx context.Context, records []slo.Record) error {
 		if err := batch.Append(records[i].Row()...); err != nil {
 			_ = batch.Abort()
 			return fmt.Errorf("write statuses: %w", err)
+		}
+	}
+	return c.store.Explain(batch.Send())
+}
+
+func (c clickHouse) lastEvents(ctx context.Context) ([]slo.Event, error) {
+	return query(ctx, c, slo.SelectLastEvents(), slo.ReadEvents)
+}
+
+func (c clickHouse) minutes(ctx context.Context, s *slo.SLO, from, to time.Time) ([]slo.Minute, error) {
+	sql := slo.SelectMinutes(s, from, to)
+	if sql == "" {
+		return nil, nil
+	}
+	return query(ctx, c, sql, slo.ReadMinutes)
+}
+
+func (c clickHouse) writeEvents(ctx context.Context, events []slo.Event) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"async_insert": 0, "insert_deduplicate": 1, "insert_deduplication_token": slo.EventsToken(events),
+	}))
+	batch, err := c.store.Conn().PrepareBatch(ctx, slo.InsertEvents)
+	if err != nil {
+		return c.store.Explain(err)
+	}
+	for i := range events {
+		if err := batch.Append(events[i].Row()...); err != nil {
+			_ = batch.Abort()
+			return fmt.Errorf("write events: %w", err)
 		}
 	}
 	return c.store.Explain(batch.Send())

@@ -33,6 +33,7 @@ type fakeStore struct {
 	bad     uint64 // of 1000 in every window
 	total   uint64
 	records []slo.Record
+	events  []slo.Event
 	queries int
 }
 
@@ -67,6 +68,14 @@ func (f *fakeStore) counts(_ context.Context, ledger *slo.Ledger, asof time.Time
 }
 func (f *fakeStore) write(_ context.Context, records []slo.Record) error {
 	f.records = append(f.records, records...)
+	return f.down
+}
+func (f *fakeStore) lastEvents(context.Context) ([]slo.Event, error) { return f.events, f.down }
+func (f *fakeStore) minutes(context.Context, *slo.SLO, time.Time, time.Time) ([]slo.Minute, error) {
+	return nil, f.down
+}
+func (f *fakeStore) writeEvents(_ context.Context, events []slo.Event) error {
+	f.events = append(f.events, events...)
 	return f.down
 }
 func (f *fakeStore) ask(context.Context, string, func(slo.Rows) error) error { return f.down }
@@ -332,7 +341,7 @@ func TestSenderRepeatsAndRetries(t *testing.T) {
 	rig.step(t.Context())
 	require.Len(t, up.got, 1)
 	require.Len(t, up.got[0], 3) // page, ticket, watchdog
-	require.Equal(t, epoch.Add(4*time.Minute), time.Time(up.got[0][0].EndsAt).UTC())
+	require.Equal(t, epoch.Add(9*time.Minute), time.Time(up.got[0][0].EndsAt).UTC())
 	rig.advance(30 * time.Second)
 	rig.live()
 	rig.step(t.Context())

@@ -34,6 +34,7 @@ func newHistory(tb testing.TB, services, days int) *history {
 	db, err := openStore(context.Background(), h.dsn)
 	require.NoError(tb, err)
 	require.NoError(tb, db.close())
+	// One part a day, so that merging them is not measured.
 	for d := days; d > 0; d-- {
 		h.fill(tb, h.now.Add(-time.Duration(d)*24*time.Hour), 24*60)
 	}
@@ -49,9 +50,10 @@ func (h *history) fill(tb testing.TB, from time.Time, minutes int) {
     if(bad, 'failure', 'success') AS outcome, if(bad, 'server', '') AS fault, if(bad, 1, 1000 + n %% 10) AS c, c AS j
 FROM (SELECT number AS n, arrayJoin([false, true]) AS bad FROM numbers(%d)) WHERE NOT bad OR cityHash64(n, %[1]d) %% 10 = 0`,
 		from.Unix(), perMinute, h.services, h.services, perMinute*minutes)
-	embeddedtest.Exec(tb, h.dsn, "INSERT INTO rollup_1m "+columns+" "+rows)
+	const settings = " SETTINGS optimize_on_insert = 0, max_block_size = 4000000, min_insert_block_size_rows = 4000000, min_insert_block_size_bytes = 0"
+	embeddedtest.Exec(tb, h.dsn, "INSERT INTO rollup_1m "+columns+" "+rows+settings)
 	embeddedtest.Exec(tb, h.dsn, "INSERT INTO rollup_15m "+columns+" SELECT toStartOfFifteenMinutes(at) AS b, service, vantage, tenant, event, "+
-		"outcome, fault, sum(c), sum(j) FROM ("+rows+") GROUP BY b, service, vantage, tenant, event, outcome, fault")
+		"outcome, fault, sum(c), sum(j) FROM ("+rows+") GROUP BY b, service, vantage, tenant, event, outcome, fault"+settings)
 }
 
 // minute lets a minute pass, with its traffic, and the sources say so.
@@ -127,9 +129,14 @@ func BenchmarkSLOTick(b *testing.B) {
 	for _, n := range []int{10, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("SLOs=%d", n), func(b *testing.B) {
 			e := h.engine(b, h.slos(b, n))
+			// Where other work takes the processor, the store may not answer in time; the days that were counted stay.
 			tick := func() (collector, store float64) {
 				c, s := h.used(b)
-				e.step(b.Context())
+				for range 20 {
+					if e.step(b.Context()); e.trouble == "" {
+						break
+					}
+				}
 				require.Empty(b, e.trouble)
 				collector, store = h.used(b)
 				return collector - c, store - s

@@ -159,8 +159,8 @@ func metrics(s snapshot) []byte {
 	}
 	for _, st := range s.SLOs {
 		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
-			a := alert{Labels: burnLabels(st.Service, st.SLO, severity)}
-			x.sample("sockeye_slo_alert_firing", truth(firing[a.identity()]), "service", st.Service, "slo", st.SLO,
+			labels := burnLabels(st.Service, st.SLO, severity)
+			x.sample("sockeye_slo_alert_firing", truth(firing[identity(labels)]), "service", st.Service, "slo", st.SLO,
 				"severity", string(severity))
 		}
 	}
