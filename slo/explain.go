@@ -80,7 +80,7 @@ func windowName(s *SLO) string {
 	if s.Calendar != nil {
 		return "the calendar period of " + s.Calendar.name()
 	}
-	return s.budgetWindow().Name
+	return s.budgetWindow(time.Time{}).Name
 }
 
 func (s *SLO) alerts() []string {
@@ -113,7 +113,7 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 	in := &s.Indicator
 	from, table := asof.Add(-s.Window), schema.Rollup1m
 	if s.Calendar != nil {
-		from, _ = s.Calendar.Period(asof.Add(-time.Second))
+		from, _ = s.Calendar.Period(asof)
 	}
 	if s.long() {
 		table = schema.Rollup15m
@@ -156,10 +156,15 @@ func (in *Indicator) bad() string {
 // rows is the condition of the rows that the SLO looks at.
 func (s *SLO) rows(from, to time.Time) string {
 	in := &s.Indicator
+	var events []string
+	for _, t := range in.terms() {
+		events = append(events, t.Event)
+	}
+	slices.Sort(events)
 	where := []string{
 		fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", from.Unix(), to.Unix()),
 		schema.Service + " = " + quote(s.Service), schema.Vantage + " = " + quote(in.Vantage),
-		schema.EventName + " IN (" + quoteAll(eventsOf([]SLO{*s})) + ")",
+		schema.EventName + " IN (" + quoteAll(slices.Compact(events)) + ")",
 	}
 	if in.Environment != "" {
 		where = append(where, schema.Environment+" = "+quote(in.Environment))

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
@@ -63,11 +64,11 @@ type partition struct {
 	first, last, covered, version int64
 }
 
-// membership is an SLO that a combination of dimensions counts for: which measure is its hits and which its judged events,
-// as indexes into the sums of a row, or -1.
+// membership is an SLO that a combination of dimensions counts for: which measures are its hits, its events and those that
+// are judged, as indexes into the sums of a row, or -1.
 type membership struct {
-	at          int // in Ledger.summed
-	hit, judged int
+	at                 int // in Ledger.summed
+	hit, total, judged int
 }
 
 const (
@@ -93,19 +94,32 @@ func NewLedger(slos []SLO, timing Timing) *Ledger {
 		l.owners[key] = append(l.owners[key], len(summed))
 		l.summed, summed = append(l.summed, i), append(summed, slos[i])
 	}
-	l.dimensions, l.bounds = usedDimensions(summed), usedBounds(summed)
-	for _, in := range []struct {
-		dimension string
-		values    []string
-	}{{schema.Service, services(summed)}, {schema.Vantage, vantagesOf(summed)}, {schema.EventName, eventsOf(summed)}} {
-		l.where += fmt.Sprintf("\n        AND %s IN (%s)", in.dimension, quoteAll(in.values))
+	// What they have in common, as a statement for all of them would.
+	q := Query{slots: make([]slot, len(summed))}
+	every := make([]int, len(summed))
+	for i := range summed {
+		q.slots[i].slo, every[i] = &summed[i], i
 	}
+	l.dimensions = q.dimensions(every, schema.Dimensions(), schema.EventName)
+	l.bounds = slices.DeleteFunc(slices.Clone(event.DurationBounds[:]), func(d time.Duration) bool {
+		return !slices.ContainsFunc(summed, func(s SLO) bool { return s.Indicator.Threshold == d })
+	})
+	list := func(dimension string, each func(s *SLO, add func(string))) {
+		l.where += fmt.Sprintf("\n        AND %s IN (%s)", dimension, quoteAll(q.collect(every, each)))
+	}
+	list(schema.Service, func(s *SLO, add func(string)) { add(s.Service) })
+	list(schema.Vantage, func(s *SLO, add func(string)) { add(s.Indicator.Vantage) })
+	list(schema.EventName, func(s *SLO, add func(string)) {
+		for _, t := range s.Indicator.terms() {
+			add(t.Event)
+		}
+	})
 	return l
 }
 
-// additive reports whether the SLO's counts are sums over minutes, of a rolling window that the minutes are kept for.
+// additive reports whether the SLO's counts are sums over minutes, of a window that the minutes are kept for.
 func (s *SLO) additive() bool {
-	return s.countsEvents() && !s.Indicator.Active && !s.Indicator.Separate && len(s.Grouping.By) == 0 && s.Calendar == nil && !s.long()
+	return s.countsEvents() && !s.Indicator.Active && len(s.Grouping.By) == 0 && !s.long()
 }
 
 // AsOf floors a moment as [Plan] does.
@@ -142,7 +156,7 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 	}
 	// From asof back, so that at each edge the sum is that of the window that begins there.
 	sums := make([]tally, len(l.summed))
-	atEdge := make(map[int64][]tally, len(edges))
+	atEdge := map[int64][]tally{asof.Unix(): slices.Clone(sums)} // a calendar's window may just begin
 	for i := len(edges) - 2; i >= 0; i-- {
 		span := interval{edges[i], edges[i+1]}
 		if j := slices.Index(open, span); j >= 0 {
@@ -168,7 +182,7 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 			}
 			counts[i].Windows = append(counts[i].Windows, c)
 		}
-		w := s.budgetWindow()
+		w := s.budgetWindow(asof)
 		if counts[i].Budget, err = s.count(w, atEdge[asof.Unix()-int64(w.Length/time.Second)][k]); err != nil {
 			return nil, err
 		}
@@ -178,9 +192,8 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 
 // Nothing returns the counts where there is nothing to count.
 func (l *Ledger) Nothing(asof time.Time) []Counts {
-	plan := Query{AsOf: l.AsOf(asof), slos: l.slos, timing: l.timing}
-	plan.parts = make([]part, 2)
-	return plan.Nothing()
+	q := plan(l.slos, asof, l.timing)
+	return q.Nothing()
 }
 
 const secondsOfDay = int64(day / time.Second)
@@ -197,7 +210,7 @@ func (l *Ledger) edges(asof time.Time) []int64 {
 		begins(w)
 	}
 	for _, i := range l.summed {
-		begins(l.slos[i].budgetWindow())
+		begins(l.slos[i].budgetWindow(asof))
 	}
 	slices.Sort(edges)
 	edges = slices.Compact(edges)
@@ -360,7 +373,9 @@ func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, 
 					if m.judged >= 0 {
 						t.judgeds += sums[m.judged][i]
 					}
-					t.totals += sums[atCount][i]
+					if m.total >= 0 {
+						t.totals += sums[m.total][i]
+					}
 				}
 			}
 		}
@@ -442,22 +457,25 @@ func (l *Ledger) match(values []string) []membership {
 		if in.Environment != "" && of[schema.Environment] != in.Environment {
 			continue
 		}
-		total := in.Total.matches(of)
-		if !total && !in.Unjudged.matches(of) {
-			continue
-		}
-		m := membership{at: at, hit: -1, judged: -1}
+		m := membership{at: at, hit: -1, total: -1, judged: -1}
 		hit, judged := atJudged, atJudged
 		if in.Threshold != 0 {
 			hit, judged = atBounds+slices.Index(l.bounds, in.Threshold), atTimed
 		}
-		if total {
-			m.judged = judged
+		switch {
+		case in.Total.matches(of):
+			m.total, m.judged = atCount, judged
+		case in.Unjudged.matches(of):
+			m.total = atCount
+		case !in.Separate:
+			continue
 		}
 		if in.Hit.matches(of) {
 			m.hit = hit
 		}
-		members = append(members, m)
+		if m.hit >= 0 || m.total >= 0 {
+			members = append(members, m)
+		}
 	}
 	return members
 }

@@ -118,7 +118,7 @@ func (p *parser) policy(n node, used map[string]bool) Rule {
 	for _, key := range []string{"alertWhenNoData", "alertWhenBreaching", "alertWhenResolved"} {
 		o.get(key).boolean()
 	}
-	p.targets(o.get("notificationTargets"))
+	p.targets(o.require("notificationTargets", "OpenSLO wants at least one; write [{targetRef: …}]"))
 	conditions := o.require("conditions", "write one burn-rate condition")
 	items := conditions.items()
 	if len(items) != 1 {
@@ -197,7 +197,7 @@ func (p *parser) condition(n node) Rule {
 func (p *parser) targets(n node) {
 	items := n.items()
 	if !n.absent() && n.y.Kind == yaml.SequenceNode && len(items) == 0 {
-		n.fault("must have at least one target; remove it")
+		n.fault("must have at least one target")
 	}
 	for _, item := range items {
 		o := item.object("kind", "metadata", "spec", "targetRef")

@@ -96,7 +96,7 @@ func ReadRecords(rows Rows) ([]Record, error) {
 			Name: r.SLO, Title: r.SLO, Service: r.Service, Objective: objective,
 			Window: time.Duration(budgetSeconds) * time.Second,
 		}
-		budget.Window = s.budgetWindow()
+		budget.Window = s.budgetWindow(r.AsOf)
 		for i := range names {
 			w := Window{names[i], time.Duration(seconds[i]) * time.Second}
 			counts.Windows = append(counts.Windows, Count{w, min(good[i], judged[i]), total[i], judged[i]})
