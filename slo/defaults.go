@@ -2,6 +2,7 @@ package slo
 
 import (
 	"embed"
+	"fmt"
 	"slices"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -13,7 +14,9 @@ var defaultFiles embed.FS
 // DefaultSettings say for which services the indicators that ship with Sockeye are computed, and where they look.
 type DefaultSettings struct {
 	Services []string
-	// Vantage counts connections, AuthVantage authentications; empty means edge and app.
+	// Indicators are their names; none means the usual ones, on connections and authentications.
+	Indicators []string
+	// Vantage stands in for the edge and AuthVantage for the app, which their documents name; empty keeps those.
 	Vantage, AuthVantage string
 	// Environment narrows to one deployment environment; empty means all.
 	Environment string
@@ -36,27 +39,43 @@ func DefaultSources() []Source {
 	return sources
 }
 
+// usualIndicators are those that access logs and what an application says of authentications feed.
+var usualIndicators = []string{
+	"auth-availability", "auth-latency", "auth-success", "connection-availability", "connection-success",
+}
+
 // Defaults instantiates the documents of slo/defaults for each service.
 func Defaults(settings DefaultSettings) ([]SLO, error) {
 	templates, err := Parse(DefaultSources()...)
 	if err != nil {
 		return nil, err
 	}
-	vantage, authVantage := settings.Vantage, settings.AuthVantage
-	if vantage == "" {
-		vantage = event.VantageEdge
+	wanted := settings.Indicators
+	if len(wanted) == 0 {
+		wanted = usualIndicators
 	}
-	if authVantage == "" {
-		authVantage = event.VantageApp
+	var known []string
+	for _, s := range templates {
+		known = append(known, s.Name)
+	}
+	for _, name := range wanted {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no indicator %q ships with Sockeye%s", name, suggest(name, known))
+		}
 	}
 	var slos []SLO
 	for _, service := range settings.Services {
 		for _, s := range templates {
+			if !slices.Contains(wanted, s.Name) {
+				continue
+			}
 			s.Service = service
 			s.Indicator.Environment = settings.Environment
-			s.Indicator.Vantage = vantage
-			if slices.ContainsFunc(s.Indicator.Total, func(t Term) bool { return event.Name(t.Event) == event.Auth }) {
-				s.Indicator.Vantage = authVantage
+			switch {
+			case s.Indicator.Vantage == event.VantageEdge && settings.Vantage != "":
+				s.Indicator.Vantage = settings.Vantage
+			case s.Indicator.Vantage == event.VantageApp && settings.AuthVantage != "":
+				s.Indicator.Vantage = settings.AuthVantage
 			}
 			slos = append(slos, s)
 		}

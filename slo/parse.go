@@ -210,6 +210,8 @@ func (p *parser) document(n node) {
 	p.order = append(p.order, d)
 }
 
+var labelKey = regexp.MustCompile(`^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?$`)
+
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
 func (p *parser) metadata(n node) metadata {
@@ -226,9 +228,12 @@ func (p *parser) metadata(n node) metadata {
 	if m.displayName = title.text(); len([]rune(m.displayName)) > 63 {
 		title.fault("must be at most 63 characters, got %d", len([]rune(m.displayName)))
 	}
-	labels := o.get("labels")
-	for key := range labels.object().values {
-		label := labels.object().get(key)
+	labels := o.get("labels").object()
+	for key := range labels.values {
+		label := labels.get(key)
+		if !labelKey.MatchString(key) {
+			label.fault("a label's key must be letters, digits, hyphens, dots and underscores, at most 63, got %q", clip(key))
+		}
 		for _, v := range label.texts() {
 			v.text()
 		}
@@ -236,6 +241,9 @@ func (p *parser) metadata(n node) metadata {
 	annotated := o.get("annotations").object()
 	for key := range annotated.values {
 		m.annotations[key] = annotated.get(key)
+		if domain, name, found := strings.Cut(key, "/"); !labelKey.MatchString(name) && found || !labelKey.MatchString(domain) {
+			m.annotations[key].fault("an annotation's key must be like a label's, behind a domain and a slash if need be, got %q", clip(key))
+		}
 		if strings.HasPrefix(key, "sockeye/") && !slices.Contains(annotations, key) {
 			m.annotations[key].fault("unknown annotation%s", suggest(key, annotations))
 		}
@@ -282,6 +290,8 @@ func (p *parser) dataSources() map[string]bool {
 	for _, d := range p.order {
 		if d.kind == "DataSource" {
 			o := d.spec.object("description", "type", "connectionDetails")
+			o.get("description").description()
+			o.require("connectionDetails", "OpenSLO wants it; write connectionDetails: {comment: the engine knows its store}")
 			ours[d.name] = o.require("type", "write type: "+sourceType).text() == sourceType
 		}
 	}

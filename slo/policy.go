@@ -66,19 +66,6 @@ func (p *parser) groupRules(s *SLO, d document) {
 	}
 }
 
-// unguarded reads the annotation that turns the guard off.
-func unguarded(m metadata) bool {
-	guard, ok := m.annotations[annotationGuard]
-	if !ok {
-		return false
-	}
-	text := guard.text()
-	if text != "binomial" && text != "none" {
-		guard.fault("must be binomial or none, got %q", clip(text))
-	}
-	return text == "none"
-}
-
 func (p *parser) checkReach(s *SLO, r Rule, at node) bool {
 	if !s.Objective.Valid() || s.reachable(r) {
 		return true
@@ -131,7 +118,7 @@ func (p *parser) policy(n node, used map[string]bool) Rule {
 	for _, key := range []string{"alertWhenNoData", "alertWhenBreaching", "alertWhenResolved"} {
 		o.get(key).boolean()
 	}
-	p.targets(o.get("notificationTargets"))
+	p.targets(o.require("notificationTargets", "OpenSLO wants at least one; write [{targetRef: …}]"))
 	conditions := o.require("conditions", "write one burn-rate condition")
 	items := conditions.items()
 	if len(items) != 1 {
@@ -210,7 +197,7 @@ func (p *parser) condition(n node) Rule {
 func (p *parser) targets(n node) {
 	items := n.items()
 	if !n.absent() && n.y.Kind == yaml.SequenceNode && len(items) == 0 {
-		n.fault("must have at least one target; remove it")
+		n.fault("must have at least one target")
 	}
 	for _, item := range items {
 		o := item.object("kind", "metadata", "spec", "targetRef")

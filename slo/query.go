@@ -1,12 +1,12 @@
 package slo
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
@@ -17,223 +17,158 @@ type Query struct {
 
 	slos   []SLO
 	timing Timing
-	parts  []part
+	slots  []slot
+	parts  []*part
 }
 
-// part is one scan of one tier.
+// slot is one thing to count: an SLO, a member of a composite, or the groups of an SLO.
+type slot struct {
+	slo     *SLO
+	grouped bool
+	// burn are the burn windows, budget is the budget window.
+	burn   []counted
+	budget counted
+	// active is the part that counts the connections open, if they count.
+	active int
+}
+
+// counted is a window and where it is counted: the spans of a part that begin at from or later.
+type counted struct {
+	Window
+	part int
+	from int64
+}
+
+// scan is what parts are told apart by: what is read from where, by slices of which length, up to when.
+type scan struct {
+	kind  kind
+	table string
+	slice time.Duration
+	end   int64
+	// grouped scans are apart, because the dimensions of groups multiply the rows that a fold leaves.
+	grouped bool
+}
+
+type kind int
+
+const (
+	ofRollup kind = iota // counts of a rollup tier
+	ofGauges             // what instances say of themselves
+	ofRates              // sketches of bytes per second
+	ofActive             // connections open at the end
+)
+
+// part is one scan. Its bounds, ascending, divide the time from the first of them to the scan's end into spans; every
+// window of the part is a number of spans at its end.
 type part struct {
-	table   string
-	asof    time.Time
-	windows []Window // short to long, without equal lengths
+	scan
+	slots  []int
+	bounds []int64
 }
 
 // Plan compiles the SLOs into a query as of a moment, which is floored to the timing's resolution. All windows are
-// half-open: [asof-w, asof). With a resolution of a minute it is one scan of one table; a finer one needs a second scan for
-// the budget windows, whose rows the finest rollup does not keep long enough.
+// half-open: [asof-w, asof). Budget windows end at the last full minute, those beyond the minutes' retention at the last
+// full quarter of an hour, and windows of slices at the last full slice.
 //
-// The scan folds the rollup into a few hundred rows first, by the dimensions that some SLO filters on and by the shortest
-// window a bucket falls into, and matches the SLOs against those; so its cost grows far slower than the number of SLOs.
+// Each scan folds a table into a few hundred rows first, by the dimensions that some SLO filters on and by the span (or
+// slice) that a bucket falls into, and matches the SLOs against those; so its cost grows far slower than the number of SLOs.
+// What slices are judged by is decided once a slice is whole, and the spans of the answer are added up in [Query.Read].
 func Plan(slos []SLO, asof time.Time, timing Timing) Query {
-	timing = timing.defaulted()
-	q := Query{AsOf: timing.AsOf(asof), slos: slos, timing: timing}
-	if len(slos) == 0 {
-		return q
-	}
-	burn, budget := timing.Windows(), []Window(nil)
-	for i := range slos {
-		budget = append(budget, slos[i].budgetWindow())
-	}
-	if timing.Resolution == time.Minute {
-		q.parts = []part{{schema.Rollup1m, q.AsOf, distinct(append(burn, budget...))}}
-	} else {
-		q.parts = []part{
-			{schema.Rollup10s, q.AsOf, distinct(burn)},
-			{schema.Rollup1m, floor(q.AsOf, time.Minute), distinct(budget)},
-		}
-	}
-	statements := make([]string, len(q.parts))
-	for i, p := range q.parts {
-		statements[i] = p.sql(i, slos)
-	}
-	q.SQL = strings.Join(statements, "\nUNION ALL\n")
+	q := plan(slos, asof, timing)
+	q.SQL = q.sql()
 	return q
 }
 
-func (s *SLO) budgetWindow() Window {
+// plan is Plan without the statement.
+func plan(slos []SLO, asof time.Time, timing Timing) Query {
+	timing = timing.defaulted()
+	q := Query{AsOf: timing.AsOf(asof), slos: slos, timing: timing}
+	for i := range slos {
+		s := &slos[i]
+		for j := range s.Members {
+			q.slot(&s.Members[j].SLO, false)
+		}
+		if len(s.Members) == 0 {
+			q.slot(s, false)
+		}
+		if len(s.Grouping.By) > 0 {
+			q.slot(s, true)
+		}
+	}
+	return q
+}
+
+// slot adds one, and its windows to the parts that count them.
+func (q *Query) slot(s *SLO, grouped bool) {
+	index := len(q.slots)
+	t := slot{slo: s, grouped: grouped, active: -1}
+	slice := s.slice()
+	end := floor(q.AsOf, max(slice, time.Minute)).Unix()
+	burn := scan{kind: ofRollup, table: schema.Rollup1m, slice: slice, end: end, grouped: grouped}
+	switch {
+	case s.Indicator.Measure.ofGauges():
+		burn.kind, burn.table = ofGauges, schema.Gauges10s
+	case s.Indicator.Measure.ofRates():
+		burn.kind, burn.table = ofRates, schema.ConnectionRate
+	}
+	budget := burn
+	if slice == 0 && q.timing.Resolution < time.Minute {
+		burn.table, burn.end = schema.Rollup10s, q.AsOf.Unix()
+	}
+	if s.long() && budget.kind == ofRollup {
+		budget.table, budget.end = schema.Rollup15m, floor(q.AsOf, max(slice, quarter)).Unix()
+	}
+	for _, w := range q.timing.Windows() {
+		if slice > 0 {
+			w.Length = (w.Length + slice - 1) / slice * slice
+		}
+		t.burn = append(t.burn, q.count(index, burn, w))
+	}
+	t.budget = q.count(index, budget, s.budgetWindow(time.Unix(budget.end, 0)))
+	if s.Indicator.Active {
+		t.active = q.part(index, scan{kind: ofActive, table: schema.Gauges10s, end: q.AsOf.Unix(), grouped: grouped})
+	}
+	q.slots = append(q.slots, t)
+}
+
+// slice is the length of what is judged at once; 0 means every event by itself.
+func (s *SLO) slice() time.Duration {
+	if s.Indicator.Measure != "" {
+		return max(s.Budgeting.Slice, time.Minute)
+	}
+	return s.Budgeting.Slice
+}
+
+// budgetWindow is the window of the error budget that ends at a moment.
+func (s *SLO) budgetWindow(end time.Time) Window {
+	if s.Calendar != nil {
+		from, _ := s.Calendar.Period(end)
+		return Window{s.Calendar.name(), end.Sub(from)}
+	}
 	return Window{fmt.Sprintf("%dd", s.Window/day), s.Window}
 }
 
-func distinct(windows []Window) []Window {
-	windows = slices.Clone(windows)
-	slices.SortStableFunc(windows, func(a, b Window) int { return int(a.Length/time.Second) - int(b.Length/time.Second) })
-	return slices.CompactFunc(windows, func(a, b Window) bool { return a.Length == b.Length })
+// part returns the index of a scan's part, which has the slot from then on.
+func (q *Query) part(index int, sc scan) int {
+	i := slices.IndexFunc(q.parts, func(p *part) bool { return p.scan == sc })
+	if i < 0 {
+		i = len(q.parts)
+		q.parts = append(q.parts, &part{scan: sc})
+	}
+	if p := q.parts[i]; !slices.Contains(p.slots, index) {
+		p.slots = append(p.slots, index)
+	}
+	return i
 }
 
-// measures of the inner query, by the names that the outer one uses.
-const (
-	sumCount  = "n"
-	sumJudged = "judged_n"
-	sumTimed  = "timed_n"
-)
-
-func (p part) sql(index int, slos []SLO) string {
-	var b strings.Builder
-	longest := p.windows[len(p.windows)-1]
-	end := p.asof.Unix()
-
-	fmt.Fprintf(&b, "SELECT\n    toUInt8(%d) AS part,\n    m.1 AS slo", index)
-	for i, name := range []string{"hits", "totals", "judgeds"} {
-		b.WriteString(",\n    [")
-		for w := range p.windows {
-			if w > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "sumIf(m.%d, age <= %d)", i+3, w)
-		}
-		b.WriteString("] AS " + name)
+// count adds a window of a slot to a scan.
+func (q *Query) count(index int, sc scan, w Window) counted {
+	c := counted{Window: w, part: q.part(index, sc), from: sc.end - int64(w.Length/time.Second)}
+	p := q.parts[c.part]
+	if at, found := slices.BinarySearch(p.bounds, c.from); !found {
+		p.bounds = slices.Insert(p.bounds, at, c.from)
 	}
-	b.WriteString("\nFROM\n(\n    SELECT\n        multiIf(")
-	for w, window := range p.windows[:len(p.windows)-1] {
-		fmt.Fprintf(&b, "bucket >= toDateTime(%d), %d, ", end-int64(window.Length/time.Second), w)
-	}
-	if len(p.windows) > 1 {
-		fmt.Fprintf(&b, "%d) AS age", len(p.windows)-1)
-	} else {
-		b.WriteString("true, 0, 0) AS age")
-	}
-	dimensions := usedDimensions(slos)
-	for _, d := range dimensions {
-		b.WriteString(",\n        " + d)
-	}
-	fmt.Fprintf(&b, ",\n        sum(%s) AS %s", schema.Count, sumCount)
-	fmt.Fprintf(&b, ",\n        sum(%s) AS %s", schema.Judged, sumJudged)
-	fmt.Fprintf(&b, ",\n        sum(%s) AS %s", schema.DurationCount, sumTimed)
-	for _, bound := range usedBounds(slos) {
-		fmt.Fprintf(&b, ",\n        sum(%s) AS %s", schema.DurationColumn(bound), fast(bound))
-	}
-	fmt.Fprintf(&b, "\n    FROM %s\n    WHERE bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", p.table,
-		end-int64(longest.Length/time.Second), end)
-	for _, in := range []struct {
-		dimension string
-		values    []string
-	}{{schema.Service, services(slos)}, {schema.Vantage, vantagesOf(slos)}, {schema.EventName, eventsOf(slos)}} {
-		fmt.Fprintf(&b, "\n        AND %s IN (%s)", in.dimension, quoteAll(in.values))
-	}
-	b.WriteString("\n    GROUP BY age, " + strings.Join(dimensions, ", ") + "\n)\n")
-	b.WriteString("ARRAY JOIN arrayFilter(x -> x.2, [")
-	for i := range slos {
-		if i > 0 {
-			b.WriteString(",")
-		}
-		b.WriteString("\n    " + slos[i].match(i))
-	}
-	b.WriteString("\n]) AS m\nGROUP BY slo")
-	return b.String()
-}
-
-// match is the tuple (slo, matches, hits, totals, judged) of one folded row.
-func (s *SLO) match(index int) string {
-	in := s.Indicator
-	of := []string{schema.Service + " = " + quote(s.Service), schema.Vantage + " = " + quote(in.Vantage)}
-	if in.Environment != "" {
-		of = append(of, schema.Environment+" = "+quote(in.Environment))
-	}
-	hit, judged := sumJudged, sumJudged
-	if in.Threshold != 0 {
-		hit, judged = fast(in.Threshold), sumTimed
-	}
-	total, all := in.Total.condition(), ""
-	if len(in.Unjudged) > 0 {
-		all = append(slices.Clone(in.Total), in.Unjudged...).condition()
-	} else {
-		all = total
-	}
-	return fmt.Sprintf("(toUInt32(%d), %s AND %s, if(%s, %s, 0), if(%s, %s, 0), if(%s, %s, 0))",
-		index, strings.Join(of, " AND "), all, in.Hit.condition(), hit, all, sumCount, total, judged)
-}
-
-func (s Selection) condition() string {
-	terms := make([]string, len(s))
-	for i, t := range s {
-		conditions := []string{schema.EventName + " = " + quote(t.Event)}
-		for _, f := range t.Where {
-			conditions = append(conditions, f.Dimension+" IN ("+quoteAll(f.Values)+")")
-		}
-		for _, f := range t.Except {
-			conditions = append(conditions, f.Dimension+" NOT IN ("+quoteAll(f.Values)+")")
-		}
-		terms[i] = strings.Join(conditions, " AND ")
-		if len(s) > 1 && len(conditions) > 1 {
-			terms[i] = "(" + terms[i] + ")"
-		}
-	}
-	return "(" + strings.Join(terms, " OR ") + ")"
-}
-
-func fast(bound time.Duration) string { return fmt.Sprintf("within_%dms", bound.Milliseconds()) }
-
-// quote makes a string literal of ClickHouse. Documents come from people who may write anything.
-func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
-}
-
-func quoteAll(values []string) string {
-	quoted := make([]string, len(values))
-	for i, v := range values {
-		quoted[i] = quote(v)
-	}
-	return strings.Join(quoted, ", ")
-}
-
-func collect(slos []SLO, each func(s *SLO, add func(string))) []string {
-	var values []string
-	for i := range slos {
-		each(&slos[i], func(v string) { values = append(values, v) })
-	}
-	slices.Sort(values)
-	return slices.Compact(values)
-}
-
-func services(slos []SLO) []string {
-	return collect(slos, func(s *SLO, add func(string)) { add(s.Service) })
-}
-
-func vantagesOf(slos []SLO) []string {
-	return collect(slos, func(s *SLO, add func(string)) { add(s.Indicator.Vantage) })
-}
-
-func (in *Indicator) terms() Selection {
-	return slices.Concat(in.Hit, in.Total, in.Unjudged)
-}
-
-func eventsOf(slos []SLO) []string {
-	return collect(slos, func(s *SLO, add func(string)) {
-		for _, t := range s.Indicator.terms() {
-			add(t.Event)
-		}
-	})
-}
-
-func usedDimensions(slos []SLO) []string {
-	used := collect(slos, func(s *SLO, add func(string)) {
-		if s.Indicator.Environment != "" {
-			add(schema.Environment)
-		}
-		for _, t := range s.Indicator.terms() {
-			for _, f := range slices.Concat(t.Where, t.Except) {
-				add(f.Dimension)
-			}
-		}
-	})
-	return slices.DeleteFunc(schema.Dimensions(), func(d string) bool {
-		return d != schema.Service && d != schema.Vantage && d != schema.EventName && !slices.Contains(used, d)
-	})
-}
-
-func usedBounds(slos []SLO) []time.Duration {
-	return slices.DeleteFunc(slices.Clone(event.DurationBounds[:]), func(d time.Duration) bool {
-		return !slices.ContainsFunc(slos, func(s SLO) bool { return s.Indicator.Threshold == d })
-	})
+	return c
 }
 
 // Rows is what the answer is read from; the rows of clickhouse-go are.
@@ -243,68 +178,194 @@ type Rows interface {
 	Err() error
 }
 
+// sums are what was found of a slot, or of one of its groups, in the spans of a part.
+type sums [][3]uint64
+
 // Read reads the answer: the counts of each SLO, in the order they were given. An SLO without a row counted nothing.
 func (q *Query) Read(rows Rows) ([]Counts, error) {
-	type raw struct{ hits, totals, judgeds []uint64 }
-	found := make([][]raw, len(q.slos))
-	for i := range found {
-		found[i] = make([]raw, len(q.parts))
-	}
+	found := make([]map[string]map[int]sums, len(q.slots)) // by slot, group and part
 	for rows.Next() {
 		var (
-			partIndex uint8
-			slo       uint32
-			r         raw
+			in    uint8
+			index uint32
+			group string
+			span  uint32
+			n     [3]uint64
 		)
-		if err := rows.Scan(&partIndex, &slo, &r.hits, &r.totals, &r.judgeds); err != nil {
+		if err := rows.Scan(&in, &index, &group, &span, &n[0], &n[1], &n[2]); err != nil {
 			return nil, fmt.Errorf("read counts: %w", err)
 		}
-		if int(slo) >= len(found) || int(partIndex) >= len(q.parts) {
-			return nil, fmt.Errorf("read counts: row for SLO %d, part %d, which were not asked for", slo, partIndex)
+		if int(index) >= len(found) || int(in) >= len(q.parts) || int(span) >= max(len(q.parts[in].bounds), 1) {
+			return nil, fmt.Errorf("read counts: row for slot %d, part %d, span %d, which were not asked for", index, in, span)
 		}
-		want := len(q.parts[partIndex].windows)
-		if len(r.hits) != want || len(r.totals) != want || len(r.judgeds) != want {
-			return nil, fmt.Errorf("read counts: %d windows, asked for %d", len(r.hits), want)
+		if found[index] == nil {
+			found[index] = map[string]map[int]sums{}
 		}
-		found[slo][partIndex] = r
+		if found[index][group] == nil {
+			found[index][group] = map[int]sums{}
+		}
+		if found[index][group][int(in)] == nil {
+			found[index][group][int(in)] = make(sums, max(len(q.parts[in].bounds), 1))
+		}
+		found[index][group][int(in)][span] = n
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read counts: %w", err)
 	}
 	counts := make([]Counts, len(q.slos))
+	next := 0
 	for i := range q.slos {
 		s := &q.slos[i]
-		count := func(partIndex int, w Window) (Count, error) {
-			c := Count{Window: w}
-			r := found[i][partIndex]
-			at := slices.IndexFunc(q.parts[partIndex].windows, func(o Window) bool { return o.Length == w.Length })
-			if r.totals == nil {
-				return c, nil
-			}
-			c.Good, c.Total, c.Judged = r.hits[at], r.totals[at], r.judgeds[at]
-			if c.Good > c.Judged || c.Judged > c.Total {
-				return c, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
-					s.Name, s.Service, c.Good, c.Judged, c.Total, w.Name)
-			}
-			if s.Indicator.HitIsBad {
-				c.Good = c.Judged - c.Good
-			}
-			return c, nil
-		}
-		for _, w := range q.timing.Windows() {
-			c, err := count(0, w)
+		var err error
+		for range s.Members {
+			member, err := q.counts(&q.slots[next], found[next][""])
 			if err != nil {
 				return nil, err
 			}
-			counts[i].Windows = append(counts[i].Windows, c)
+			counts[i].Members = append(counts[i].Members, member)
+			next++
 		}
-		c, err := count(len(q.parts)-1, s.budgetWindow())
+		if len(s.Members) > 0 {
+			q.together(&counts[i], s)
+			continue
+		}
+		if counts[i], err = q.counts(&q.slots[next], found[next][""]); err != nil {
+			return nil, err
+		}
+		next++
+		if len(s.Grouping.By) > 0 {
+			if counts[i].Groups, err = q.groups(&q.slots[next], found[next]); err != nil {
+				return nil, err
+			}
+			next++
+		}
+	}
+	return counts, nil
+}
+
+// together adds up what the members of a composite counted.
+func (q *Query) together(c *Counts, s *SLO) {
+	c.Windows = make([]Count, len(q.timing.Windows()))
+	add := func(sum *Count, w Window, member Count) {
+		sum.Window = w
+		sum.Good, sum.Total, sum.Judged = sum.Good+member.Good, sum.Total+member.Total, sum.Judged+member.Judged
+	}
+	for _, m := range c.Members {
+		for i, w := range q.timing.Windows() {
+			add(&c.Windows[i], w, m.Windows[i])
+		}
+		add(&c.Budget, s.budgetWindow(floor(q.AsOf, time.Minute)), m.Budget)
+	}
+}
+
+// counts adds up the spans of each window.
+func (q *Query) counts(t *slot, found map[int]sums) (Counts, error) {
+	var c Counts
+	for _, w := range t.burn {
+		n, err := q.window(t, w, found)
+		if err != nil {
+			return c, err
+		}
+		c.Windows = append(c.Windows, n)
+	}
+	var err error
+	c.Budget, err = q.window(t, t.budget, found)
+	return c, err
+}
+
+func (q *Query) window(t *slot, w counted, found map[int]sums) (Count, error) {
+	var sum tally
+	for span, n := range found[w.part] {
+		if q.parts[w.part].bounds[span] >= w.from {
+			sum.add(tally{n[0], n[1], n[2]})
+		}
+	}
+	c, err := t.slo.count(w.Window, sum)
+	if err != nil {
+		return c, err
+	}
+	if open := found[t.active]; open != nil {
+		c.Good, c.Total, c.Judged = c.Good+open[0][0], c.Total+open[0][1], c.Judged+open[0][2]
+	}
+	return c, nil
+}
+
+// count makes what was added up the count of a window.
+func (s *SLO) count(w Window, t tally) (Count, error) {
+	if s.Indicator.Separate {
+		t.hits = min(t.hits, t.judgeds)
+	}
+	if t.hits > t.judgeds || t.judgeds > t.totals {
+		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
+			s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
+	}
+	if s.Indicator.HitIsBad && s.slice() == 0 {
+		t.hits = t.judgeds - t.hits
+	}
+	return Count{w, t.hits, t.totals, t.judgeds}, nil
+}
+
+// groups returns the groups of an SLO, the largest first and the others last.
+func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) {
+	var groups []Group
+	for key, sums := range found {
+		c, err := q.counts(t, sums)
 		if err != nil {
 			return nil, err
 		}
-		counts[i].Budget = c
+		values, err := unpack(key)
+		if err != nil || len(values) != len(t.slo.Grouping.By) {
+			return nil, fmt.Errorf("read counts of %s of %s: %q is no group of it", t.slo.Name, t.slo.Service, key)
+		}
+		groups = append(groups, Group{values, c})
 	}
-	return counts, nil
+	slices.SortFunc(groups, func(a, b Group) int {
+		switch others := t.slo.others(); {
+		case slices.Equal(a.Key, others):
+			return 1
+		case slices.Equal(b.Key, others):
+			return -1
+		case a.Budget.Total != b.Budget.Total:
+			if a.Budget.Total > b.Budget.Total {
+				return -1
+			}
+			return 1
+		}
+		return slices.Compare(a.Key, b.Key)
+	})
+	return groups, nil
+}
+
+// others is the key of the group that the groups beyond the bound fold into.
+func (s *SLO) others() []string {
+	return slices.Repeat([]string{OtherGroup}, len(s.Grouping.By))
+}
+
+// A group is one string in the answer: its values in hexadecimal with dots between them, behind an x. That sorts as the
+// values do, and tells the group without a value from no group.
+
+func pack(values []string) string {
+	packed := make([]string, len(values))
+	for i, v := range values {
+		packed[i] = strings.ToUpper(hex.EncodeToString([]byte(v)))
+	}
+	return "x" + strings.Join(packed, ".")
+}
+
+func unpack(key string) ([]string, error) {
+	packed, ok := strings.CutPrefix(key, "x")
+	if !ok {
+		return nil, fmt.Errorf("%q is no group", key)
+	}
+	values := strings.Split(packed, ".")
+	for i := range values {
+		v, err := hex.DecodeString(values[i])
+		if err != nil {
+			return nil, err
+		}
+		values[i] = string(v)
+	}
+	return values, nil
 }
 
 // Nothing returns the counts of an answer without rows.

@@ -43,7 +43,8 @@ type Status struct {
 	// Objective and Budget are exact and sum to 1.
 	Objective Number `json:"objective"`
 	Budget    Number `json:"budget"`
-	// Remaining is the share of the window's budget that is left; negative once it is overspent; null without a judged event.
+	// Remaining is the share of the window's budget that is left; negative once it is overspent; null without a judged event
+	// or a budget.
 	Remaining Number         `json:"budget_remaining"`
 	Window    WindowStatus   `json:"budget_window"`
 	Windows   []WindowStatus `json:"windows"`
@@ -87,13 +88,13 @@ func Evaluate(s *SLO, asof time.Time, counts Counts, live bool) Status {
 		RunbookURL: s.RunbookURL,
 	}
 	byName := map[string]WindowStatus{}
-	for _, c := range counts.Windows {
-		w := s.window(c)
+	for i, c := range counts.Windows {
+		w := s.window(c, counts.Members, func(m Counts) Count { return m.Windows[i] })
 		st.Windows = append(st.Windows, w)
 		byName[w.Name] = w
 	}
-	st.Window = s.window(counts.Budget)
-	if st.Window.Burn.Valid() {
+	st.Window = s.window(counts.Budget, counts.Members, func(m Counts) Count { return m.Budget })
+	if st.Window.Burn.Valid() && !s.Unbudgeted {
 		st.Remaining = rat(new(big.Rat).Sub(one, st.Window.Burn.rat))
 	}
 	for _, r := range s.Rules {
@@ -125,25 +126,44 @@ func Evaluate(s *SLO, asof time.Time, counts Counts, live bool) Status {
 	return st
 }
 
-func (s *SLO) window(c Count) WindowStatus {
+// window is one window of an SLO. The burn rate of a composite follows from those of its members, and its error ratio is
+// that at which an SLO with its objective would burn as fast.
+func (s *SLO) window(c Count, members []Counts, of func(Counts) Count) WindowStatus {
 	w := WindowStatus{
 		Name: c.Name, Seconds: int64(c.Length / time.Second), Good: c.Good, Total: c.Total, Judged: c.Judged,
 		ErrorRatio: Ratio(c.Judged-c.Good, c.Judged), Coverage: Ratio(c.Judged, c.Total),
 	}
-	if w.ErrorRatio.Valid() {
-		w.Burn = rat(new(big.Rat).Quo(w.ErrorRatio.rat, s.budget()))
+	if len(s.Members) == 0 {
+		if w.ErrorRatio.Valid() {
+			w.Burn = rat(new(big.Rat).Quo(w.ErrorRatio.rat, s.budget()))
+		}
+		return w
+	}
+	burns := make([]Number, len(s.Members))
+	for i := range s.Members {
+		burns[i] = s.Members[i].SLO.window(of(members[i]), nil, nil).Burn
+	}
+	w.ErrorRatio = Number{}
+	if w.Burn = s.combine(burns); w.Burn.Valid() {
+		w.ErrorRatio = rat(new(big.Rat).Mul(w.Burn.rat, s.budget()))
 	}
 	return w
 }
 
 // guard reports whether the bad events of a rule's long window are too many for an accident, and if not, how likely
-// so many are. Where traffic is plenty, whatever burns fast is; at seven events an hour a single failure is not.
+// so many are. Where traffic is plenty, whatever burns fast is; at seven events an hour a single failure is not. Slices
+// of time are never few by chance, and neither are they independent of each other.
 func (s *SLO) guard(w WindowStatus) (fires bool, chance float64) {
 	bad, budget := w.Judged-w.Good, s.Budget().Float64()
-	if s.Unguarded || unlikely(bad, w.Judged, budget, guardChance) {
+	if s.Unguarded || !s.countsEvents() || unlikely(bad, w.Judged, budget, guardChance) {
 		return true, 0
 	}
 	return false, Chance(bad, w.Judged, budget)
+}
+
+// countsEvents reports whether what is counted are single events.
+func (s *SLO) countsEvents() bool {
+	return len(s.Members) == 0 && s.Indicator.Measure == "" && s.Budgeting.Slice == 0
 }
 
 func exceeds(w WindowStatus, burn Number) bool { return w.Burn.Valid() && w.Burn.Cmp(burn) > 0 }

@@ -1,41 +1,110 @@
-SELECT
-    toUInt8(0) AS part,
-    m.1 AS slo,
-    [sumIf(m.3, age <= 0), sumIf(m.3, age <= 1), sumIf(m.3, age <= 2), sumIf(m.3, age <= 3), sumIf(m.3, age <= 4), sumIf(m.3, age <= 5), sumIf(m.3, age <= 6), sumIf(m.3, age <= 7)] AS hits,
-    [sumIf(m.4, age <= 0), sumIf(m.4, age <= 1), sumIf(m.4, age <= 2), sumIf(m.4, age <= 3), sumIf(m.4, age <= 4), sumIf(m.4, age <= 5), sumIf(m.4, age <= 6), sumIf(m.4, age <= 7)] AS totals,
-    [sumIf(m.5, age <= 0), sumIf(m.5, age <= 1), sumIf(m.5, age <= 2), sumIf(m.5, age <= 3), sumIf(m.5, age <= 4), sumIf(m.5, age <= 5), sumIf(m.5, age <= 6), sumIf(m.5, age <= 7)] AS judgeds
+SELECT toUInt8(0) AS part, slot, grp, toUInt32(at) AS span, sum(h) AS hits, sum(t) AS totals, sum(j) AS judgeds
 FROM
 (
-    SELECT
-        multiIf(bucket >= toDateTime(1772368140), 0, bucket >= toDateTime(1772366640), 1, bucket >= toDateTime(1772364840), 2, bucket >= toDateTime(1772361240), 3, bucket >= toDateTime(1772346840), 4, bucket >= toDateTime(1772282040), 5, bucket >= toDateTime(1772109240), 6, 7) AS age,
-        service,
-        environment,
-        vantage,
-        event,
-        outcome,
-        error_type,
-        fault,
-        sum(count) AS n,
-        sum(judged) AS judged_n,
-        sum(duration_count) AS timed_n,
-        sum(le_200ms) AS within_200ms
-    FROM rollup_1m
-    WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
-        AND service IN ('chat', 'it\'s a \\ service')
-        AND vantage IN ('app', 'edge')
-        AND event IN ('websocket.auth', 'websocket.handshake.rejected', 'websocket.open')
-    GROUP BY age, service, environment, vantage, event, outcome, error_type, fault
+    SELECT m.1 AS slot, '' AS grp, at, m.3 AS h, m.4 AS t, m.5 AS j
+    FROM
+    (
+        SELECT
+            multiIf(bucket >= toDateTime(1772368140), 7, bucket >= toDateTime(1772366640), 6, bucket >= toDateTime(1772364840), 5, bucket >= toDateTime(1772361240), 4, bucket >= toDateTime(1772346840), 3, bucket >= toDateTime(1772282040), 2, bucket >= toDateTime(1772109240), 1, 0) AS at,
+            service,
+            environment,
+            vantage,
+            tenant,
+            event,
+            outcome,
+            error_type,
+            fault,
+            sum(count) AS n,
+            sum(judged) AS judged_n,
+            sum(duration_count) AS timed_n,
+            sum(le_200ms) AS within_200ms
+        FROM rollup_1m
+        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
+            AND service IN ('chat', 'it\'s a \\ service')
+            AND vantage IN ('app', 'edge')
+            AND event IN ('websocket.auth', 'websocket.handshake.rejected', 'websocket.open')
+        GROUP BY at, service, environment, vantage, tenant, event, outcome, error_type, fault
+    )
+    ARRAY JOIN arrayFilter(x -> x.2, [
+        (toUInt32(0), service = 'chat' AND vantage = 'app' AND environment = 'production' AND ((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure'))), judged_n, 0)),
+        (toUInt32(1), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth'), within_200ms, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), timed_n, 0)),
+        (toUInt32(2), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
+        (toUInt32(4), service = 'chat' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server'))), judged_n, 0)),
+        (toUInt32(5), service = 'chat' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), judged_n, 0)),
+        (toUInt32(6), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND ((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure'))), judged_n, 0)),
+        (toUInt32(7), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth'), within_200ms, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), timed_n, 0)),
+        (toUInt32(8), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
+        (toUInt32(10), service = 'it\'s a \\ service' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server'))), judged_n, 0)),
+        (toUInt32(11), service = 'it\'s a \\ service' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), judged_n, 0))
+    ]) AS m
 )
-ARRAY JOIN arrayFilter(x -> x.2, [
-    (toUInt32(0), service = 'chat' AND vantage = 'app' AND environment = 'production' AND ((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure'))), judged_n, 0)),
-    (toUInt32(1), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth'), within_200ms, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), timed_n, 0)),
-    (toUInt32(2), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
-    (toUInt32(3), service = 'chat' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server'))), judged_n, 0)),
-    (toUInt32(4), service = 'chat' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), judged_n, 0)),
-    (toUInt32(5), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND ((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure')) OR (event = 'websocket.auth' AND fault IN ('unknown') AND outcome IN ('failure'))), n, 0), if(((event = 'websocket.auth' AND outcome IN ('success')) OR (event = 'websocket.auth' AND fault IN ('idp', 'server') AND outcome IN ('failure'))), judged_n, 0)),
-    (toUInt32(6), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth'), within_200ms, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), timed_n, 0)),
-    (toUInt32(7), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
-    (toUInt32(8), service = 'it\'s a \\ service' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server')) OR (event = 'websocket.handshake.rejected' AND fault IN ('unknown') AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND fault IN ('idp', 'network', 'server'))), judged_n, 0)),
-    (toUInt32(9), service = 'it\'s a \\ service' AND vantage = 'edge' AND environment = 'production' AND (event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), if((event = 'websocket.open'), judged_n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), n, 0), if((event = 'websocket.open' OR (event = 'websocket.handshake.rejected' AND error_type NOT IN ('tls_failed'))), judged_n, 0))
-]) AS m
-GROUP BY slo
+GROUP BY slot, grp, span
+UNION ALL
+SELECT toUInt8(1) AS part, slot, grp, toUInt32(at) AS span, sum(h) AS hits, sum(t) AS totals, sum(j) AS judgeds
+FROM
+(
+    SELECT m.1 AS slot, if((m.1, m.3) IN
+    (
+        SELECT slot, grp FROM
+        (
+            SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place
+            FROM
+            (
+                SELECT slot, grp, t FROM
+                (
+                    SELECT m.1 AS slot, m.3 AS grp, at, m.4 AS h, m.5 AS t, m.6 AS j
+                    FROM
+                    (
+                        SELECT
+                            multiIf(bucket >= toDateTime(1772368140), 7, bucket >= toDateTime(1772366640), 6, bucket >= toDateTime(1772364840), 5, bucket >= toDateTime(1772361240), 4, bucket >= toDateTime(1772346840), 3, bucket >= toDateTime(1772282040), 2, bucket >= toDateTime(1772109240), 1, 0) AS at,
+                            service,
+                            environment,
+                            vantage,
+                            tenant,
+                            event,
+                            outcome,
+                            sum(count) AS n,
+                            sum(judged) AS judged_n
+                        FROM rollup_1m
+                        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
+                            AND service IN ('chat', 'it\'s a \\ service')
+                            AND vantage IN ('app')
+                            AND event IN ('websocket.auth')
+                        GROUP BY at, service, environment, vantage, tenant, event, outcome
+                    )
+                    ARRAY JOIN arrayFilter(x -> x.2, [
+                        (toUInt32(3), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth') AND at >= 0, concat('x', hex(tenant)), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
+                        (toUInt32(9), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth') AND at >= 0, concat('x', hex(tenant)), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0))
+                    ]) AS m
+                )
+            )
+            WHERE grp NOT IN ('x6F74686572')
+            GROUP BY slot, grp
+        )
+        WHERE place <= transform(slot, [3, 9], [20, 20], 0)
+    ), m.3, 'x6F74686572') AS grp, at, m.4 AS h, m.5 AS t, m.6 AS j
+    FROM
+    (
+        SELECT
+            multiIf(bucket >= toDateTime(1772368140), 7, bucket >= toDateTime(1772366640), 6, bucket >= toDateTime(1772364840), 5, bucket >= toDateTime(1772361240), 4, bucket >= toDateTime(1772346840), 3, bucket >= toDateTime(1772282040), 2, bucket >= toDateTime(1772109240), 1, 0) AS at,
+            service,
+            environment,
+            vantage,
+            tenant,
+            event,
+            outcome,
+            sum(count) AS n,
+            sum(judged) AS judged_n
+        FROM rollup_1m
+        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
+            AND service IN ('chat', 'it\'s a \\ service')
+            AND vantage IN ('app')
+            AND event IN ('websocket.auth')
+        GROUP BY at, service, environment, vantage, tenant, event, outcome
+    )
+    ARRAY JOIN arrayFilter(x -> x.2, [
+        (toUInt32(3), service = 'chat' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), concat('x', hex(tenant)), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0)),
+        (toUInt32(9), service = 'it\'s a \\ service' AND vantage = 'app' AND environment = 'production' AND (event = 'websocket.auth'), concat('x', hex(tenant)), if((event = 'websocket.auth' AND outcome IN ('success')), judged_n, 0), if((event = 'websocket.auth'), n, 0), if((event = 'websocket.auth'), judged_n, 0))
+    ]) AS m
+)
+GROUP BY slot, grp, span
