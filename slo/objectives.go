@@ -31,7 +31,6 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 	if runbook, ok := d.meta.annotations[annotationRunbook]; ok {
 		base.RunbookURL = runbook.text()
 	}
-	base.Unguarded = unguarded(d.meta)
 	base.Unbudgeted = p.choice(d, annotationBudget, "", "none") == "none"
 	base.Unguarded = p.choice(d, annotationGuard, "binomial", "binomial", "none") == "none"
 
