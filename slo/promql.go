@@ -178,13 +178,7 @@ func PromLabel(dimension string) string { return promLabels[dimension] }
 func (p *promql) rises(m promMetric, s Selection) string {
 	each := make([]string, len(s))
 	for i, t := range s {
-		matchers := append(p.common(), matcher(schema.EventName, []string{t.Event}, true))
-		for _, f := range t.Where {
-			matchers = append(matchers, matcher(f.Dimension, f.Values, true))
-		}
-		for _, f := range t.Except {
-			matchers = append(matchers, matcher(f.Dimension, f.Values, false))
-		}
+		matchers := append(append(p.common(), matcher(schema.EventName, []string{t.Event}, true)), filters(t)...)
 		if m.matchers != "" {
 			matchers = append(matchers, m.matchers)
 		}
@@ -207,18 +201,20 @@ func (p *promql) common() []string {
 	return of
 }
 
-// active is how many connections are open, by those who know. Where the terms ask for an environment or a region, the
-// gauges are asked for it too.
+// active is how many connections are open, by those who know. What the term of the total asks for, the gauges have too.
 func (p *promql) active() string {
-	matchers := p.common()
-	if len(p.in.Total) == 1 {
-		for _, f := range p.in.Total[0].Where {
-			if slices.Contains(gaugeDimensions, f.Dimension) {
-				matchers = append(matchers, matcher(f.Dimension, f.Values, true))
-			}
-		}
-	}
+	matchers := append(p.common(), filters(p.in.Total[0])...)
 	return "sum(" + promName(event.ConnectionsActive.String()) + "{" + strings.Join(matchers, ",") + "})"
+}
+
+func filters(t Term) (matchers []string) {
+	for _, f := range t.Where {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, true))
+	}
+	for _, f := range t.Except {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, false))
+	}
+	return matchers
 }
 
 func sum(vector string) string { return "sum(" + vector + ")" }
@@ -287,7 +283,7 @@ const (
 // burn rates near 1; they are then to be approximated.
 func (s *SLO) GuardSteps(burn Number) (steps []Step, endless bool) {
 	budget := s.Budget().Float64()
-	if s.Unguarded {
+	if s.Unguarded || !s.countsEvents() {
 		return []Step{{0, always}}, false
 	}
 	// needless: whoever burns that fast with k bad events has so few judged ones that the guard allows them.
