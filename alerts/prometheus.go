@@ -205,7 +205,7 @@ func scaled(d time.Duration, scale int) time.Duration {
 
 // guards records, for each long window, whether its bad events are too many for an accident.
 func (w *writer) guards() {
-	if w.slo.Unguarded {
+	if !w.slo.Guarded() {
 		return
 	}
 	least := map[string]slo.Number{}
@@ -291,7 +291,7 @@ func (w *writer) alerts() {
 			worst = min(worst, severity) // page sorts before ticket
 			limit := w.slo.Threshold(r)
 			all := []string{w.of(recordRatio, r.Long) + " > " + limit, w.of(recordRatio, r.Short) + " > " + limit}
-			if !w.slo.Unguarded {
+			if w.slo.Guarded() {
 				all = append(all, w.of(recordBeyond, r.Long)+" == 1")
 			}
 			any = append(any, "(\n  "+strings.Join(all, "\n  and ")+"\n)")

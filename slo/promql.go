@@ -39,11 +39,13 @@ func (s *SLO) PromQL(window time.Duration, metrics Metrics, judged string) (Prom
 	switch {
 	case len(s.Members) > 0:
 		return PromQL{}, fmt.Errorf("it is a composite; write its members as SLOs of their own, or let the engine evaluate it")
-	case s.Budgeting.Method == Timeslices || s.Budgeting.Method == RatioTimeslices:
-		return PromQL{}, fmt.Errorf("budgetingMethod %s counts slices of time, and rules count events; let the engine evaluate it",
+	case s.Budgeting.Method == RatioTimeslices:
+		return PromQL{}, fmt.Errorf("budgetingMethod %s rounds each slice, which floating-point numbers cannot; let the engine evaluate it",
 			s.Budgeting.Method)
 	case in.Measure != "":
 		return PromQL{}, fmt.Errorf("its measure %s is judged minute by minute; let the engine evaluate it", in.Measure)
+	case s.Budgeting.Method == Timeslices:
+		return s.slicesPromQL(window, metrics, judged)
 	}
 	p := promql{service: s.Service, in: in, window: window, metrics: metrics}
 	out := PromQL{Total: sum(p.rises(promEvents, append(slices.Clone(in.Total), in.Unjudged...)))}
@@ -79,6 +81,29 @@ func (s *SLO) PromQL(window time.Duration, metrics Metrics, judged string) (Prom
 		// Nothing bad is 0, where anything is known.
 		out.Bad += " or 0 * " + judged
 	}
+	return out, nil
+}
+
+// slicesPromQL counts slices: a subquery evaluates each of them at its end. Windows are whole slices, and end with the last one
+// that has ended.
+func (s *SLO) slicesPromQL(window time.Duration, metrics Metrics, judged string) (PromQL, error) {
+	slice := s.Budgeting.Slice
+	events := *s
+	events.Budgeting = Budgeting{Method: Occurrences}
+	one, err := events.PromQL(slice, metrics, "")
+	if err != nil {
+		return PromQL{}, err
+	}
+	window = (window + slice - 1) / slice * slice
+	over := func(each string) string {
+		return "sum_over_time((" + each + ")[" + PromHalfOpen(window) + ":" + PromDuration(slice) + "])"
+	}
+	out := PromQL{Total: over("(" + one.Total + ") > bool 0"), Judged: over("(" + one.Judged + ") > bool 0")}
+	if judged == "" {
+		judged = out.Judged
+	}
+	good := "(" + one.Judged + ") - (" + one.Bad + ")"
+	out.Bad = over("("+good+") / (("+one.Judged+") > 0) < bool "+decimal(s.Budgeting.SliceTarget.rat)) + " or 0 * " + judged
 	return out, nil
 }
 
@@ -277,13 +302,16 @@ const (
 	always = 1_000_000_000_000
 )
 
+// Guarded reports whether few bad events may be taken for an accident.
+func (s *SLO) Guarded() bool { return !s.Unguarded && s.countsEvents() }
+
 // GuardSteps writes the guard for low traffic as a table, for those who cannot compute binomials: bad events are too many
 // for an accident if the last step whose Bad they reach allows as many judged ones. It is exact where burn rates above
 // burn are concerned: others never ask. endless says that the table ends although more bad events need a guard still, as with
 // burn rates near 1; they are then to be approximated.
 func (s *SLO) GuardSteps(burn Number) (steps []Step, endless bool) {
 	budget := s.Budget().Float64()
-	if s.Unguarded || !s.countsEvents() {
+	if !s.Guarded() {
 		return []Step{{0, always}}, false
 	}
 	// needless: whoever burns that fast with k bad events has so few judged ones that the guard allows them.

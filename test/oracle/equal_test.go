@@ -181,6 +181,30 @@ spec:
   timeWindow: [{duration: 28d, isRolling: true}]
   budgetingMethod: Occurrences
   objectives: [{targetPercent: 93.5}]
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: slices}
+spec:
+  service: chat
+  indicator:
+    metadata: {name: slices}
+    spec:
+      ratioMetric:
+        counter: true
+        good: {metricSource: {type: Sockeye, spec: {vantage: edge, select: [{event: websocket.open}]}}}
+        total:
+          metricSource:
+            type: Sockeye
+            spec:
+              vantage: edge
+              select: [{event: websocket.open}, {event: websocket.handshake.rejected, except: {fault: [unknown]}}]
+              unjudged: [{event: websocket.close}]
+  timeWindow: [{duration: 3d, isRolling: true}]
+  budgetingMethod: Timeslices
+  objectives:
+    - {displayName: Minutes, targetPercent: 95, timeSliceTarget: 0.98, timeSliceWindow: 1m}
+    - {displayName: Quarters, targetPercent: 94, timeSliceTarget: 0.9, timeSliceWindow: 15m}
 `
 
 func open(t testing.TB) (*store.Store, string) {
