@@ -82,10 +82,10 @@ spec:
   alertPolicies:
     - kind: AlertPolicy
       metadata: {name: page}
-      spec: {notificationTargets: [{targetRef: on-call}], conditions: [{kind: AlertCondition, metadata: {name: page}, spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h}}}]}
+      spec: {notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: on-call}, spec: {target: alertmanager}}], conditions: [{kind: AlertCondition, metadata: {name: page}, spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h}}}]}
     - kind: AlertPolicy
       metadata: {name: ticket}
-      spec: {notificationTargets: [{targetRef: on-call}], conditions: [{kind: AlertCondition, metadata: {name: ticket}, spec: {severity: ticket, condition: {kind: burnrate, op: gt, threshold: 6, lookbackWindow: 6h}}}]}
+      spec: {notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: queue}, spec: {target: alertmanager}}], conditions: [{kind: AlertCondition, metadata: {name: ticket}, spec: {severity: ticket, condition: {kind: burnrate, op: gt, threshold: 6, lookbackWindow: 6h}}}]}
   objectives: [{targetPercent: 99.9}]
 `
 
