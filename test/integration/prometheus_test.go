@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -89,6 +90,8 @@ spec:
   objectives: [{targetPercent: 99.9}]
 `
 
+const traceID = "0af70000000000000000000000000001"
+
 // traffic appends opens to a log all the time, or failures while it is told to.
 type traffic struct {
 	mu      sync.Mutex
@@ -119,7 +122,7 @@ func (f *traffic) write(n int) error {
 	}
 	var b strings.Builder
 	for range n {
-		fmt.Fprintf(&b, `{"time":%q,"event":%q,"websocket.connection.id":"c","websocket.vantage":"edge",`+
+		fmt.Fprintf(&b, `{"time":%q,"event":%q,"trace_id":"`+traceID+`","span_id":"b700000000000002","websocket.connection.id":"c","websocket.vantage":"edge",`+
 			`"websocket.source.visibility":"at_open","websocket.source.type":"app","websocket.source.evidence":"observed",`+
 			`"network.protocol.name":"websocket",%s,"resource":{"service.name":"chat"}}`+"\n",
 			time.Now().UTC().Format(time.RFC3339Nano), name, more)
@@ -299,6 +302,18 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 		return ok && v > 2000, fmt.Sprint(v)
 	})
 	require.Empty(t, p.ask(`ALERTS{alertname="ErrorBudgetBurn"}`))
+
+	request, err := http.NewRequest(http.MethodGet, "http://"+metricsAddr+"/metrics", nil)
+	require.NoError(t, err)
+	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	resp, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	exposed, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, series := range []string{"websocket_events_total{", "websocket_event_duration_seconds_bucket{"} {
+		require.Regexp(t, "(?m)^"+series+`.* # \{.*trace_id="`+traceID, string(exposed))
+	}
 
 	flow.fail(true)
 	eventually(t, limit, "a page", func() (bool, string) {
