@@ -46,6 +46,28 @@ type Facts struct {
 	Timed    bool
 }
 
+// What the events of a tenant count as that is not admitted to count by name.
+const (
+	// TenantOther is for those beyond the limit of a store or of metrics.
+	TenantOther = "other"
+	// TenantUnverified is for those that only clients claim which were not let in.
+	TenantUnverified = "unverified"
+)
+
+// LetIn is false where the client may have been anybody: whoever is turned away can name any tenant, so such an event
+// admits none.
+func (e *Event) LetIn() bool {
+	switch e.Name {
+	case HandshakeStart, HandshakeRejected, RateLimited:
+		return false
+	case Auth:
+		return e.String(AuthResult) == AuthSuccess
+	case AuthRefreshed:
+		return !e.Has(ErrorType)
+	}
+	return true
+}
+
 // Facts derives them.
 func (e *Event) Facts() Facts {
 	f := Facts{CountedAt: e.Time, Outcome: e.outcome(), Direction: e.String(Direction), Count: 1}

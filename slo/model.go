@@ -26,6 +26,8 @@ type SLO struct {
 	// Unbudgeted says that there is no budget to exhaust: the indicator is watched by its rules alone.
 	Unbudgeted bool
 	Rules      []Rule
+	// Unguarded lets rules fire even where so few bad events may be an accident.
+	Unguarded bool
 	// Grouping splits the counts; the SLO as a whole is judged all the same.
 	Grouping Grouping
 	// Members make it a composite, if there are any. They have its window and budgeting, and no rules.

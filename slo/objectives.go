@@ -35,6 +35,7 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 		base.RunbookURL = runbook.text()
 	}
 	base.Unbudgeted = p.choice(d, annotationBudget, "", "none") == "none"
+	base.Unguarded = p.choice(d, annotationGuard, "binomial", "binomial", "none") == "none"
 
 	list := o.require("objectives", "write objectives: [{targetPercent: 99.9}]")
 	items := list.items()

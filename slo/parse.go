@@ -20,6 +20,8 @@ const (
 	annotationAlerts = "sockeye/alerts"
 	// annotationRunbook, on an SLO, replaces the runbook that its alerts link.
 	annotationRunbook = "sockeye/runbook"
+	// annotationGuard, on an SLO, says whether few bad events may be taken for an accident: binomial (the default) or none.
+	annotationGuard = "sockeye/guard"
 	// annotationServiceName, on a Service, is its service.name where that is no OpenSLO name.
 	annotationServiceName = "sockeye/service-name"
 	// annotationBudget, on an SLO, says with none that its indicator is watched by alerts alone.
@@ -32,7 +34,7 @@ const (
 )
 
 var annotations = []string{
-	annotationAlerts, annotationRunbook, annotationServiceName, annotationBudget, annotationComposite,
+	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationBudget, annotationComposite,
 	annotationGroupAlerts,
 }
 

@@ -92,6 +92,7 @@ func TestOneFaultOneSentence(t *testing.T) {
 		"an unknown event":                       {replace("event: websocket.auth,", "event: websocket.login,"), `login.yaml:15:51: spec.indicator.spec.ratioMetric.good.metricSource.spec.select[0].event: unknown event "websocket.login"`},
 		"a threshold between bounds":             {replace("select: [{event: websocket.auth, where", "threshold: 220ms, select: [{event: websocket.auth, where"), "login.yaml:15:45: spec.indicator.spec.ratioMetric.good.metricSource.spec.threshold: must be a bound of the histogram; the neighbours of 220ms are 200ms and 250ms"},
 		"an unreachable page":                    {replace("99.9", "93"), "login.yaml:24:22: spec.objectives[0].targetPercent: leaves the alert \"burn over 1h and 5m > 14.4\" unreachable: with every event bad the burn rate is 14.29; raise the objective, or name alertPolicies of your own, or set the annotation sockeye/alerts"},
+		"an unknown guard":                       {replace("metadata:\n  name: login", "metadata:\n  annotations: {sockeye/guard: poisson}\n  name: login"), "login.yaml:4:32: metadata.annotations.sockeye/guard: must be binomial or none, got \"poisson\""},
 		"good that total lacks":                  {replace("select: [{event: websocket.auth}]", "select: [{event: websocket.auth, where: {tenant: acme}}]"), "login.yaml:15:43: spec.indicator.spec.ratioMetric.good.metricSource.spec.select[0]: selects events that total does not; every one of its filters in total must hold here too"},
 		"a calendar window beyond retention":     {all(calendarly, replace("1M", "2Y")), "login.yaml:21:18: spec.timeWindow[0].duration: must be at most 396d, for which rollup_15m is kept, got 2Y, which may have 732 days"},
 		"minutes beyond their retention":         {all(thresholded, replace("measure: idle_share", "measure: count, select: [{event: websocket.auth}]"), replace("3d", "36d")), "login.yaml:15:18: spec.timeWindow[0].duration: must be at most 35d, for which rollup_1m is kept, got 36d"},
@@ -143,6 +144,10 @@ func TestPlainDocument(t *testing.T) {
 	require.Equal(t, "0.999", slos[0].Objective.String())
 	require.Equal(t, "0.001", slos[0].Budget().String())
 	require.Len(t, slos[0].Rules, 5)
+	require.False(t, slos[0].Unguarded)
+	slos, err = slo.Parse(document(replace("metadata:\n  name: login", "metadata:\n  annotations: {sockeye/guard: none}\n  name: login")))
+	require.NoError(t, err)
+	require.True(t, slos[0].Unguarded)
 }
 
 // TestReferencesAcrossFiles: an SLO may use an SLI, a policy and a service name of another file.

@@ -74,6 +74,13 @@ type part struct {
 // slice) that a bucket falls into, and matches the SLOs against those; so its cost grows far slower than the number of SLOs.
 // What slices are judged by is decided once a slice is whole, and the spans of the answer are added up in [Query.Read].
 func Plan(slos []SLO, asof time.Time, timing Timing) Query {
+	q := plan(slos, asof, timing)
+	q.SQL = q.sql()
+	return q
+}
+
+// plan is Plan without the statement.
+func plan(slos []SLO, asof time.Time, timing Timing) Query {
 	timing = timing.defaulted()
 	q := Query{AsOf: timing.AsOf(asof), slos: slos, timing: timing}
 	for i := range slos {
@@ -88,7 +95,6 @@ func Plan(slos []SLO, asof time.Time, timing Timing) Query {
 			q.slot(s, true)
 		}
 	}
-	q.SQL = q.sql()
 	return q
 }
 
@@ -268,27 +274,35 @@ func (q *Query) counts(t *slot, found map[int]sums) (Counts, error) {
 }
 
 func (q *Query) window(t *slot, w counted, found map[int]sums) (Count, error) {
-	c := Count{Window: w.Window}
+	var sum tally
 	for span, n := range found[w.part] {
 		if q.parts[w.part].bounds[span] >= w.from {
-			c.Good, c.Total, c.Judged = c.Good+n[0], c.Total+n[1], c.Judged+n[2]
+			sum.add(tally{n[0], n[1], n[2]})
 		}
 	}
-	s := t.slo
-	if s.Indicator.Separate {
-		c.Good = min(c.Good, c.Judged)
-	}
-	if c.Good > c.Judged || c.Judged > c.Total {
-		return c, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
-			s.Name, s.Service, c.Good, c.Judged, c.Total, w.Name)
-	}
-	if s.Indicator.HitIsBad && s.slice() == 0 {
-		c.Good = c.Judged - c.Good
+	c, err := t.slo.count(w.Window, sum)
+	if err != nil {
+		return c, err
 	}
 	if open := found[t.active]; open != nil {
 		c.Good, c.Total, c.Judged = c.Good+open[0][0], c.Total+open[0][1], c.Judged+open[0][2]
 	}
 	return c, nil
+}
+
+// count makes what was added up the count of a window.
+func (s *SLO) count(w Window, t tally) (Count, error) {
+	if s.Indicator.Separate {
+		t.hits = min(t.hits, t.judgeds)
+	}
+	if t.hits > t.judgeds || t.judgeds > t.totals {
+		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
+			s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
+	}
+	if s.Indicator.HitIsBad && s.slice() == 0 {
+		t.hits = t.judgeds - t.hits
+	}
+	return Count{w, t.hits, t.totals, t.judgeds}, nil
 }
 
 // groups returns the groups of an SLO, the largest first and the others last.

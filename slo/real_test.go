@@ -229,7 +229,7 @@ func TestRecordsSurviveTheStore(t *testing.T) {
 	rows, err := s.Conn().Query(context.Background(), slo.SelectLatest(now.Add(-time.Minute)))
 	require.NoError(t, err)
 	defer rows.Close()
-	got, err := slo.ReadLatest(rows)
+	got, err := slo.ReadRecords(rows)
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	require.Equal(t, record.Alerts, got[0].Alerts)

@@ -9,16 +9,16 @@ import (
 
 // Since is an alert that fires and the asof at which it began to.
 type Since struct {
-	Severity Severity
-	Start    time.Time
+	Severity Severity  `json:"severity"`
+	Start    time.Time `json:"since"`
 }
 
 // Record is a row of the table of statuses: a status, the alerts that fired with it, and who wrote it.
 type Record struct {
 	Status
-	Alerts  []Since
-	Engine  string
-	Written time.Time
+	Alerts  []Since   `json:"alerts"`
+	Engine  string    `json:"engine"`
+	Written time.Time `json:"written"`
 }
 
 // InsertRecords is the statement that [Record.Row] has the values for.
@@ -41,19 +41,33 @@ func (r *Record) Row() []any {
 	}
 }
 
+const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, good, total, judged,
+    windows.name, windows.seconds, windows.good, windows.total, windows.judged, alerts.severity, alerts.since,
+    engine, written`
+
 // SelectLatest is a query for the last record of each SLO that was written after a moment.
 func SelectLatest(after time.Time) string {
-	return fmt.Sprintf(`SELECT asof, service, slo, state, severity, objective, budget_seconds, good, total, judged,
-    windows.name, windows.seconds, windows.good, windows.total, windows.judged, alerts.severity, alerts.since,
-    engine, written
+	return fmt.Sprintf(`SELECT %s
 FROM %s
 WHERE asof >= toDateTime(%d) AND written >= toDateTime(%d)
 ORDER BY service, slo, written DESC
-LIMIT 1 BY service, slo`, schema.SLOStatus, after.Add(-7*day).Unix(), after.Unix())
+LIMIT 1 BY service, slo`, recordColumns, schema.SLOStatus, after.Add(-7*day).Unix(), after.Unix())
 }
 
-// ReadLatest reads the answer to [SelectLatest]. The ratios follow from the counts anew.
-func ReadLatest(rows Rows) ([]Record, error) {
+// reportedWithin is how long before a moment a record may have been made to say how things stood then.
+const reportedWithin = day
+
+// SelectReported is a query for what was last reported of an SLO as of a moment or up to a day before.
+func SelectReported(s *SLO, at time.Time) string {
+	return fmt.Sprintf(`SELECT %s
+FROM %s
+WHERE service = %s AND slo = %s AND asof <= toDateTime(%d) AND asof > toDateTime(%d)
+ORDER BY asof DESC, written DESC
+LIMIT 1`, recordColumns, schema.SLOStatus, quote(s.Service), quote(s.Name), at.Unix(), at.Add(-reportedWithin).Unix())
+}
+
+// ReadRecords reads the answer to [SelectLatest] or [SelectReported]. The ratios follow from the counts anew.
+func ReadRecords(rows Rows) ([]Record, error) {
 	var records []Record
 	for rows.Next() {
 		var (

@@ -74,6 +74,10 @@ type RuleStatus struct {
 	Short    string   `json:"short"`
 	Burn     Number   `json:"burn"`
 	Firing   bool     `json:"firing"`
+	// Guarded says that both windows burn fast enough, but that the few bad events may be an accident: Chance is how likely
+	// so many are in the long window if the service keeps its objective.
+	Guarded bool    `json:"guarded,omitempty"`
+	Chance  float64 `json:"chance,omitempty"`
 }
 
 // Evaluate judges an SLO by its counts. live says whether the sources can be trusted to have delivered: at least one is
@@ -94,9 +98,13 @@ func Evaluate(s *SLO, asof time.Time, counts Counts, live bool) Status {
 		st.Remaining = rat(new(big.Rat).Sub(one, st.Window.Burn.rat))
 	}
 	for _, r := range s.Rules {
-		firing := live && exceeds(byName[r.Long], r.Burn) && exceeds(byName[r.Short], r.Burn)
-		st.Rules = append(st.Rules, RuleStatus{r.Severity, r.Long, r.Short, r.Burn, firing})
-		if firing && st.Severity != SeverityPage {
+		rule := RuleStatus{Severity: r.Severity, Long: r.Long, Short: r.Short, Burn: r.Burn}
+		if live && exceeds(byName[r.Long], r.Burn) && exceeds(byName[r.Short], r.Burn) {
+			rule.Firing, rule.Chance = s.guard(byName[r.Long])
+			rule.Guarded = !rule.Firing
+		}
+		st.Rules = append(st.Rules, rule)
+		if rule.Firing && st.Severity != SeverityPage {
 			st.Severity = r.Severity
 		}
 	}
@@ -140,6 +148,22 @@ func (s *SLO) window(c Count, members []Counts, of func(Counts) Count) WindowSta
 		w.ErrorRatio = rat(new(big.Rat).Mul(w.Burn.rat, s.budget()))
 	}
 	return w
+}
+
+// guard reports whether the bad events of a rule's long window are too many for an accident, and if not, how likely
+// so many are. Where traffic is plenty, whatever burns fast is; at seven events an hour a single failure is not. Slices
+// of time are never few by chance, and neither are they independent of each other.
+func (s *SLO) guard(w WindowStatus) (fires bool, chance float64) {
+	bad, budget := w.Judged-w.Good, s.Budget().Float64()
+	if !s.Guarded() || unlikely(bad, w.Judged, budget, guardChance) {
+		return true, 0
+	}
+	return false, Chance(bad, w.Judged, budget)
+}
+
+// countsEvents reports whether what is counted are single events.
+func (s *SLO) countsEvents() bool {
+	return len(s.Members) == 0 && s.Indicator.Measure == "" && s.Budgeting.Slice == 0
 }
 
 func exceeds(w WindowStatus, burn Number) bool { return w.Burn.Valid() && w.Burn.Cmp(burn) > 0 }

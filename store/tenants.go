@@ -14,14 +14,6 @@ import (
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
-// What the events of a tenant count as that is not admitted.
-const (
-	// TenantOther is for those beyond the limit.
-	TenantOther = "other"
-	// TenantUnverified is for those that only clients claim which were not let in.
-	TenantUnverified = "unverified"
-)
-
 // maxTenantServices bounds how many services have tenants of their own.
 const maxTenantServices = 1000
 
@@ -52,31 +44,18 @@ func (t *Tenants) View() *TenantView { return t.view.Load() }
 
 // Bound returns what an event counts as that names tenant, and whether the tenant should be admitted first.
 func (v *TenantView) Bound(service, tenant string, e *event.Event) (as string, claim bool) {
-	if v == nil || tenant == "" || tenant == TenantOther || tenant == TenantUnverified {
+	if v == nil || tenant == "" || tenant == event.TenantOther || tenant == event.TenantUnverified {
 		return tenant, false
 	}
 	tenants := v.services[service]
 	if _, admitted := tenants[tenant]; admitted {
 		return tenant, false
 	}
-	if !letIn(e) {
-		return TenantUnverified, false
+	if !e.LetIn() {
+		return event.TenantUnverified, false
 	}
 	room := len(tenants) < v.limit && (tenants != nil || len(v.services) < maxTenantServices)
-	return TenantOther, room
-}
-
-// letIn is false where the client may have been anybody: whoever is turned away can name any tenant.
-func letIn(e *event.Event) bool {
-	switch e.Name {
-	case event.HandshakeStart, event.HandshakeRejected, event.RateLimited:
-		return false
-	case event.Auth:
-		return e.String(event.AuthResult) == event.AuthSuccess
-	case event.AuthRefreshed:
-		return !e.Has(event.ErrorType)
-	}
-	return true
+	return event.TenantOther, room
 }
 
 // Load reads the tenants from s, as if nothing had been known.

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/receiver"
 	otelconftelemetry "go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+	websocketsliconnector "github.com/sockeye-project/sockeye/connector/websocketsliconnector"
 	websocketclickhouseexporter "github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter"
 	debugexporter "go.opentelemetry.io/collector/exporter/debugexporter"
 	nopexporter "go.opentelemetry.io/collector/exporter/nopexporter"
@@ -138,11 +139,13 @@ func components() (otelcol.Factories, error) {
 	})
 
 	factories.Connectors, err = otelcol.MakeFactoryMap[connector.Factory](
+		websocketsliconnector.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
 	factories.ConnectorModules = makeModulesMap(factories.Connectors, map[component.Type]string{
+		websocketsliconnector.NewFactory().Type(): "github.com/sockeye-project/sockeye v0.0.0",
 	})
 
 	return factories, nil

@@ -9,11 +9,11 @@ import (
 func newGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write files that are generated from code: the event reference",
+		Short: "Write files that are generated: rules for Prometheus, the event reference",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(newGenerateAlertsCommand(), &cobra.Command{
 		Use:   "events",
 		Short: "Print the reference of events and attributes as Markdown",
 		Args:  cobra.NoArgs,

@@ -88,6 +88,8 @@ func examineSamples(conf *confmap.Conf, all pipelines.Config) (found faults) {
 const (
 	redactor      = "pii"
 	eventExporter = "websocketclickhouse"
+	// counter is the connector that keeps dimensions of events, and makes metrics of them.
+	counter = "websocketsli"
 	// nothing is the exporter that forgets what it gets.
 	nothing = "nop"
 )
@@ -128,7 +130,7 @@ func examinePrivacy(conf *confmap.Conf) faults {
 		at := slices.IndexFunc(p.Processors, isRedactor)
 		if at < 0 {
 			for _, exporter := range p.Exporters {
-				if exporter.Type().String() != nothing && !isConnector(all, exporter) {
+				if exporter.Type().String() != nothing && (isType(counter)(exporter) || !isConnector(all, exporter)) {
 					found = append(found, fault{key: key + ".exporters", text: fmt.Sprintf(
 						"%q gets what %q received and no pii processor has redacted; put one first in the processors of this pipeline",
 						exporter, receiver)})
@@ -185,7 +187,7 @@ func unredacted(all pipelines.Config) map[pipeline.ID]component.ID {
 			}
 			for next, p := range all {
 				for _, receiver := range p.Receivers {
-					if _, known := found[next]; !known && slices.Contains(all[id].Exporters, receiver) {
+					if _, known := found[next]; !known && !isType(counter)(receiver) && slices.Contains(all[id].Exporters, receiver) {
 						found[next] = receiver
 					}
 				}

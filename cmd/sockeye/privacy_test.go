@@ -179,6 +179,21 @@ func TestAConnectorHandsOnWhatIsNotRedacted(t *testing.T) {
 		text: `"debug" ` + strings.Replace(noPII, "%q", `"sli"`, 1)}}, examinePrivacy(conf("memory_limiter")))
 }
 
+func TestMetricsAreCountedOfRedactedEventsOnly(t *testing.T) {
+	conf := func(processor string) *confmap.Conf {
+		return confmap.NewFromStringMap(map[string]any{
+			"service": map[string]any{"pipelines": map[string]any{
+				"logs": map[string]any{"receivers": []any{"websocketlog"}, "processors": []any{processor},
+					"exporters": []any{"websocketsli"}},
+				"metrics": map[string]any{"receivers": []any{"websocketsli"}, "exporters": []any{"prometheus"}},
+			}},
+		})
+	}
+	require.Empty(t, examinePrivacy(conf("pii")))
+	require.Equal(t, faults{{key: "service.pipelines.logs.exporters",
+		text: `"websocketsli" ` + strings.Replace(noPII, "%q", `"websocketlog"`, 1)}}, examinePrivacy(conf("memory_limiter")))
+}
+
 func TestAnExporterGetsNoPasswordThatItWouldLog(t *testing.T) {
 	path := writeConfig(t, `
 receivers: {otlp: {protocols: {grpc: {endpoint: "127.0.0.1:0"}}}}
@@ -225,6 +240,7 @@ func TestEveryProcessorOfThisBinaryIsJudged(t *testing.T) {
 	require.Subset(t, names(factories.Receivers), eventReceivers)
 	require.Contains(t, names(factories.Exporters), eventExporter)
 	require.Contains(t, names(factories.Exporters), nothing)
+	require.Contains(t, names(factories.Connectors), counter)
 	require.Contains(t, names(factories.Processors), redactor)
 }
 

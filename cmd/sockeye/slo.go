@@ -25,7 +25,7 @@ func newSLOCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSLOValidateCommand(), newSLOStatusCommand())
+	cmd.AddCommand(newSLOValidateCommand(), newSLOStatusCommand(), newSLOHistoryCommand(), newSLOExplainCommand())
 	return cmd
 }
 
@@ -39,16 +39,9 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			cmd.SilenceUsage = true
-			slos, err := slo.Load(files...)
+			slos, err := loadSLOs(cmd, files)
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
-				var faults slo.Faults
-				if errors.As(err, &faults) && len(faults) == 1 {
-					return errors.New("1 fault")
-				} else if len(faults) > 1 {
-					return fmt.Errorf("%d faults", len(faults))
-				}
-				return errors.New("the documents cannot be used")
+				return err
 			}
 			for i := range slos {
 				fmt.Fprintln(cmd.OutOrStdout(), slos[i].Summary())
@@ -57,6 +50,22 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 			return nil
 		},
 	}
+}
+
+// loadSLOs reads documents, and says every fault on stderr.
+func loadSLOs(cmd *cobra.Command, files []string) ([]slo.SLO, error) {
+	slos, err := slo.Load(files...)
+	if err == nil {
+		return slos, nil
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), err)
+	var faults slo.Faults
+	if errors.As(err, &faults) && len(faults) == 1 {
+		return nil, errors.New("1 fault")
+	} else if len(faults) > 1 {
+		return nil, fmt.Errorf("%d faults", len(faults))
+	}
+	return nil, errors.New("the documents cannot be used")
 }
 
 type sloStatusOptions struct {
@@ -117,24 +126,30 @@ func (o *sloStatusOptions) run(ctx context.Context, stdout, stderr io.Writer) er
 		if report.SLOs == nil {
 			report.SLOs = []slo.Status{}
 		}
-		encoder := json.NewEncoder(stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+		return writeJSON(stdout, report)
 	}
 	return slo.WriteTable(stdout, report.SLOs)
 }
 
 func (o *sloStatusOptions) askEngine(ctx context.Context) (sloReport, error) {
 	var report sloReport
-	base, err := url.Parse(o.endpoint)
+	err := askSLOEngine(ctx, o.endpoint, "api/v1/slos", nil, &report)
+	return report, err
+}
+
+// askSLOEngine gets a page of an engine's API.
+func askSLOEngine(ctx context.Context, endpoint, page string, query url.Values, into any) error {
+	base, err := url.Parse(endpoint)
 	if err != nil || base.Host == "" {
-		return report, errors.New("--endpoint: write it like http://127.0.0.1:9466")
+		return errors.New("--endpoint: write it like http://127.0.0.1:9466")
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	address := base.JoinPath(page)
+	address.RawQuery = query.Encode()
+	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base.JoinPath("api/v1/slos").String(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return report, errors.New("--endpoint: write it like http://127.0.0.1:9466")
+		return errors.New("--endpoint: write it like http://127.0.0.1:9466")
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -143,16 +158,20 @@ func (o *sloStatusOptions) askEngine(ctx context.Context) (sloReport, error) {
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return report, fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is "+
+		return fmt.Errorf("no engine answers at %s: %w; is the collector with the slo extension running, and is "+
 			"this its http.endpoint?", base.Host, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(body, &report) != nil {
-		return report, fmt.Errorf("%s answers, but not like an SLO engine (status %d); is this its http.endpoint?", base.Host,
+	var refused struct{ Error string }
+	if err == nil && response.StatusCode != http.StatusOK && json.Unmarshal(body, &refused) == nil && refused.Error != "" {
+		return errors.New(refused.Error)
+	}
+	if err != nil || response.StatusCode != http.StatusOK || json.Unmarshal(body, into) != nil {
+		return fmt.Errorf("%s answers, but not like an SLO engine (status %d); is this its http.endpoint?", base.Host,
 			response.StatusCode)
 	}
-	return report, nil
+	return nil
 }
 
 // askStore reads what engines wrote within the last day.
@@ -168,7 +187,7 @@ func (o *sloStatusOptions) askStore(ctx context.Context) (sloReport, error) {
 		return report, s.Explain(err)
 	}
 	defer rows.Close()
-	records, err := slo.ReadLatest(rows)
+	records, err := slo.ReadRecords(rows)
 	if err != nil {
 		return report, s.Explain(err)
 	}

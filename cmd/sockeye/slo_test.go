@@ -35,7 +35,7 @@ func burning(t *testing.T) slo.Status {
 	query := slo.Plan(slos[3:4], asof, slo.Timing{})
 	counts := query.Nothing()[0]
 	for i := range counts.Windows {
-		counts.Windows[i].Good, counts.Windows[i].Judged, counts.Windows[i].Total = 98, 100, 100
+		counts.Windows[i].Good, counts.Windows[i].Judged, counts.Windows[i].Total = 980, 1000, 1000
 	}
 	counts.Budget.Good, counts.Budget.Judged, counts.Budget.Total = 99_998, 100_000, 100_000
 	return slo.Evaluate(&slos[3], asof, counts, true)
@@ -115,4 +115,48 @@ func TestSLOStatusOfTheStore(t *testing.T) {
 	code, out, errs := sloCommand(t, "status", "--clickhouse", dsn)
 	require.Zero(t, code, errs)
 	require.Regexp(t, `chat +connection-availability +burning +page +99.9 % +98 % +100 % +20 `, out)
+}
+
+// TestSLOQuestions: the commands put the question as the engine's API takes it, and write the answer.
+func TestSLOQuestions(t *testing.T) {
+	var asked []string
+	st := burning(t)
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.Path+"?"+r.URL.RawQuery)
+		switch {
+		case r.URL.Query().Get("slo") == "absent":
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = w.Write([]byte(`{"error":"no such SLO"}`))
+		case r.URL.Path == "/api/v1/history":
+			_ = json.NewEncoder(w).Encode(slo.Past{Reported: slo.Record{Status: st, Engine: "one", Written: st.AsOf}, Known: st})
+		case r.URL.Path == "/api/v1/explain":
+			_ = json.NewEncoder(w).Encode(slo.Explanation{
+				Formula: []string{"in words"}, SQL: "SELECT 1", Status: st,
+				Burned: []slo.Burned{{Dimension: "tenant", Bad: 2}},
+			})
+		}
+	}))
+	defer engine.Close()
+	code, out, errs := sloCommand(t, "history", "connection-availability", "--endpoint", engine.URL, "--at", "2026-03-01T13:00:00+01:00")
+	require.Zero(t, code, errs)
+	require.Equal(t, "/api/v1/history?at=2026-03-01T12%3A00%3A00Z&service=&slo=connection-availability", asked[0])
+	require.Contains(t, out, " UTC by one: burning, page, budget left 98 %")
+	require.Contains(t, out, "some of what was counted then is no longer kept")
+
+	code, out, errs = sloCommand(t, "explain", "connection-availability", "--endpoint", engine.URL, "--service", "chat", "--top", "2")
+	require.Zero(t, code, errs)
+	require.Equal(t, "/api/v1/explain?service=chat&slo=connection-availability&top=2", asked[1])
+	require.Contains(t, out, "  in words\n")
+	require.Regexp(t, `tenant +\(none\) +2 `, out)
+
+	code, out, _ = sloCommand(t, "explain", "connection-availability", "--endpoint", engine.URL, "--output", "json")
+	require.Zero(t, code)
+	require.Contains(t, out, `"sql": "SELECT 1"`)
+
+	code, _, errs = sloCommand(t, "explain", "absent", "--endpoint", engine.URL)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "sockeye: no such SLO\n")
+	code, _, errs = sloCommand(t, "history", "x", "--endpoint", engine.URL, "--at", "yesterday")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, `--at: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got "yesterday"`)
 }

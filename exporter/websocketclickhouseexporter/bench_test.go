@@ -61,13 +61,13 @@ func nginxChunk(id string) plog.Logs {
 func BenchmarkDecode(b *testing.B) {
 	ld := nginxChunk("a")
 	buffer := new(batch)
-	buffer.read(group(ld)[0], nil)
+	buffer.read(eventlog.Groups(ld)[0], nil)
 	b.ReportAllocs()
 	cpu := processCPU(b)
 	b.ResetTimer()
 	for range b.N {
 		buffer.reset()
-		buffer.read(group(ld)[0], nil)
+		buffer.read(eventlog.Groups(ld)[0], nil)
 	}
 	b.ReportMetric(float64((processCPU(b)-cpu).Nanoseconds())/1000/float64(b.N*benchmarkChunk), "CPU-µs/event")
 }

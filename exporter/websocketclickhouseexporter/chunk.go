@@ -11,52 +11,12 @@ import (
 	"github.com/sockeye-project/sockeye/store"
 )
 
-// chunkGroup is all that arrived under one chunk id, in order; records without one form a group of their own.
-type chunkGroup struct {
-	chunk   eventlog.Chunk
-	parts   []part
-	records int
-	// torn is true where scopes of one chunk disagree on how many records it has.
-	torn bool
-}
-
-type part struct {
-	resource plog.ResourceLogs
-	scope    plog.ScopeLogs
-}
-
-// exact reports whether the group is the chunk that its source cut, so that the chunk's id may name it.
-func (g *chunkGroup) exact() bool {
-	return g.chunk.ID != "" && !g.torn && g.records == g.chunk.Records
-}
-
-// token returns what the group is called in the store, if b holds its rows.
-func (g *chunkGroup) token(b *batch) string {
-	if g.exact() || b.rows.Len() == 0 {
-		return g.chunk.ID
+// tokenOf returns what the group is called in the store, if b holds its rows.
+func tokenOf(g *eventlog.Group, b *batch) string {
+	if g.Exact() || b.rows.Len() == 0 {
+		return g.Chunk.ID
 	}
 	return b.rows.ContentToken()
-}
-
-func group(ld plog.Logs) []*chunkGroup {
-	var groups []*chunkGroup
-	byID := map[string]*chunkGroup{}
-	for _, rl := range ld.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			chunk := eventlog.ChunkOf(sl.Scope())
-			g := byID[chunk.ID]
-			if g == nil {
-				g = &chunkGroup{chunk: chunk}
-				byID[chunk.ID] = g
-				groups = append(groups, g)
-			}
-			g.torn = g.torn || g.chunk.Records != chunk.Records
-			g.chunk.Repeated = g.chunk.Repeated || chunk.Repeated
-			g.parts = append(g.parts, part{rl, sl})
-			g.records += sl.LogRecords().Len()
-		}
-	}
-	return groups
 }
 
 // drops counts records that cannot be stored.
@@ -87,12 +47,12 @@ func (b *batch) reset() {
 }
 
 // read fills b, which is empty, from g.
-func (b *batch) read(g *chunkGroup, view *store.TenantView) (dropped drops) {
+func (b *batch) read(g *eventlog.Group, view *store.TenantView) (dropped drops) {
 	b.view = view
-	for _, p := range g.parts {
-		resource := eventlog.DecodeResource(p.resource.Resource())
+	for _, p := range g.Parts {
+		resource := eventlog.DecodeResource(p.Resource.Resource())
 		service := resource.String(event.ServiceName)
-		for _, lr := range p.scope.LogRecords().All() {
+		for _, lr := range p.Scope.LogRecords().All() {
 			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
 			case err == nil && b.event.Name == event.SourceProgress:
 				b.progress = append(b.progress, progressOf(&b.event))

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
+	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/store"
 )
 
@@ -99,7 +100,7 @@ func (e *clickhouseExporter) shardOf(token string) int {
 // push stores what arrived together. An error that is not permanent carries what is still to be stored, and nothing
 // else is sent again.
 func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
-	groups := group(ld)
+	groups := eventlog.Groups(ld)
 	var retry, refused []error
 	waiting, down := map[string]bool{}, map[*target]bool{}
 	var progress []store.Progress
@@ -109,24 +110,24 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 		b.reset()
 		e.count(ctx, b.read(g, e.viewFor(g)))
 		progress = append(progress, b.progress...)
-		token := g.token(b)
+		token := tokenOf(g, b)
 		t := e.targets[e.shardOf(token)]
 		if down[t] {
 			// Asking again for every chunk would only lengthen the wait.
-			waiting[g.chunk.ID] = true
+			waiting[g.Chunk.ID] = true
 			continue
 		}
 		switch err := e.insert(ctx, t, token, g, b); {
 		case err == nil:
 		case store.Retryable(err):
 			retry = append(retry, err)
-			waiting[g.chunk.ID] = true
+			waiting[g.Chunk.ID] = true
 			down[t] = true
 		default:
 			refused = append(refused, err)
 			e.drop(ctx, reasonRefused, b.rows.Len())
 			e.logger.Error("ClickHouse refused a chunk for good; it is dropped",
-				zap.String("sockeye.chunk.id", g.chunk.ID), zap.Int("records", b.rows.Len()), zap.Error(err))
+				zap.String("sockeye.chunk.id", g.Chunk.ID), zap.Int("records", b.rows.Len()), zap.Error(err))
 		}
 	}
 	// Progress claims that everything before it is stored, so it goes last and only if that is true.
@@ -170,7 +171,9 @@ func (e *clickhouseExporter) release(b *batch) {
 	}
 }
 
-func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string, g *chunkGroup, b *batch) error {
+func (e *clickhouseExporter) insert(
+	ctx context.Context, t *target, token string, g *eventlog.Group, b *batch,
+) error {
 	if b.rows.Len() == 0 && len(b.samples) == 0 {
 		return nil
 	}
@@ -192,7 +195,7 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 	if err := e.settle(ctx, g, b); err != nil {
 		return err
 	}
-	if g.chunk.Repeated {
+	if g.Chunk.Repeated {
 		switch stored, err := s.StoredLongAgo(ctx, token); {
 		case err != nil:
 			t.failed(s, err)
@@ -213,7 +216,7 @@ func (e *clickhouseExporter) insert(ctx context.Context, t *target, token string
 	t.usable(s)
 	e.telemetry.ExporterWebsocketclickhouseChunks.Add(ctx, 1)
 	e.telemetry.ExporterWebsocketclickhouseRows.Add(ctx, int64(b.rows.Len()))
-	if !g.exact() {
+	if !g.Exact() {
 		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
 	}
 	return nil
@@ -235,8 +238,8 @@ func (e *clickhouseExporter) timed(ctx context.Context, start time.Time, err err
 
 // viewFor returns what to bound a group's tenants by when it is read first. The content of a group that is named by it must
 // not depend on who is admitted at the moment.
-func (e *clickhouseExporter) viewFor(g *chunkGroup) *store.TenantView {
-	if !g.exact() {
+func (e *clickhouseExporter) viewFor(g *eventlog.Group) *store.TenantView {
+	if !g.Exact() {
 		return nil
 	}
 	return e.tenants.View()
@@ -244,7 +247,7 @@ func (e *clickhouseExporter) viewFor(g *chunkGroup) *store.TenantView {
 
 // settle admits the tenants of a batch that may count by name, and reads the batch again if that or what happened
 // meanwhile changes its rows.
-func (e *clickhouseExporter) settle(ctx context.Context, g *chunkGroup, b *batch) error {
+func (e *clickhouseExporter) settle(ctx context.Context, g *eventlog.Group, b *batch) error {
 	view := e.tenants.View()
 	if !b.unsettled || view != nil && b.view == view && len(b.claims) == 0 {
 		return nil

@@ -233,12 +233,12 @@ func TestWhatIsSentAgainSaysSo(t *testing.T) {
 	ld := merged(chunk(0, 2), chunk(2, 2), progress("a", 0))
 	rest := remaining(ld, map[string]bool{"file:2-4": true})
 	require.Equal(t, 3, rest.LogRecordCount())
-	for _, g := range group(rest) {
-		require.Equal(t, g.chunk.ID == "file:2-4", g.chunk.Repeated)
-		require.Equal(t, g.chunk.ID == "file:2-4", g.exact())
+	for _, g := range eventlog.Groups(rest) {
+		require.Equal(t, g.Chunk.ID == "file:2-4", g.Chunk.Repeated)
+		require.Equal(t, g.Chunk.ID == "file:2-4", g.Exact())
 	}
-	for _, g := range group(ld) {
-		require.False(t, g.chunk.Repeated)
+	for _, g := range eventlog.Groups(ld) {
+		require.False(t, g.Chunk.Repeated)
 	}
 }
 

@@ -39,10 +39,12 @@ type alert struct {
 }
 
 // identity is the labels in one string.
-func (a *alert) identity() string {
+func (a *alert) identity() string { return identity(a.Labels) }
+
+func identity(labels map[string]string) string {
 	var b strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(a.Labels)) {
-		fmt.Fprintf(&b, "%s=%q,", key, a.Labels[key])
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		fmt.Fprintf(&b, "%s=%q,", key, labels[key])
 	}
 	return b.String()
 }
@@ -63,11 +65,15 @@ func newAlertBook(cfg AlertingConfig) *alertBook {
 // fire raises or renews an alert. Its start is kept as long as it fires, unless the clock has been set back since:
 // Alertmanager refuses an alert that starts after it ends.
 func (b *alertBook) fire(labels, annotations map[string]string, start time.Time) *alert {
-	a := &alert{Labels: labels, Annotations: annotations, StartsAt: start}
-	id := a.identity()
-	if old, ok := b.items[id]; ok && old.EndsAt.IsZero() && old.StartsAt.Before(start) {
-		a.StartsAt = old.StartsAt
+	if old, ok := b.items[identity(labels)]; ok && old.EndsAt.IsZero() && old.StartsAt.Before(start) {
+		start = old.StartsAt
 	}
+	return b.renew(labels, annotations, start)
+}
+
+// renew raises an alert that starts when the caller says.
+func (b *alertBook) renew(labels, annotations map[string]string, start time.Time) *alert {
+	a := &alert{Labels: labels, Annotations: annotations, StartsAt: start}
 	if _, ok := annotations["runbook_url"]; !ok && b.cfg.RunbookURL != "" {
 		annotations["runbook_url"] = expand(b.cfg.RunbookURL, labels)
 	}
@@ -75,13 +81,22 @@ func (b *alertBook) fire(labels, annotations map[string]string, start time.Time)
 		annotations["dashboard_url"] = expand(b.cfg.DashboardURL, labels)
 	}
 	a.Generator = expand(b.cfg.GeneratorURL, labels)
-	b.items[id] = a
+	b.items[a.identity()] = a
 	return a
+}
+
+// since makes an alert that fires start earlier.
+func (b *alertBook) since(id string, start time.Time) {
+	if a, ok := b.items[id]; ok && a.EndsAt.IsZero() && start.Before(a.StartsAt) {
+		earlier := *a
+		earlier.StartsAt = start
+		b.items[id] = &earlier
+	}
 }
 
 // firing returns since when an alert fires, if it does.
 func (b *alertBook) firing(labels map[string]string) (time.Time, bool) {
-	a, ok := b.items[(&alert{Labels: labels}).identity()]
+	a, ok := b.items[identity(labels)]
 	if !ok || !a.EndsAt.IsZero() {
 		return time.Time{}, false
 	}
@@ -90,7 +105,7 @@ func (b *alertBook) firing(labels map[string]string) (time.Time, bool) {
 
 // resolve ends an alert if it fires.
 func (b *alertBook) resolve(labels map[string]string, end time.Time) {
-	id := (&alert{Labels: labels}).identity()
+	id := identity(labels)
 	if a, ok := b.items[id]; ok && a.EndsAt.IsZero() {
 		ended := *a
 		if ended.EndsAt = end; end.Before(a.StartsAt) {

@@ -245,9 +245,12 @@ func (cfg *Config) load() ([]slo.SLO, error) {
 		return nil, err
 	}
 	slos = append(slos, defaults...)
-	for i, s := range slos {
-		same := func(o slo.SLO) bool { return o.Name == s.Name && o.Service == s.Service }
-		if slices.IndexFunc(slos, same) != i {
+	seen := make(map[[2]string]bool, len(slos))
+	for i := range slos {
+		s := &slos[i]
+		if key := [2]string{s.Service, s.Name}; !seen[key] {
+			seen[key] = true
+		} else {
 			return nil, fmt.Errorf("%s of %s is defined twice, in a file and by defaults.services; rename the one in the file",
 				s.Name, s.Service)
 		}

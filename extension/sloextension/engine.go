@@ -31,6 +31,7 @@ const (
 type engine struct {
 	slos      []slo.SLO
 	timing    slo.Timing
+	ledger    *slo.Ledger
 	id        string
 	open      func(context.Context) (database, error)
 	now       func() time.Time
@@ -38,13 +39,13 @@ type engine struct {
 	book      *alertBook
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
-	started   time.Time
 
 	db           database
 	restored     bool
-	asof         time.Time // of the last evaluation
-	wrote        time.Time // asof of the last record
-	held         bool      // the last step saw nothing
+	asof         time.Time               // of the last evaluation
+	wrote        time.Time               // asof of the last record
+	held         bool                    // the last step saw nothing
+	told         map[streamKey]slo.Event // the last events, as far as known; nil if they are to be read
 	statuses     []slo.Status
 	trouble      string // why the last step failed; empty if it did not
 	troubleSince time.Time
@@ -98,10 +99,6 @@ func (e *engine) run(ctx context.Context, ticks <-chan time.Time) {
 func (e *engine) step(ctx context.Context) {
 	began := time.Now()
 	now := e.now().UTC()
-	// Nothing began in the future: then the clock has been set back.
-	if e.started.IsZero() || e.started.After(now) {
-		e.started = now.Truncate(time.Second)
-	}
 	e.telemetry.SloEngineTicks.Add(ctx, 1)
 
 	look, cancel := context.WithTimeout(ctx, queryTimeout)
@@ -112,15 +109,15 @@ func (e *engine) step(ctx context.Context) {
 	}
 	e.note(ctx, err, now)
 	e.blind(mark, now)
-	e.book.fire(map[string]string{"alertname": alertWatchdog, "severity": severityNone}, map[string]string{
+	e.book.renew(map[string]string{"alertname": alertWatchdog, "severity": severityNone}, map[string]string{
 		"summary":     "The SLO engine is alive",
 		"description": "Always fires. If it stops arriving, pages cannot arrive either; route it to a dead man's switch.",
-	}, e.started)
+	}, now.Truncate(24*time.Hour)) // whenever this engine was started, all engines say the same
 
 	alerts := e.book.all(now)
 	e.publish(mark, alerts, now)
 	if e.sender != nil {
-		e.sender.send(ctx, alerts, now)
+		e.sender.send(ctx, alerts, e.asof, now)
 	}
 	e.telemetry.SloEngineTickDuration.Record(ctx, time.Since(began).Seconds())
 }
@@ -135,27 +132,33 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 	e.silent(mark, now)
 	if len(mark.Live) == 0 || now.Sub(mark.Time) > lateAfter {
 		e.hold(now)
-		return mark, e.write(ctx, e.timing.AsOf(now), now)
+		return mark, e.write(ctx, e.ledger.AsOf(now), now)
 	}
-	asof := e.timing.AsOf(mark.Time)
+	asof := e.ledger.AsOf(mark.Time)
 	if !e.held && !asof.After(e.asof) && !e.asof.After(now) {
 		// Nothing new; or a source that lags has joined, and what was said stays said until it has caught up. What was said
 		// of the future, before the clock was set back, does not.
 		return mark, nil
 	}
-	query := slo.Plan(e.slos, asof, e.timing)
-	counts, err := e.db.counts(ctx, query)
+	counts, err := e.db.counts(ctx, e.ledger, asof)
 	if err != nil {
 		e.hold(now)
 		return mark, err
 	}
 	statuses := make([]slo.Status, len(e.slos))
+	began := map[string]bool{}
 	for i := range e.slos {
-		statuses[i] = slo.Evaluate(&e.slos[i], query.AsOf, counts[i], mark.Backlog == 0 || traffic(counts[i]))
-		e.settle(&statuses[i])
+		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], mark.Backlog == 0 || traffic(counts[i]))
+		e.settle(&statuses[i], began)
 	}
-	e.statuses, e.asof, e.held = statuses, query.AsOf, false
-	return mark, e.write(ctx, query.AsOf, now)
+	e.statuses, e.asof, e.held = statuses, asof, false
+	if err := e.adopt(ctx, began, asof, now); err != nil {
+		return mark, err
+	}
+	if err := e.write(ctx, asof, now); err != nil {
+		return mark, err
+	}
+	return mark, e.tell(ctx, now)
 }
 
 // see connects if need be, continues the alerts of an earlier run, and reads the watermark.
@@ -193,13 +196,13 @@ func traffic(c slo.Counts) bool {
 
 // restore takes over the alerts that an earlier run left firing, with the time they began.
 func (e *engine) restore(records []slo.Record) {
+	known := make(map[[2]string]bool, len(e.slos))
+	for i := range e.slos {
+		known[[2]string{e.slos[i].Service, e.slos[i].Name}] = true
+	}
 	for i := range records {
 		r := &records[i]
-		known := false
-		for j := range e.slos {
-			known = known || e.slos[j].Name == r.SLO && e.slos[j].Service == r.Service
-		}
-		if !known {
+		if !known[[2]string{r.Service, r.SLO}] {
 			continue // it ends at Alertmanager by itself
 		}
 		for _, a := range r.Alerts {
@@ -211,8 +214,8 @@ func (e *engine) restore(records []slo.Record) {
 	}
 }
 
-// settle fires and resolves an SLO's alerts. A status without data says nothing either way.
-func (e *engine) settle(st *slo.Status) {
+// settle fires and resolves an SLO's alerts, and notes those that begin. A status without data says nothing either way.
+func (e *engine) settle(st *slo.Status, began map[string]bool) {
 	if st.State == slo.StateNoData {
 		st.Severity = e.heldSeverity(st.Service, st.SLO)
 		return
@@ -220,6 +223,9 @@ func (e *engine) settle(st *slo.Status) {
 	for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
 		labels := burnLabels(st.Service, st.SLO, severity)
 		if annotations := burnAnnotations(st, severity); annotations["summary"] != "" {
+			if _, firing := e.book.firing(labels); !firing {
+				began[identity(labels)] = true
+			}
 			e.book.fire(labels, annotations, st.AsOf)
 		} else {
 			e.book.resolve(labels, st.AsOf)
@@ -229,11 +235,10 @@ func (e *engine) settle(st *slo.Status) {
 
 // hold makes every SLO no_data. Their alerts stay: that nothing is seen does not mean that nothing burns.
 func (e *engine) hold(now time.Time) {
-	query := slo.Plan(e.slos, now, e.timing)
-	counts := query.Nothing()
+	asof, counts := e.ledger.AsOf(now), e.ledger.Nothing(now)
 	statuses := make([]slo.Status, len(e.slos))
 	for i := range e.slos {
-		statuses[i] = slo.Evaluate(&e.slos[i], query.AsOf, counts[i], false)
+		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], false)
 		statuses[i].Severity = e.heldSeverity(e.slos[i].Service, e.slos[i].Name)
 	}
 	e.statuses, e.held = statuses, true

@@ -33,6 +33,7 @@ type fakeStore struct {
 	bad     uint64 // of 1000 in every window
 	total   uint64
 	records []slo.Record
+	events  []slo.Event
 	queries int
 }
 
@@ -52,9 +53,9 @@ func (f *fakeStore) latest(_ context.Context, after time.Time) ([]slo.Record, er
 func (f *fakeStore) progress(context.Context, time.Time) ([]slo.Progress, error) {
 	return f.sources, f.down
 }
-func (f *fakeStore) counts(_ context.Context, q slo.Query) ([]slo.Counts, error) {
+func (f *fakeStore) counts(_ context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {
 	f.queries++
-	counts := q.Nothing()
+	counts := ledger.Nothing(asof)
 	for i := range counts {
 		for j := range counts[i].Windows {
 			w := &counts[i].Windows[j]
@@ -69,7 +70,16 @@ func (f *fakeStore) write(_ context.Context, records []slo.Record) error {
 	f.records = append(f.records, records...)
 	return f.down
 }
-func (f *fakeStore) close() error { return nil }
+func (f *fakeStore) lastEvents(context.Context) ([]slo.Event, error) { return f.events, f.down }
+func (f *fakeStore) minutes(context.Context, *slo.SLO, time.Time, time.Time) ([]slo.Minute, error) {
+	return nil, f.down
+}
+func (f *fakeStore) writeEvents(_ context.Context, events []slo.Event) error {
+	f.events = append(f.events, events...)
+	return f.down
+}
+func (f *fakeStore) ask(context.Context, string, func(slo.Rows) error) error { return f.down }
+func (f *fakeStore) close() error                                            { return nil }
 
 // rig is an engine with a clock and a store of the test's.
 type rig struct {
@@ -88,7 +98,7 @@ func newRig(t *testing.T, store *fakeStore) *rig {
 	core, logs := observer.New(zapcore.InfoLevel)
 	r := &rig{store: store, clock: epoch, logs: logs}
 	r.engine = &engine{
-		slos: slos[3:4], id: "test", now: func() time.Time { return r.clock }, logger: zap.New(core), telemetry: telemetry,
+		slos: slos[3:4], ledger: slo.NewLedger(slos[3:4], slo.Timing{}), id: "test", now: func() time.Time { return r.clock }, logger: zap.New(core), telemetry: telemetry,
 		book: newAlertBook(AlertingConfig{RunbookURL: "https://example.com/{alertname}", DashboardURL: "https://example.com/?s={service}"}),
 		open: func(context.Context) (database, error) { return store, store.down },
 	}
@@ -331,7 +341,7 @@ func TestSenderRepeatsAndRetries(t *testing.T) {
 	rig.step(t.Context())
 	require.Len(t, up.got, 1)
 	require.Len(t, up.got[0], 3) // page, ticket, watchdog
-	require.Equal(t, epoch.Add(4*time.Minute), time.Time(up.got[0][0].EndsAt).UTC())
+	require.Equal(t, epoch.Add(9*time.Minute), time.Time(up.got[0][0].EndsAt).UTC())
 	rig.advance(30 * time.Second)
 	rig.live()
 	rig.step(t.Context())

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sockeye-project/sockeye/extension/sloextension/internal/metadata"
+	"github.com/sockeye-project/sockeye/slo"
 )
 
 // sloExtension runs the engine and its HTTP server.
@@ -38,7 +40,7 @@ func newExtension(cfg *Config, settings extension.Settings) (*sloExtension, erro
 		return nil, err
 	}
 	e := &engine{
-		slos: slos, timing: cfg.timing(), id: instance(settings), now: time.Now, logger: settings.Logger,
+		slos: slos, timing: cfg.timing(), ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings), now: time.Now, logger: settings.Logger,
 		telemetry: telemetry,
 		open:      func(ctx context.Context) (database, error) { return openStore(ctx, string(cfg.Endpoint)) },
 	}
@@ -83,7 +85,12 @@ func (x *sloExtension) Start(ctx context.Context, host component.Host) error {
 	}
 	x.address = listener.Addr()
 	if alerting.GeneratorURL == "" {
-		alerting.GeneratorURL = "http://" + x.address.String() + "/api/v1/slos?service={service}&slo={slo}"
+		// Engines with the same configuration give the same link; only a port of the system's choice is known later.
+		address := x.cfg.HTTP.NetAddr.Endpoint
+		if strings.HasSuffix(address, ":0") {
+			address = x.address.String()
+		}
+		alerting.GeneratorURL = "http://" + address + "/api/v1/slos?service={service}&slo={slo}"
 	}
 	x.engine.book = newAlertBook(alerting)
 	x.server, err = x.cfg.HTTP.ToServer(ctx, host.GetExtensions(), x.settings.TelemetrySettings, x.engine.api())

@@ -56,15 +56,28 @@ func (s *sender) add(endpoint string, client *http.Client) error {
 }
 
 // send tells each Alertmanager what is new to it or due for repetition, all of them at once.
-func (s *sender) send(ctx context.Context, alerts []alert, now time.Time) {
+func (s *sender) send(ctx context.Context, alerts []alert, asof, now time.Time) {
+	end := s.end(asof, now)
 	var wait sync.WaitGroup
 	for _, t := range s.targets {
-		wait.Go(func() { s.sendTo(ctx, t, alerts, now) })
+		wait.Go(func() { s.sendTo(ctx, t, alerts, end, now) })
 	}
 	wait.Wait()
 }
 
-func (s *sender) sendTo(ctx context.Context, t *target, alerts []alert, now time.Time) {
+// endsLater is the step in which an alert's end is put off while asof stands still.
+const endsLater = 5 * time.Minute
+
+// end is when an alert that fires is over if it is not repeated. It depends on the clock in long steps only, so that engines
+// that look at the same asof within some seconds of each other post the same.
+func (s *sender) end(asof, now time.Time) time.Time {
+	if asof.IsZero() || asof.After(now) {
+		asof = now.Truncate(time.Minute)
+	}
+	return asof.Add((now.Sub(asof)/endsLater + 1) * endsLater).Add(s.expiry)
+}
+
+func (s *sender) sendTo(ctx context.Context, t *target, alerts []alert, end, now time.Time) {
 	var due models.PostableAlerts
 	told := make(map[string]telling, len(alerts))
 	fresh := make(map[string]telling, len(alerts))
@@ -78,7 +91,7 @@ func (s *sender) sendTo(ctx context.Context, t *target, alerts []alert, now time
 		if known && last.resolved == resolved && now.Sub(last.at) < s.resend {
 			continue
 		}
-		due = append(due, s.postable(a, now))
+		due = append(due, s.postable(a, end))
 		fresh[id] = telling{now, resolved}
 	}
 	t.told = told // forgets alerts that are no more
@@ -108,10 +121,9 @@ func (s *sender) sendTo(ctx context.Context, t *target, alerts []alert, now time
 	}
 }
 
-func (s *sender) postable(a *alert, now time.Time) *models.PostableAlert {
-	end := a.EndsAt
-	if end.IsZero() {
-		end = now.Add(s.expiry)
+func (s *sender) postable(a *alert, end time.Time) *models.PostableAlert {
+	if !a.EndsAt.IsZero() {
+		end = a.EndsAt
 	}
 	return &models.PostableAlert{
 		Annotations: a.Annotations, StartsAt: strfmt.DateTime(a.StartsAt), EndsAt: strfmt.DateTime(end),

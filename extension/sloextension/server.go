@@ -17,6 +17,8 @@ import (
 //	GET /metrics          Prometheus text format
 //	GET /api/v1/slos      statuses, filtered by ?service= and ?slo=
 //	GET /api/v1/alerts    alerts that fire or were resolved lately
+//	GET /api/v1/explain   how the numbers of ?slo= come about
+//	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
 func (e *engine) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -57,13 +59,16 @@ func (e *engine) api() http.Handler {
 			Alerts []alert `json:"alerts"`
 		}{s.Engine, s.Alerts})
 	})
+	q := newInquiry(e)
+	mux.HandleFunc("GET /api/v1/explain", q.serve(q.explain))
+	mux.HandleFunc("GET /api/v1/history", q.serve(q.history))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			fail(w, http.StatusMethodNotAllowed, "only GET is served")
 			return
 		}
-		fail(w, http.StatusNotFound, "no such page; there are /, /metrics, /api/v1/slos and /api/v1/alerts")
+		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, explain and history")
 	})
 	return mux
 }
@@ -148,15 +153,14 @@ func metrics(s snapshot) []byte {
 	}
 	x.family("sockeye_slo_alert_firing",
 		"Whether an alert of the severity fires; it does while it is held for want of data.")
+	firing := map[string]bool{}
+	for i := range s.Alerts {
+		firing[s.Alerts[i].identity()] = s.Alerts[i].EndsAt.IsZero()
+	}
 	for _, st := range s.SLOs {
 		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
-			firing := false
-			for _, a := range s.Alerts {
-				l := a.Labels
-				firing = firing || a.EndsAt.IsZero() && l["alertname"] == alertBurn && l["service"] == st.Service &&
-					l["slo"] == st.SLO && l["severity"] == string(severity)
-			}
-			x.sample("sockeye_slo_alert_firing", truth(firing), "service", st.Service, "slo", st.SLO,
+			labels := burnLabels(st.Service, st.SLO, severity)
+			x.sample("sockeye_slo_alert_firing", truth(firing[identity(labels)]), "service", st.Service, "slo", st.SLO,
 				"severity", string(severity))
 		}
 	}

@@ -26,6 +26,8 @@ const (
 	Chunks         = "chunks"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
+	SLOEvents      = "slo_events"
+	SLOIncidents   = "slo_incidents" // a view of SLOEvents
 	Tenants        = "tenants"
 	Traces         = "traces"
 	PayloadSamples = "payload_samples"

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sockeye-project/sockeye/slo"
+)
+
+// sloQuestion is what a question to an engine about one SLO has in common with others.
+type sloQuestion struct {
+	endpoint, output, service, at string
+}
+
+func (q *sloQuestion) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&q.endpoint, "endpoint", "http://127.0.0.1:9466", "`ADDRESS` of the engine's API (http of the slo extension)")
+	f.StringVarP(&q.output, "output", "o", "table", "`table or json`")
+	f.StringVar(&q.service, "service", "", "the `SERVICE`, where several have an SLO of that name")
+	f.StringVar(&q.at, "at", "", "as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (default: the last evaluation)")
+}
+
+// ask puts the question and writes the answer.
+func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Values, into any, table func(io.Writer) error) error {
+	cmd.SilenceUsage = true
+	if q.output != "table" && q.output != "json" {
+		return fmt.Errorf("--output: must be table or json, got %q", q.output)
+	}
+	query.Set("slo", name)
+	query.Set("service", q.service)
+	if q.at != "" {
+		at, err := time.Parse(time.RFC3339, q.at)
+		if ago, agoErr := time.ParseDuration(q.at); err != nil && agoErr == nil && ago >= 0 {
+			at, err = time.Now().Add(-ago), nil
+		}
+		if err != nil {
+			return fmt.Errorf("--at: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got %q", q.at)
+		}
+		query.Set("at", at.UTC().Format(time.RFC3339))
+	}
+	if err := askSLOEngine(cmd.Context(), q.endpoint, page, query, into); err != nil {
+		return err
+	}
+	if q.output == "json" {
+		return writeJSON(cmd.OutOrStdout(), into)
+	}
+	return table(cmd.OutOrStdout())
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+func newSLOHistoryCommand() *cobra.Command {
+	var q sloQuestion
+	cmd := &cobra.Command{
+		Use:   "history NAME",
+		Short: "Show how an SLO stood: as reported then, and as known now",
+		Long: `Shows what the engine last reported of an SLO as of a time, with the counts it used, beside what the same windows hold
+now. They differ where events came late.`,
+		Example: `  sockeye slo history connection-availability --at 2026-03-01T12:00:00Z
+  sockeye slo history connection-availability --service chat --at 36h --output json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var past slo.Past
+			return q.ask(cmd, "api/v1/history", args[0], url.Values{}, &past, func(w io.Writer) error { return slo.WritePast(w, past) })
+		},
+	}
+	q.flags(cmd)
+	return cmd
+}
+
+func newSLOExplainCommand() *cobra.Command {
+	var q sloQuestion
+	var top int
+	cmd := &cobra.Command{
+		Use:   "explain NAME",
+		Short: "Show how an SLO's numbers come about, and what burned its budget",
+		Long: `Says in words what an SLO counts, shows the counts of every window with the SQL that gave them, and which error types,
+tenants and regions burned the budget most.`,
+		Example: `  sockeye slo explain connection-availability
+  sockeye slo explain connection-availability --service chat --top 10 --at 2h --output json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var e slo.Explanation
+			return q.ask(cmd, "api/v1/explain", args[0], url.Values{"top": {strconv.Itoa(top)}}, &e,
+				func(w io.Writer) error { return slo.WriteExplanation(w, e) })
+		},
+	}
+	q.flags(cmd)
+	cmd.Flags().IntVar(&top, "top", 5, "how many of each to show")
+	return cmd
+}

@@ -1,0 +1,19 @@
+package event
+
+// Metrics are the names of the metrics that count events, for those who make them and those who query them. Gauges are
+// named after the attribute that they report.
+const (
+	MetricEvents        = "websocket.events"         // {event}, a sum of Facts.Count
+	MetricEventsSize    = "websocket.events.size"    // By, a sum of Facts.Bytes
+	MetricEventDuration = "websocket.event.duration" // s, a histogram of Facts.Duration over DurationBounds
+	MetricEventsLate    = "websocket.events.late"    // {event}, what came too late to be in the others
+)
+
+// Attributes of these metrics that events do not carry, because they follow from them. The others are named as on the
+// event or its resource.
+const (
+	MetricEvent   = "event.name"
+	MetricOutcome = "event.outcome"    // Facts.Outcome; the name is ECS's
+	MetricFault   = "websocket.fault"  // Facts.Fault
+	MetricPolicy  = "websocket.policy" // Facts.Policy
+)
