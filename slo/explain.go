@@ -21,6 +21,8 @@ type Explanation struct {
 	// BurnedSQL was asked for Burned: what burned the budget most over the budget window.
 	BurnedSQL string   `json:"burned_sql,omitempty"`
 	Burned    []Burned `json:"burned"`
+	// Forecast is when the budget will be exhausted, if what burns goes on.
+	Forecast *Forecast `json:"forecast,omitempty"`
 	// Members are those of a composite.
 	Members []Explanation `json:"members,omitempty"`
 }
@@ -222,6 +224,10 @@ func (e *Explanation) write(b *strings.Builder) {
 				r.Short, r.Chance)
 		}
 	}
+	if e.Forecast != nil {
+		fmt.Fprintf(b, "\nat the rate of the last %s the budget is exhausted %s (%v %% sure: %s to %s)\n", e.Forecast.Over,
+			moment(e.Forecast.Expected), ForecastConfidence*100, moment(e.Forecast.Earliest), moment(e.Forecast.Latest))
+	}
 	if len(e.Burned) > 0 {
 		fmt.Fprintf(b, "\nWhat burned the budget of %s\n", st.Window.Name)
 		t := tabwriter.NewWriter(b, 2, 0, 2, ' ', 0)
@@ -239,6 +245,13 @@ func (e *Explanation) write(b *strings.Builder) {
 		b.WriteString("\n")
 		e.Members[i].write(b)
 	}
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // Past is how an SLO stood at a moment: as it was reported then, and as is known now that late events have come.

@@ -138,6 +138,9 @@ func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at t
 		return slo.Explanation{}, err
 	}
 	e := slo.Explanation{Formula: s.Formula(), SQL: plan.SQL, Status: slo.Evaluate(s, plan.AsOf, counts, true), Burned: []slo.Burned{}}
+	if forecast, ok := slo.NewForecast(s, &e.Status); ok {
+		e.Forecast = &forecast
+	}
 	if e.BurnedSQL = slo.SelectBurned(s, plan.AsOf, top); e.BurnedSQL != "" {
 		err := db.ask(ctx, e.BurnedSQL, func(rows slo.Rows) (err error) {
 			e.Burned, err = slo.ReadBurned(rows, &e.Status)
