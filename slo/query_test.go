@@ -3,6 +3,7 @@ package slo_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,13 +52,16 @@ func TestTiming(t *testing.T) {
 // TestDefaultsGolden shows in review what the shipped indicators mean.
 func TestDefaultsGolden(t *testing.T) {
 	t.Parallel()
+	slos, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}, Indicators: indicatorNames(t)})
+	require.NoError(t, err)
 	var text []byte
-	for _, s := range defaults(t, "chat") {
-		text = append(text, s.Name+" ("+s.Objective.String()+", "+s.Window.String()+")\n"...)
+	for _, s := range slos {
+		text = append(text, strings.ReplaceAll(s.Summary(), "; ", "\n  ")+"\n"...)
+		hit := map[bool]string{false: "good", true: "bad"}[s.Indicator.HitIsBad]
 		for _, part := range []struct {
 			name      string
 			selection slo.Selection
-		}{{"good", s.Indicator.Hit}, {"total", s.Indicator.Total}, {"unjudged", s.Indicator.Unjudged}} {
+		}{{hit, s.Indicator.Hit}, {"total", s.Indicator.Total}, {"unjudged", s.Indicator.Unjudged}} {
 			for _, term := range part.selection {
 				text = append(text, "  "+part.name+": "+s.Indicator.Vantage+" "+term.String()...)
 				if part.name == "good" && s.Indicator.Threshold != 0 {
@@ -66,8 +70,8 @@ func TestDefaultsGolden(t *testing.T) {
 				text = append(text, '\n')
 			}
 		}
-		for _, r := range s.Rules {
-			text = append(text, "  "+string(r.Severity)+": "+r.String()+"\n"...)
+		if s.Indicator.Active {
+			text = append(text, "  total: "+s.Indicator.Vantage+" connections open\n"...)
 		}
 	}
 	golden.Assert(t, "testdata/defaults.golden", text)
@@ -93,4 +97,13 @@ func TestTable(t *testing.T) {
 	text, err := os.ReadFile(file.Name())
 	require.NoError(t, err)
 	golden.Assert(t, "testdata/table.golden", text)
+}
+
+// TestOnlyKnownIndicators: a name that does not ship is told apart from one that has no data.
+func TestOnlyKnownIndicators(t *testing.T) {
+	t.Parallel()
+	_, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}, Indicators: []string{"message-parsing"}})
+	require.ErrorContains(t, err, `no indicator "message-parsing" ships with Sockeye; known are auth-availability, auth-latency, `)
+	_, err = slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}, Indicators: []string{"message-pars"}})
+	require.EqualError(t, err, `no indicator "message-pars" ships with Sockeye; did you mean message-parse?`)
 }
