@@ -319,8 +319,13 @@ func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) 
 		}
 		groups = append(groups, Group{values, c})
 	}
+	t.slo.sortGroups(groups)
+	return groups, nil
+}
+
+func (s *SLO) sortGroups(groups []Group) {
 	slices.SortFunc(groups, func(a, b Group) int {
-		switch others := t.slo.others(); {
+		switch others := s.others(); {
 		case slices.Equal(a.Key, others):
 			return 1
 		case slices.Equal(b.Key, others):
@@ -333,7 +338,6 @@ func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) 
 		}
 		return slices.Compare(a.Key, b.Key)
 	})
-	return groups, nil
 }
 
 // others is the key of the group that the groups beyond the bound fold into.
