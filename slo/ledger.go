@@ -252,9 +252,12 @@ func (l *Ledger) counts(s *SLO, asof time.Time, since func(from int64) tally) (C
 func (l *Ledger) grouped(s *SLO, asof time.Time, cells []int, at edgeTallies) ([]Group, error) {
 	budget := at[asof.Unix()-int64(s.budgetWindow(asof).Length/time.Second)]
 	others := pack(s.others())
-	named := slices.DeleteFunc(slices.Clone(cells), func(i int) bool { return budget[i] == (tally{}) || pack(l.cells[i].key) == others })
+	named := slices.DeleteFunc(slices.Clone(cells), func(i int) bool {
+		return budget[i] == (tally{}) || pack(l.cells[i].key) == others
+	})
 	slices.SortFunc(named, func(a, b int) int {
-		return cmp.Or(cmp.Compare(budget[b].totals, budget[a].totals), cmp.Compare(pack(l.cells[a].key), pack(l.cells[b].key)))
+		return cmp.Or(cmp.Compare(budget[b].totals, budget[a].totals),
+			cmp.Compare(pack(l.cells[a].key), pack(l.cells[b].key)))
 	})
 	named = named[:min(len(named), s.Grouping.Max)]
 	var groups []Group
@@ -373,8 +376,9 @@ func (l *Ledger) count(ctx context.Context, days []int64, ask Ask) error {
 // partitions returns what each day's partition of the minute rollup is. known is false if the table is another than before,
 // or none whose parts the store lists; then nothing that is remembered counts.
 func (l *Ledger) partitions(ctx context.Context, ask Ask) (states map[int64]partition, known bool, err error) {
-	sql := fmt.Sprintf(`SELECT toUnixTimestamp(toDateTime(toDate(partition), 'UTC')) AS day, min(min_block_number), max(max_block_number),
-    sum(max_block_number - min_block_number + 1), toInt64(max(data_version))
+	sql := fmt.Sprintf(`SELECT toUnixTimestamp(toDateTime(toDate(partition), 'UTC')) AS day,
+    min(min_block_number), max(max_block_number), sum(max_block_number - min_block_number + 1),
+    toInt64(max(data_version))
 FROM system.parts
 WHERE active AND database = currentDatabase() AND table = %[1]s
 GROUP BY day

@@ -296,8 +296,8 @@ func (s *SLO) count(w Window, t tally) (Count, error) {
 		t.hits = min(t.hits, t.judgeds)
 	}
 	if t.hits > t.judgeds || t.judgeds > t.totals {
-		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
-			s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
+		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; "+
+			"the rollup is damaged", s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
 	}
 	if s.Indicator.HitIsBad && s.slice() == 0 {
 		t.hits = t.judgeds - t.hits
