@@ -374,6 +374,32 @@ func TestSDKJudgesAlike(t *testing.T) {
 	}
 }
 
+// TestManual reads the document that docs/slo.md shows, and the composite's objectives in its place.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/slo.md")
+	require.NoError(t, err)
+	var blocks []string
+	for i, block := range strings.Split(string(text), "```") {
+		if yaml, ok := strings.CutPrefix(block, "yaml\n"); ok && i%2 == 1 {
+			blocks = append(blocks, yaml)
+		}
+	}
+	require.Len(t, blocks, 2)
+	slos, err := slo.Parse(slo.Source{Name: "docs/slo.md", Data: []byte(blocks[0])})
+	require.NoError(t, err)
+	require.Equal(t, "eu-login of chat: 99.5 % over 28d", strings.SplitN(slos[0].Summary(), ";", 2)[0])
+
+	head, tail, _ := strings.Cut(blocks[0], "  indicator:")
+	_, tail, _ = strings.Cut(tail, "  timeWindow:")
+	window, _, _ := strings.Cut(tail, "  objectives:")
+	composite := head + "  timeWindow:" + window + blocks[1] + strings.Replace(shared, "name: shared", "name: opened", 1) +
+		strings.Replace(shared, "name: shared", "name: signed-in", 1)
+	slos, err = slo.Parse(slo.Source{Name: "docs/slo.md", Data: []byte(composite)})
+	require.NoError(t, err)
+	require.Equal(t, "eu-login of chat: 99.675 % of the mean of 3 × opened, 1 × signed-in over 28d", strings.SplitN(slos[0].Summary(), ";", 2)[0])
+}
+
 func FuzzParse(f *testing.F) {
 	seeds, err := filepath.Glob("testdata/*/*.yaml")
 	if err != nil || len(seeds) == 0 {

@@ -107,3 +107,49 @@ func TestOnlyKnownIndicators(t *testing.T) {
 	_, err = slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}, Indicators: []string{"message-pars"}})
 	require.EqualError(t, err, `no indicator "message-pars" ships with Sockeye; did you mean message-parse?`)
 }
+
+// answers are rows of an answer that nobody should give.
+type answers [][]any
+
+func (a *answers) Next() bool { return len(*a) > 0 }
+func (a *answers) Err() error { return nil }
+func (a *answers) Scan(dest ...any) error {
+	for i, v := range (*a)[0] {
+		switch d := dest[i].(type) {
+		case *uint8:
+			*d = uint8(v.(int))
+		case *uint32:
+			*d = uint32(v.(int))
+		case *uint64:
+			*d = uint64(v.(int))
+		case *string:
+			*d = v.(string)
+		}
+	}
+	*a = (*a)[1:]
+	return nil
+}
+
+func TestImpossibleAnswers(t *testing.T) {
+	t.Parallel()
+	slos := defaults(t, "chat") // auth-success, the third, has groups
+	for name, tc := range map[string]struct {
+		row  []any
+		want string
+	}{
+		"a part that was not asked for": {[]any{9, 0, "", 0, 1, 1, 1}, "row for slot 0, part 9, span 0, which were not asked for"},
+		"a slot that was not asked for": {[]any{0, 99, "", 0, 1, 1, 1}, "row for slot 99"},
+		"a span that was not asked for": {[]any{0, 0, "", 8, 1, 1, 1}, "span 8"},
+		"more good than judged":         {[]any{0, 0, "", 0, 3, 2, 2}, "auth-availability of chat: 3 hits of 2 judged of 2 events over 30d; the rollup is damaged"},
+		"more judged than there are":    {[]any{0, 0, "", 7, 1, 1, 2}, "1 hits of 2 judged of 1 events over 5m; the rollup is damaged"},
+		"a group that is none":          {[]any{1, 3, "acme", 0, 1, 1, 1}, `"acme" is no group of it`},
+		"a group of two dimensions":     {[]any{1, 3, "x41.42", 0, 1, 1, 1}, `"x41.42" is no group of it`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := slo.Plan(slos, epoch, slo.Timing{})
+			_, err := q.Read(&answers{tc.row})
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+}

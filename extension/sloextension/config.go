@@ -42,9 +42,11 @@ type Config struct {
 type DefaultsConfig struct {
 	// Services are values of service.name.
 	Services []string `mapstructure:"services"`
+	// Indicators are the names of those that are computed; none means the five on connections and authentications.
+	Indicators []string `mapstructure:"indicators"`
 	// Vantage is where connections are counted.
 	Vantage string `mapstructure:"vantage"`
-	// AuthVantage is where authentications are counted.
+	// AuthVantage is where authentications and messages are counted.
 	AuthVantage string `mapstructure:"auth_vantage"`
 	// Environment narrows to one deployment.environment.name; empty means all.
 	Environment string `mapstructure:"environment"`
@@ -162,7 +164,9 @@ func (cfg *Config) Validate() error {
 	if len(cfg.SLOs) == 0 && len(cfg.Defaults.Services) == 0 {
 		bad("slos: must name at least one file, or defaults.services at least one service")
 	}
-	if _, err := cfg.load(); err != nil {
+	if _, err := slo.Defaults(slo.DefaultSettings{Indicators: cfg.Defaults.Indicators}); err != nil {
+		bad("defaults.indicators: %w", err)
+	} else if _, err := cfg.load(); err != nil {
 		bad("slos: %w", err)
 	}
 	return errors.Join(errs...)
@@ -232,8 +236,9 @@ func (cfg *Config) load() ([]slo.SLO, error) {
 		return nil, err
 	}
 	defaults, err := slo.Defaults(slo.DefaultSettings{
-		Services: slices.Compact(slices.Sorted(slices.Values(cfg.Defaults.Services))),
-		Vantage:  cfg.Defaults.Vantage, AuthVantage: cfg.Defaults.AuthVantage,
+		Services:   slices.Compact(slices.Sorted(slices.Values(cfg.Defaults.Services))),
+		Indicators: cfg.Defaults.Indicators,
+		Vantage:    cfg.Defaults.Vantage, AuthVantage: cfg.Defaults.AuthVantage,
 		Environment: cfg.Defaults.Environment,
 	})
 	if err != nil {

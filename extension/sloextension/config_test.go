@@ -39,7 +39,7 @@ func TestEveryKeyIsReadFromYAML(t *testing.T) {
 	require.Equal(t, 60, cfg.WindowScale)
 	slos, err := cfg.load()
 	require.NoError(t, err)
-	require.Len(t, slos, 1+2*5)
+	require.Len(t, slos, 1+2*3)
 	require.NotContains(t, cfg.Endpoint.String(), "secret")
 }
 
