@@ -21,6 +21,8 @@ type Explanation struct {
 	// BurnedSQL was asked for Burned: what burned the budget most over the budget window.
 	BurnedSQL string   `json:"burned_sql,omitempty"`
 	Burned    []Burned `json:"burned"`
+	// Forecast is when the budget will be exhausted, if what burns goes on.
+	Forecast *Forecast `json:"forecast,omitempty"`
 	// Members are those of a composite.
 	Members []Explanation `json:"members,omitempty"`
 }
@@ -45,7 +47,8 @@ func (s *SLO) Formula() []string {
 		lines := []string{fmt.Sprintf("burn rate = the %s of its members' burn rates, over %s",
 			map[Combine]string{CombineWeighted: "weighted mean", CombineWorst: "highest"}[s.Combine], name)}
 		for _, m := range s.Members {
-			lines = append(lines, fmt.Sprintf("member %s: weight %s, objective %s %%", m.SLO.Name, m.Weight, m.SLO.Objective.Percent(10)))
+			lines = append(lines, fmt.Sprintf("member %s: weight %s, objective %s %%", m.SLO.Name, m.Weight,
+				m.SLO.Objective.Percent(10)))
 		}
 		return append(lines, s.alerts()...)
 	}
@@ -89,8 +92,8 @@ func (s *SLO) alerts() []string {
 		lines = append(lines, fmt.Sprintf("%s: %s", r.Severity, r))
 	}
 	if len(s.Rules) > 0 && !s.Unguarded && s.countsEvents() {
-		lines = append(lines, fmt.Sprintf("an alert waits while so many bad events in the long window have a chance of %v or more within the objective",
-			guardChance))
+		lines = append(lines, fmt.Sprintf("an alert waits while so many bad events in the long window have a chance of %v "+
+			"or more within the objective", guardChance))
 	}
 	return lines
 }
@@ -205,7 +208,7 @@ func WriteExplanation(w io.Writer, e Explanation) error {
 
 func (e *Explanation) write(b *strings.Builder) {
 	st := &e.Status
-	fmt.Fprintf(b, "%s of %s: %s, as of %s\n\n", st.SLO, st.Service, st.State, st.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"))
+	fmt.Fprintf(b, "%s of %s: %s, as of %s\n\n", st.SLO, st.Service, st.State, second(st.AsOf))
 	for _, line := range e.Formula {
 		fmt.Fprintf(b, "  %s\n", line)
 	}
@@ -213,21 +216,27 @@ func (e *Explanation) write(b *strings.Builder) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "WINDOW\tBAD\tJUDGED\tTOTAL\tERROR RATIO\tBURN\t")
 	for _, win := range append(slices.Clone(st.Windows), st.Window) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", win.Name, win.Judged-win.Good, win.Judged, win.Total, share(win.ErrorRatio, 4), win.Burn.Round(2))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", win.Name, win.Judged-win.Good, win.Judged, win.Total,
+			share(win.ErrorRatio, 4), win.Burn.Round(2))
 	}
 	_ = t.Flush()
 	for _, r := range st.Rules {
 		if r.Guarded {
-			fmt.Fprintf(b, "\n%s over %s and %s waits: so many bad events have a chance of %.2g within the objective\n", r.Severity, r.Long,
-				r.Short, r.Chance)
+			fmt.Fprintf(b, "\n%s over %s and %s waits: so many bad events have a chance of %.2g within the objective\n",
+				r.Severity, r.Long, r.Short, r.Chance)
 		}
+	}
+	if e.Forecast != nil {
+		fmt.Fprintf(b, "\nat the rate of the last %s the budget is exhausted %s (%v %% sure: %s to %s)\n", e.Forecast.Over,
+			moment(e.Forecast.Expected), ForecastConfidence*100, moment(e.Forecast.Earliest), moment(e.Forecast.Latest))
 	}
 	if len(e.Burned) > 0 {
 		fmt.Fprintf(b, "\nWhat burned the budget of %s\n", st.Window.Name)
 		t := tabwriter.NewWriter(b, 2, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  BY\tVALUE\tBAD\tOF ALL BAD\tOF THE BUDGET")
 		for _, v := range e.Burned {
-			fmt.Fprintf(t, "  %s\t%s\t%d\t%s\t%s\n", v.Dimension, or(v.Value, "(none)"), v.Bad, share(v.Share, 1), share(v.Spent, 1))
+			fmt.Fprintf(t, "  %s\t%s\t%d\t%s\t%s\n", v.Dimension, or(v.Value, "(none)"), v.Bad, share(v.Share, 1),
+				share(v.Spent, 1))
 		}
 		_ = t.Flush()
 	}
@@ -239,6 +248,15 @@ func (e *Explanation) write(b *strings.Builder) {
 		b.WriteString("\n")
 		e.Members[i].write(b)
 	}
+}
+
+func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // Past is how an SLO stood at a moment: as it was reported then, and as is known now that late events have come.
@@ -259,10 +277,10 @@ func NewPast(s *SLO, reported Record, counts Counts, now time.Time) Past {
 func WritePast(w io.Writer, p Past) error {
 	var b strings.Builder
 	r, k := &p.Reported, &p.Known
-	fmt.Fprintf(&b, "%s of %s as of %s\n", r.SLO, r.Service, r.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"))
+	fmt.Fprintf(&b, "%s of %s as of %s\n", r.SLO, r.Service, second(r.AsOf))
 	alert := func(s Severity) string { return or(string(s), "no alert") }
-	fmt.Fprintf(&b, "reported %s by %s: %s, %s, budget left %s\n", r.Written.UTC().Format("2006-01-02 15:04:05 UTC"), r.Engine, r.State,
-		alert(r.Severity), share(r.Remaining, 2))
+	fmt.Fprintf(&b, "reported %s by %s: %s, %s, budget left %s\n", second(r.Written), r.Engine, r.State, alert(r.Severity),
+		share(r.Remaining, 2))
 	fmt.Fprintf(&b, "as known now: %s, %s, budget left %s\n\n", k.State, alert(k.Severity), share(k.Remaining, 2))
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "WINDOW\tREPORTED BAD\tJUDGED\tBURN\tNOW BAD\tJUDGED\tBURN\t")
@@ -271,7 +289,8 @@ func WritePast(w io.Writer, p Past) error {
 		known[win.Name] = win
 	}
 	row := func(a, b WindowStatus) {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%d\t%s\t\n", a.Name, a.Judged-a.Good, a.Judged, a.Burn.Round(2), b.Judged-b.Good, b.Judged, b.Burn.Round(2))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%d\t%s\t\n", a.Name, a.Judged-a.Good, a.Judged, a.Burn.Round(2),
+			b.Judged-b.Good, b.Judged, b.Burn.Round(2))
 	}
 	for _, win := range r.Windows {
 		row(win, known[win.Name])

@@ -32,7 +32,8 @@ const forecastZ = 1.6448536269514722
 // of the spent budget crosses what is left. What leaves a rolling window meanwhile is not given back, so that the
 // forecast of one is early rather than late.
 func NewForecast(s *SLO, st *Status) (Forecast, bool) {
-	if st.State == StateNoData || s.Unbudgeted || !s.countsEvents() || !st.Remaining.Valid() || st.Remaining.rat.Sign() <= 0 {
+	if st.State == StateNoData || s.Unbudgeted || !s.countsEvents() || !st.Remaining.Valid() ||
+		st.Remaining.rat.Sign() <= 0 {
 		return Forecast{}, false
 	}
 	var fastest WindowStatus

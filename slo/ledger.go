@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,7 +36,10 @@ type Ledger struct {
 	// owners are the SLOs of a service at a vantage; members those of a combination of dimensions.
 	owners  map[[2]string][]int
 	members map[string][]membership
-	days    map[int64]*dayCount
+	// cells are what is added up: first an SLO each, then the groups as they are found.
+	cells  []cell
+	groups map[groupKey]int
+	days   map[int64]*dayCount
 	// table identifies the minute rollup that the days were counted in.
 	table int64
 }
@@ -52,10 +56,37 @@ func (t *tally) add(o tally) {
 	t.judgeds += o.judgeds
 }
 
-// dayCount is a closed day: of which state of its partition, and the tally of each of Ledger.summed.
+// cell is what a tally is for: an SLO of Ledger.summed, or one of its groups.
+type cell struct {
+	at  int
+	key []string
+}
+
+type groupKey struct {
+	at     int
+	packed string
+}
+
+// tallies are those of the cells. What is added to a cell behind the last lengthens them.
+type tallies []tally
+
+func (t *tallies) at(cell int) *tally {
+	for len(*t) <= cell {
+		*t = append(*t, tally{})
+	}
+	return &(*t)[cell]
+}
+
+func (t *tallies) add(o tallies) {
+	for i := range o {
+		t.at(i).add(o[i])
+	}
+}
+
+// dayCount is a closed day: of which state of its partition, and what was counted.
 type dayCount struct {
 	state   partition
-	tallies []tally
+	tallies tallies
 }
 
 // partition identifies what a day's partition holds: an insert adds a block, a mutation a version. Merges of what is there
@@ -64,10 +95,10 @@ type partition struct {
 	first, last, covered, version int64
 }
 
-// membership is an SLO that a combination of dimensions counts for: which measures are its hits, its events and those that
+// membership is a cell that a combination of dimensions counts for: which measures are its hits, its events and those that
 // are judged, as indexes into the sums of a row, or -1.
 type membership struct {
-	at                 int // in Ledger.summed
+	cell               int
 	hit, total, judged int
 }
 
@@ -76,22 +107,27 @@ const (
 	daysAtOnce = 4
 	// rememberedTuples bounds the combinations of dimensions that are remembered; beyond it they are matched anew.
 	rememberedTuples = 1 << 20
+	// mostCells bounds the groups that are added up here; beyond it [Plan] counts the SLOs that have groups.
+	mostCells = 1 << 18
 )
 
 // NewLedger prepares to count SLOs.
-func NewLedger(slos []SLO, timing Timing) *Ledger {
+func NewLedger(slos []SLO, timing Timing) *Ledger { return newLedger(slos, timing, true) }
+
+func newLedger(slos []SLO, timing Timing, groups bool) *Ledger {
 	l := &Ledger{
 		timing: timing.defaulted(), slos: slos, owners: map[[2]string][]int{}, members: map[string][]membership{},
-		days: map[int64]*dayCount{},
+		groups: map[groupKey]int{}, days: map[int64]*dayCount{},
 	}
 	var summed []SLO
 	for i := range slos {
-		if l.timing.Resolution != time.Minute || !slos[i].additive() {
+		if l.timing.Resolution != time.Minute || !slos[i].additive() || !groups && len(slos[i].Grouping.By) > 0 {
 			l.rest, l.restAt = append(l.rest, slos[i]), append(l.restAt, i)
 			continue
 		}
 		key := [2]string{slos[i].Service, slos[i].Indicator.Vantage}
 		l.owners[key] = append(l.owners[key], len(summed))
+		l.cells = append(l.cells, cell{at: len(summed)})
 		l.summed, summed = append(l.summed, i), append(summed, slos[i])
 	}
 	// What they have in common, as a statement for all of them would.
@@ -119,7 +155,7 @@ func NewLedger(slos []SLO, timing Timing) *Ledger {
 
 // additive reports whether the SLO's counts are sums over minutes, of a window that the minutes are kept for.
 func (s *SLO) additive() bool {
-	return s.countsEvents() && !s.Indicator.Active && len(s.Grouping.By) == 0 && !s.long()
+	return s.countsEvents() && !s.Indicator.Active && !s.long()
 }
 
 // AsOf floors a moment as [Plan] does.
@@ -150,44 +186,106 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 	if err := l.count(ctx, closed, ask); err != nil {
 		return nil, err
 	}
-	tallies, err := l.fold(ctx, open, ask)
+	found, err := l.fold(ctx, open, ask)
 	if err != nil {
 		return nil, err
 	}
+	if len(l.cells) > mostCells {
+		*l = *newLedger(l.slos, l.timing, false)
+		return l.Count(ctx, asof, ask)
+	}
 	// From asof back, so that at each edge the sum is that of the window that begins there.
-	sums := make([]tally, len(l.summed))
-	atEdge := map[int64][]tally{asof.Unix(): slices.Clone(sums)} // a calendar's window may just begin
+	sums := make(tallies, len(l.cells))
+	at := edgeTallies{asof.Unix(): slices.Clone(sums)} // a calendar's window may just begin
 	for i := len(edges) - 2; i >= 0; i-- {
 		span := interval{edges[i], edges[i+1]}
 		if j := slices.Index(open, span); j >= 0 {
-			for k := range sums {
-				sums[k].add(tallies[j][k])
-			}
+			sums.add(found[j])
 		} else {
 			for day := span.from; day < span.to; day += secondsOfDay {
-				for k := range sums {
-					sums[k].add(l.days[day].tallies[k])
-				}
+				sums.add(l.days[day].tallies)
 			}
 		}
-		atEdge[edges[i]] = slices.Clone(sums)
+		at[edges[i]] = slices.Clone(sums)
 	}
-	windows := l.timing.Windows()
+	groups := make([][]int, len(l.summed))
+	for i, c := range l.cells[len(l.summed):] {
+		groups[c.at] = append(groups[c.at], len(l.summed)+i)
+	}
 	for k, i := range l.summed {
-		s := &l.slos[i]
-		for _, w := range windows {
-			c, err := s.count(w, atEdge[asof.Unix()-int64(w.Length/time.Second)][k])
-			if err != nil {
+		if counts[i], err = l.counts(&l.slos[i], asof, at.of(k)); err != nil {
+			return nil, err
+		}
+		if len(l.slos[i].Grouping.By) > 0 {
+			if counts[i].Groups, err = l.grouped(&l.slos[i], asof, groups[k], at); err != nil {
 				return nil, err
 			}
-			counts[i].Windows = append(counts[i].Windows, c)
-		}
-		w := s.budgetWindow(asof)
-		if counts[i].Budget, err = s.count(w, atEdge[asof.Unix()-int64(w.Length/time.Second)][k]); err != nil {
-			return nil, err
 		}
 	}
 	return counts, nil
+}
+
+// edgeTallies are the tallies from each edge up to asof.
+type edgeTallies map[int64]tallies
+
+func (e edgeTallies) of(cell int) func(from int64) tally {
+	return func(from int64) tally { return e[from][cell] }
+}
+
+// counts makes the tallies of one cell the counts of an SLO.
+func (l *Ledger) counts(s *SLO, asof time.Time, since func(from int64) tally) (Counts, error) {
+	var c Counts
+	window := func(w Window) (Count, error) { return s.count(w, since(asof.Unix()-int64(w.Length/time.Second))) }
+	for _, w := range l.timing.Windows() {
+		n, err := window(w)
+		if err != nil {
+			return c, err
+		}
+		c.Windows = append(c.Windows, n)
+	}
+	var err error
+	c.Budget, err = window(s.budgetWindow(asof))
+	return c, err
+}
+
+// grouped makes the groups of an SLO: those with the most events in the budget window by themselves, the others together.
+func (l *Ledger) grouped(s *SLO, asof time.Time, cells []int, at edgeTallies) ([]Group, error) {
+	budget := at[asof.Unix()-int64(s.budgetWindow(asof).Length/time.Second)]
+	others := pack(s.others())
+	named := slices.DeleteFunc(slices.Clone(cells), func(i int) bool {
+		return budget[i] == (tally{}) || pack(l.cells[i].key) == others
+	})
+	slices.SortFunc(named, func(a, b int) int {
+		return cmp.Or(cmp.Compare(budget[b].totals, budget[a].totals),
+			cmp.Compare(pack(l.cells[a].key), pack(l.cells[b].key)))
+	})
+	named = named[:min(len(named), s.Grouping.Max)]
+	var groups []Group
+	for _, i := range named {
+		c, err := l.counts(s, asof, at.of(i))
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, Group{l.cells[i].key, c})
+	}
+	rest := slices.DeleteFunc(slices.Clone(cells), func(i int) bool { return slices.Contains(named, i) })
+	any := false
+	c, err := l.counts(s, asof, func(from int64) tally {
+		var sum tally
+		for _, i := range rest {
+			sum.add(at[from][i])
+		}
+		any = any || sum != tally{}
+		return sum
+	})
+	if err != nil {
+		return nil, err
+	}
+	if any {
+		groups = append(groups, Group{s.others(), c})
+	}
+	s.sortGroups(groups)
+	return groups, nil
 }
 
 // Nothing returns the counts where there is nothing to count.
@@ -264,12 +362,12 @@ func (l *Ledger) count(ctx context.Context, days []int64, ask Ask) error {
 		for i, day := range batch {
 			spans[i] = interval{day, day + secondsOfDay}
 		}
-		tallies, err := l.read(ctx, spans, spans, nil, ask)
+		found, err := l.read(ctx, spans, spans, nil, ask)
 		if err != nil {
 			return err
 		}
 		for i, day := range batch {
-			l.days[day] = &dayCount{states[day], tallies[i]}
+			l.days[day] = &dayCount{states[day], found[i]}
 		}
 	}
 	return nil
@@ -278,8 +376,9 @@ func (l *Ledger) count(ctx context.Context, days []int64, ask Ask) error {
 // partitions returns what each day's partition of the minute rollup is. known is false if the table is another than before,
 // or none whose parts the store lists; then nothing that is remembered counts.
 func (l *Ledger) partitions(ctx context.Context, ask Ask) (states map[int64]partition, known bool, err error) {
-	sql := fmt.Sprintf(`SELECT toUnixTimestamp(toDateTime(toDate(partition), 'UTC')) AS day, min(min_block_number), max(max_block_number),
-    sum(max_block_number - min_block_number + 1), toInt64(max(data_version))
+	sql := fmt.Sprintf(`SELECT toUnixTimestamp(toDateTime(toDate(partition), 'UTC')) AS day,
+    min(min_block_number), max(max_block_number), sum(max_block_number - min_block_number + 1),
+    toInt64(max(data_version))
 FROM system.parts
 WHERE active AND database = currentDatabase() AND table = %[1]s
 GROUP BY day
@@ -308,7 +407,7 @@ WHERE database = currentDatabase() AND name = %[1]s`, quote(schema.Rollup1m))
 }
 
 // fold counts spans that are parts of days, from quarters of hours and, at their ends, minutes.
-func (l *Ledger) fold(ctx context.Context, spans []interval, ask Ask) ([][]tally, error) {
+func (l *Ledger) fold(ctx context.Context, spans []interval, ask Ask) ([]tallies, error) {
 	var minutes, quarters []interval
 	const step = int64(quarter / time.Second)
 	for _, span := range spans {
@@ -328,11 +427,8 @@ func (l *Ledger) fold(ctx context.Context, spans []interval, ask Ask) ([][]tally
 }
 
 // read sums each span over the ranges of minutes and of quarters of hours that it consists of.
-func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, ask Ask) ([][]tally, error) {
-	tallies := make([][]tally, len(spans))
-	for i := range tallies {
-		tallies[i] = make([]tally, len(l.summed))
-	}
+func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, ask Ask) ([]tallies, error) {
+	found := make([]tallies, len(spans))
 	err := ask(ctx, l.sql(spans, minutes, quarters), func(rows Rows) error {
 		values := make([]string, len(l.dimensions))
 		var at []uint8
@@ -366,7 +462,7 @@ func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, 
 					return fmt.Errorf("read counts: span %d, which was not asked for", span)
 				}
 				for _, m := range members {
-					t := &tallies[span][m.at]
+					t := found[span].at(m.cell)
 					if m.hit >= 0 {
 						t.hits += sums[m.hit][i]
 					}
@@ -384,7 +480,7 @@ func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, 
 	if err != nil {
 		return nil, err
 	}
-	return tallies, nil
+	return found, nil
 }
 
 // The places of the measures among the sums of a row; those of the bounds follow.
@@ -457,7 +553,7 @@ func (l *Ledger) match(values []string) []membership {
 		if in.Environment != "" && of[schema.Environment] != in.Environment {
 			continue
 		}
-		m := membership{at: at, hit: -1, total: -1, judged: -1}
+		m := membership{cell: at, hit: -1, total: -1, judged: -1}
 		hit, judged := atJudged, atJudged
 		if in.Threshold != 0 {
 			hit, judged = atBounds+slices.Index(l.bounds, in.Threshold), atTimed
@@ -473,11 +569,29 @@ func (l *Ledger) match(values []string) []membership {
 		if in.Hit.matches(of) {
 			m.hit = hit
 		}
-		if m.hit >= 0 || m.total >= 0 {
+		if m.hit < 0 && m.total < 0 {
+			continue
+		}
+		members = append(members, m)
+		if by := l.slos[l.summed[at]].Grouping.By; len(by) > 0 {
+			m.cell = l.group(at, by, of)
 			members = append(members, m)
 		}
 	}
 	return members
+}
+
+// group returns the cell of the group that a combination of dimensions is in.
+func (l *Ledger) group(at int, by []string, of map[string]string) int {
+	key := make([]string, len(by))
+	for i, d := range by {
+		key[i] = of[d]
+	}
+	k := groupKey{at, pack(key)}
+	if _, ok := l.groups[k]; !ok {
+		l.groups[k], l.cells = len(l.cells), append(l.cells, cell{at, key})
+	}
+	return l.groups[k]
 }
 
 func (s Selection) matches(of map[string]string) bool {

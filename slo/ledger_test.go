@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,13 +61,26 @@ func insertEvents(t testing.TB, dsn string, random *rand.Rand, rows []row) {
 	embeddedtest.Exec(t, dsn, b.String())
 }
 
+// counted leaves out groups that counted nothing: a statement names them where an older row than their windows has.
+func counted(all []slo.Counts) []slo.Counts {
+	for i := range all {
+		all[i].Groups = slices.DeleteFunc(all[i].Groups, func(g slo.Group) bool {
+			return !slices.ContainsFunc(append(slices.Clone(g.Windows), g.Budget), func(c slo.Count) bool { return c.Total > 0 })
+		})
+		if len(all[i].Groups) == 0 {
+			all[i].Groups = nil
+		}
+	}
+	return all
+}
+
 // TestLedgerEqualsRecount lets a ledger live through weeks of random ticks, with events that come late by minutes or by
 // weeks, and compares every count of every tick with a recount over the minutes.
 func TestLedgerEqualsRecount(t *testing.T) {
 	t.Parallel()
-	lives, ticks := 3, 10
+	lives, ticks := 2, 5
 	if testing.Short() {
-		lives, ticks = 1, 5
+		lives, ticks = 1, 3
 	}
 	compared, statements := 0, 0
 	for seed := range lives {
@@ -81,10 +95,18 @@ func TestLedgerEqualsRecount(t *testing.T) {
 		every, err := slo.Load("testdata/valid/matrix.yaml")
 		require.NoError(t, err)
 		slos = append(slos, every...)
+		grouped := 0
+		for i := range slos {
+			if len(slos[i].Grouping.By) > 0 {
+				slos[i].Grouping.Max = 1 + seed%2 // of three tenants
+				grouped++
+			}
+		}
+		require.Greater(t, grouped, 3)
 		for i := range 20 {
 			slos[i].Indicator.Environment = []string{"", "production"}[i%2]
 		}
-		timing := slo.Timing{Scale: []int{1, 1, 7}[seed%3]}
+		timing := slo.Timing{Scale: []int{1, 7}[seed%2]}
 		ledger := slo.NewLedger(slos, timing)
 		a := &asker{store: s}
 		// The store forgets what is old by its own clock.
@@ -113,7 +135,7 @@ func TestLedgerEqualsRecount(t *testing.T) {
 			a.asked = nil
 			got, err := ledger.Count(t.Context(), asof, a.ask)
 			require.NoError(t, err)
-			require.Equal(t, want, got, "life %d, tick %d, as of %s", seed, tick, asof.UTC())
+			require.Equal(t, counted(want), counted(got), "life %d, tick %d, as of %s", seed, tick, asof.UTC())
 			compared += len(got) * 8 * 3
 			statements += len(a.asked)
 		}
@@ -144,7 +166,7 @@ func TestLedgerSeesWhatComesBetweenItsTwoLooks(t *testing.T) {
 		a.before = nil
 		got, err := ledger.Count(t.Context(), asof, a.ask)
 		require.NoError(t, err)
-		require.Equal(t, count(t, s, slo.Plan(slos, asof, slo.Timing{})), got)
+		require.Equal(t, counted(count(t, s, slo.Plan(slos, asof, slo.Timing{}))), counted(got))
 	}
 }
 
@@ -174,16 +196,16 @@ func TestLedgerReadsNoClosedDayAgain(t *testing.T) {
 		a.asked, asof = nil, asof.Add(time.Minute)
 		got, err := ledger.Count(t.Context(), asof, a.ask)
 		require.NoError(t, err)
-		require.Equal(t, count(t, s, slo.Plan(slos, asof, slo.Timing{})), got)
+		require.Equal(t, counted(count(t, s, slo.Plan(slos, asof, slo.Timing{}))), counted(got))
 		return len(a.asked)
 	}
 	require.Greater(t, tick(), 5, "the first tick reads all of it")
-	require.Equal(t, 3, tick(), "what is no sum, the partitions, and the days that windows cut")
+	require.Equal(t, 2, tick(), "the partitions, and the days that windows cut")
 	insertEvents(t, dsn, random, at(10*time.Minute))
-	require.Equal(t, 3, tick(), "today is read anyway")
+	require.Equal(t, 2, tick(), "today is read anyway")
 	insertEvents(t, dsn, random, at(9*24*time.Hour))
-	require.Equal(t, 4, tick(), "a late event, and its day")
+	require.Equal(t, 3, tick(), "a late event, and its day")
 	embeddedtest.Exec(t, dsn, "OPTIMIZE TABLE rollup_1m FINAL")
 	tick() // a merge may look like a change
-	require.Equal(t, 3, tick())
+	require.Equal(t, 2, tick())
 }

@@ -296,8 +296,8 @@ func (s *SLO) count(w Window, t tally) (Count, error) {
 		t.hits = min(t.hits, t.judgeds)
 	}
 	if t.hits > t.judgeds || t.judgeds > t.totals {
-		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; the rollup is damaged",
-			s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
+		return Count{Window: w}, fmt.Errorf("read counts of %s of %s: %d hits of %d judged of %d events over %s; "+
+			"the rollup is damaged", s.Name, s.Service, t.hits, t.judgeds, t.totals, w.Name)
 	}
 	if s.Indicator.HitIsBad && s.slice() == 0 {
 		t.hits = t.judgeds - t.hits
@@ -319,8 +319,13 @@ func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) 
 		}
 		groups = append(groups, Group{values, c})
 	}
+	t.slo.sortGroups(groups)
+	return groups, nil
+}
+
+func (s *SLO) sortGroups(groups []Group) {
 	slices.SortFunc(groups, func(a, b Group) int {
-		switch others := t.slo.others(); {
+		switch others := s.others(); {
 		case slices.Equal(a.Key, others):
 			return 1
 		case slices.Equal(b.Key, others):
@@ -333,7 +338,6 @@ func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) 
 		}
 		return slices.Compare(a.Key, b.Key)
 	})
-	return groups, nil
 }
 
 // others is the key of the group that the groups beyond the bound fold into.

@@ -130,14 +130,13 @@ func (e Event) follow(last *Event, st *Status) Event {
 }
 
 // InsertEvents is the statement that [Event.Row] has the values for.
-const InsertEvents = "INSERT INTO " + schema.SLOEvents + " (service, slo, stream, sequence, asof, kind, spent, severity, incident, " +
-	"start, good, total, judged, engine, written)"
+const InsertEvents = "INSERT INTO " + schema.SLOEvents + " (" + eventColumns + ")"
 
 // Row returns the values of a row.
 func (e *Event) Row() []any {
 	return []any{
-		e.Service, e.SLO, string(e.Stream), e.Sequence, e.AsOf, string(e.Kind), e.Spent, string(e.Severity), e.Incident, e.Start,
-		e.Good, e.Total, e.Judged, e.Engine, e.Written,
+		e.Service, e.SLO, string(e.Stream), e.Sequence, e.AsOf, string(e.Kind), e.Spent, string(e.Severity), e.Incident,
+		e.Start, e.Good, e.Total, e.Judged, e.Engine, e.Written,
 	}
 }
 
@@ -152,7 +151,8 @@ func EventsToken(events []Event) string {
 	return "slo-events-" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-const eventColumns = "service, slo, stream, sequence, asof, kind, spent, severity, incident, start, good, total, judged, engine, written"
+const eventColumns = "service, slo, stream, sequence, asof, kind, spent, severity, incident, start, good, total, " +
+	"judged, engine, written"
 
 // SelectLastEvents is a query for the last event of every stream.
 func SelectLastEvents() string {
@@ -168,8 +168,8 @@ func ReadEvents(rows Rows) ([]Event, error) {
 	for rows.Next() {
 		var e Event
 		var stream, kind, severity string
-		if err := rows.Scan(&e.Service, &e.SLO, &stream, &e.Sequence, &e.AsOf, &kind, &e.Spent, &severity, &e.Incident, &e.Start,
-			&e.Good, &e.Total, &e.Judged, &e.Engine, &e.Written); err != nil {
+		if err := rows.Scan(&e.Service, &e.SLO, &stream, &e.Sequence, &e.AsOf, &kind, &e.Spent, &severity, &e.Incident,
+			&e.Start, &e.Good, &e.Total, &e.Judged, &e.Engine, &e.Written); err != nil {
 			return nil, fmt.Errorf("read events: %w", err)
 		}
 		e.Stream, e.Kind, e.Severity = Stream(stream), EventKind(kind), Severity(severity)

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 // TestBudgetEvents lets a budget be spent and come back; each mark is told about once, and hovering around it not at all.
@@ -105,4 +106,47 @@ func TestOnset(t *testing.T) {
 			require.Equal(t, epoch.Add(time.Duration(tc.want)*time.Minute), got)
 		})
 	}
+}
+
+// TestTheEarlierEventStays: where two engines number the same event at different asofs, that of the earlier is read, before
+// and after a merge, whichever was written first.
+func TestTheEarlierEventStays(t *testing.T) {
+	t.Parallel()
+	s, dsn := open(t)
+	asof := time.Now().UTC().Truncate(time.Minute)
+	event := func(name string, minutes int, engine string) slo.Event {
+		at := asof.Add(time.Duration(minutes) * time.Minute)
+		return slo.Event{
+			Service: "chat", SLO: name, Stream: slo.StreamIncident, Sequence: 1, AsOf: at, Kind: slo.IncidentDetected,
+			Severity: slo.SeverityPage, Incident: 1, Start: at, Engine: engine, Written: at,
+		}
+	}
+	for _, e := range []slo.Event{
+		event("a", 0, "one"), event("b", 1, "one"), event("b", 0, "two"), event("a", 1, "two"),
+	} {
+		batch, err := s.Conn().PrepareBatch(t.Context(), slo.InsertEvents)
+		require.NoError(t, err)
+		require.NoError(t, batch.Append(e.Row()...))
+		require.NoError(t, batch.Send())
+	}
+	for _, merge := range []bool{false, true} {
+		if merge {
+			embeddedtest.Exec(t, dsn, "OPTIMIZE TABLE slo_events FINAL")
+			require.Equal(t, "2", embeddedtest.Exec(t, dsn, "SELECT count() FROM slo_events"))
+		}
+		rows, err := s.Conn().Query(t.Context(), slo.SelectLastEvents())
+		require.NoError(t, err)
+		events, err := slo.ReadEvents(rows)
+		require.NoError(t, err)
+		require.NoError(t, rows.Close())
+		require.Equal(t, []slo.Event{event("a", 0, "one"), event("b", 0, "two")}, inUTC(events))
+		require.Equal(t, "2", embeddedtest.Exec(t, dsn, "SELECT count() FROM slo_incidents WHERE ended IS NULL"))
+	}
+}
+
+func inUTC(events []slo.Event) []slo.Event {
+	for i := range events {
+		events[i].Written = events[i].Written.UTC()
+	}
+	return events
 }

@@ -20,14 +20,18 @@ type sloQuestion struct {
 
 func (q *sloQuestion) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&q.endpoint, "endpoint", "http://127.0.0.1:9466", "`ADDRESS` of the engine's API (http of the slo extension)")
+	f.StringVar(&q.endpoint, "endpoint", "http://127.0.0.1:9466",
+		"`ADDRESS` of the engine's API (http of the slo extension)")
 	f.StringVarP(&q.output, "output", "o", "table", "`table or json`")
 	f.StringVar(&q.service, "service", "", "the `SERVICE`, where several have an SLO of that name")
-	f.StringVar(&q.at, "at", "", "as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (default: the last evaluation)")
+	f.StringVar(&q.at, "at", "",
+		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (default: the last evaluation)")
 }
 
 // ask puts the question and writes the answer.
-func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Values, into any, table func(io.Writer) error) error {
+func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Values, into any,
+	table func(io.Writer) error,
+) error {
 	cmd.SilenceUsage = true
 	if q.output != "table" && q.output != "json" {
 		return fmt.Errorf("--output: must be table or json, got %q", q.output)
@@ -71,7 +75,8 @@ now. They differ where events came late.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var past slo.Past
-			return q.ask(cmd, "api/v1/history", args[0], url.Values{}, &past, func(w io.Writer) error { return slo.WritePast(w, past) })
+			return q.ask(cmd, "api/v1/history", args[0], url.Values{}, &past,
+				func(w io.Writer) error { return slo.WritePast(w, past) })
 		},
 	}
 	q.flags(cmd)

@@ -1,5 +1,5 @@
 // Package sloextension runs the SLO engine inside a collector. On every tick it asks the store how far its sources have
-// been read, counts all SLOs as of that watermark in one query, writes the outcome with the counts it used to slo_status,
+// been read, counts all SLOs as of that watermark, writes the outcome with the counts it used to slo_status,
 // serves it as JSON and as Prometheus metrics, and, if it owns the alerting, keeps Alertmanager informed.
 //
 // What an SLO is and how it is judged is package slo's business; this package only executes, remembers and sends.

@@ -46,6 +46,7 @@ type engine struct {
 	wrote        time.Time               // asof of the last record
 	held         bool                    // the last step saw nothing
 	told         map[streamKey]slo.Event // the last events, as far as known; nil if they are to be read
+	judged       []slo.SLO               // of each status, groups included
 	statuses     []slo.Status
 	trouble      string // why the last step failed; empty if it did not
 	troubleSince time.Time
@@ -145,13 +146,21 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		e.hold(now)
 		return mark, err
 	}
-	statuses := make([]slo.Status, len(e.slos))
 	began := map[string]bool{}
-	for i := range e.slos {
-		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], mark.Backlog == 0 || traffic(counts[i]))
-		e.settle(&statuses[i], began)
+	e.judged, e.statuses = e.judged[:0:0], nil
+	judge := func(s slo.SLO, c slo.Counts) {
+		st := slo.Evaluate(&s, asof, c, mark.Backlog == 0 || traffic(c))
+		e.settle(&st, began)
+		e.judged, e.statuses = append(e.judged, s), append(e.statuses, st)
 	}
-	e.statuses, e.asof, e.held = statuses, asof, false
+	for i := range e.slos {
+		judge(e.slos[i], counts[i])
+		for _, g := range counts[i].Groups {
+			judge(e.slos[i].Group(g.Key), g.Counts)
+		}
+	}
+	e.disband(asof)
+	e.asof, e.held = asof, false
 	if err := e.adopt(ctx, began, asof, now); err != nil {
 		return mark, err
 	}
@@ -202,7 +211,7 @@ func (e *engine) restore(records []slo.Record) {
 	}
 	for i := range records {
 		r := &records[i]
-		if !known[[2]string{r.Service, r.SLO}] {
+		if whole, _ := slo.GroupOf(r.SLO); !known[[2]string{r.Service, whole}] {
 			continue // it ends at Alertmanager by itself
 		}
 		for _, a := range r.Alerts {
@@ -233,7 +242,23 @@ func (e *engine) settle(st *slo.Status, began map[string]bool) {
 	}
 }
 
-// hold makes every SLO no_data. Their alerts stay: that nothing is seen does not mean that nothing burns.
+// disband resolves the alerts of groups that are no more.
+func (e *engine) disband(asof time.Time) {
+	there := make(map[string]bool)
+	for i := range e.statuses {
+		st := &e.statuses[i]
+		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
+			there[identity(burnLabels(st.Service, st.SLO, severity))] = true
+		}
+	}
+	for id, a := range e.book.items {
+		if _, group := slo.GroupOf(a.Labels["slo"]); group && !there[id] {
+			e.book.resolve(a.Labels, asof)
+		}
+	}
+}
+
+// hold makes every SLO no_data, and says nothing of groups. Alerts stay: that nothing is seen does not mean that nothing burns.
 func (e *engine) hold(now time.Time) {
 	asof, counts := e.ledger.AsOf(now), e.ledger.Nothing(now)
 	statuses := make([]slo.Status, len(e.slos))
@@ -241,7 +266,7 @@ func (e *engine) hold(now time.Time) {
 		statuses[i] = slo.Evaluate(&e.slos[i], asof, counts[i], false)
 		statuses[i].Severity = e.heldSeverity(e.slos[i].Service, e.slos[i].Name)
 	}
-	e.statuses, e.held = statuses, true
+	e.judged, e.statuses, e.held = e.slos, statuses, true
 }
 
 func (e *engine) heldSeverity(service, name string) slo.Severity {

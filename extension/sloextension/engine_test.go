@@ -35,6 +35,7 @@ type fakeStore struct {
 	records []slo.Record
 	events  []slo.Event
 	queries int
+	groups  []string // of every SLO, each with the counts of the whole
 }
 
 func (f *fakeStore) latest(_ context.Context, after time.Time) ([]slo.Record, error) {
@@ -63,6 +64,11 @@ func (f *fakeStore) counts(_ context.Context, ledger *slo.Ledger, asof time.Time
 		}
 		b := &counts[i].Budget
 		b.Total, b.Judged, b.Good = 1000*f.total, 1000*f.total, 1000*f.total-f.bad
+		for _, key := range f.groups {
+			counts[i].Groups = append(counts[i].Groups, slo.Group{Key: []string{key}, Counts: slo.Counts{
+				Windows: counts[i].Windows, Budget: counts[i].Budget,
+			}})
+		}
 	}
 	return counts, f.down
 }
@@ -164,6 +170,52 @@ func TestPageBeginsAndEndsAtAsOf(t *testing.T) {
 	r.live()
 	r.step(t.Context())
 	require.Empty(t, r.find(alertBurn), "forgotten")
+}
+
+// Groups are judged by rules of their own, under names of their own; what fires for one ends when it is no more.
+func TestGroupsAlertByThemselves(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &fakeStore{total: 1000, bad: 20, groups: []string{"acme", "other"}})
+	r.slos[0].Grouping = slo.Grouping{By: []string{"tenant"}, Max: 2, Rules: []slo.Rule{r.slos[0].Rules[4]}}
+	r.live()
+	r.step(t.Context())
+	names := func() map[string]bool {
+		firing := map[string]bool{}
+		for _, a := range r.find(alertBurn) {
+			if a.EndsAt.IsZero() {
+				firing[a.Labels["severity"]+" "+a.Labels["slo"]] = true
+			}
+		}
+		return firing
+	}
+	require.Equal(t, map[string]bool{
+		"page connection-availability": true, "ticket connection-availability": true,
+		`ticket connection-availability{tenant="acme"}`: true, `ticket connection-availability{tenant="other"}`: true,
+	}, names())
+	require.Len(t, r.store.records, 3)
+	require.Len(t, r.current().SLOs, 3)
+	require.Equal(t, "Connection availability, tenant acme", r.current().SLOs[1].Title)
+
+	r.store.groups = []string{"other"}
+	r.advance(time.Minute)
+	r.live()
+	r.step(t.Context())
+	require.NotContains(t, names(), `ticket connection-availability{tenant="acme"}`)
+	require.Contains(t, names(), `ticket connection-availability{tenant="other"}`)
+	ended := r.store.events[len(r.store.events)-1]
+	require.Equal(t, slo.IncidentEnded, ended.Kind)
+	require.Equal(t, `connection-availability{tenant="acme"}`, ended.SLO)
+
+	again := newRig(t, &fakeStore{total: 1000, bad: 20, groups: []string{"other"}, records: r.store.records})
+	again.slos[0].Grouping = r.slos[0].Grouping
+	again.clock = r.clock.Add(time.Minute)
+	again.live()
+	again.step(t.Context())
+	for _, a := range again.find(alertBurn) {
+		if a.Labels["slo"] == `connection-availability{tenant="other"}` {
+			require.Equal(t, epoch, a.StartsAt, "it goes on over a restart")
+		}
+	}
 }
 
 func TestNothingNewIsNotCountedAgain(t *testing.T) {

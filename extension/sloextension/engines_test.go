@@ -2,6 +2,7 @@ package sloextension
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,7 +15,11 @@ import (
 
 	"github.com/prometheus/alertmanager/api/v2/models"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension/extensiontest"
 
+	"github.com/sockeye-project/sockeye/extension/sloextension/internal/metadata"
+	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -135,4 +140,46 @@ func TestEnginesSayTheSame(t *testing.T) {
 	require.Equal(t, onset.Format(time.DateTime)+"\t"+detected.Format(time.DateTime)+"\tpage\t1", events(
 		"SELECT start, detected, severity, ended > detected FROM slo_incidents"))
 	require.Equal(t, "1200", events("SELECT judged - good FROM slo_incidents"))
+}
+
+// TestOnlyTheOwnerPosts: exactly one system pages, so an engine that is not the owner has nobody to post to, whatever fires.
+func TestOnlyTheOwnerPosts(t *testing.T) {
+	t.Parallel()
+	for owner, posts := range map[string]bool{ownerEngine: true, ownerPrometheus: false, ownerGrafana: false, ownerNone: false} {
+		t.Run(owner, func(t *testing.T) {
+			t.Parallel()
+			manager := newReceiver(t)
+			var alertmanager Alertmanager
+			require.NoError(t, alertmanager.UnmarshalText([]byte(manager.URL)))
+			cfg := createDefaultConfig().(*Config)
+			cfg.Defaults.Services = []string{"chat"}
+			cfg.Alerting.Owner = owner
+			cfg.Alerting.Alertmanagers = []Alertmanager{alertmanager}
+			if err := cfg.Validate(); posts {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, "exactly one system pages")
+				cfg.Alerting.Alertmanagers = nil
+				require.NoError(t, cfg.Validate())
+			}
+			cfg.HTTP.NetAddr.Endpoint, cfg.Interval = "127.0.0.1:0", time.Hour
+			x, err := newExtension(cfg, extensiontest.NewNopSettings(metadata.Type))
+			require.NoError(t, err)
+			store := &fakeStore{total: 1000, bad: 20}
+			now := time.Now()
+			store.sources = []slo.Progress{{Source: "edge", ReadThrough: now, Wall: now}}
+			x.engine.open = func(context.Context) (database, error) { return store, nil }
+			require.NoError(t, x.Start(t.Context(), componenttest.NewNopHost()))
+			posted := func() bool {
+				manager.mutex.Lock()
+				defer manager.mutex.Unlock()
+				return len(manager.got) > 0
+			}
+			require.Eventually(t, func() bool {
+				return len(x.engine.current().Alerts) > 1 && (!posts || posted())
+			}, 20*time.Second, 10*time.Millisecond)
+			require.NoError(t, x.Shutdown(t.Context()))
+			require.Equal(t, posts, posted())
+		})
+	}
 }

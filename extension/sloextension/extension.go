@@ -40,9 +40,9 @@ func newExtension(cfg *Config, settings extension.Settings) (*sloExtension, erro
 		return nil, err
 	}
 	e := &engine{
-		slos: slos, timing: cfg.timing(), ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings), now: time.Now, logger: settings.Logger,
-		telemetry: telemetry,
-		open:      func(ctx context.Context) (database, error) { return openStore(ctx, string(cfg.Endpoint)) },
+		slos: slos, timing: cfg.timing(), ledger: slo.NewLedger(slos, cfg.timing()), id: instance(settings),
+		now: time.Now, logger: settings.Logger, telemetry: telemetry,
+		open: func(ctx context.Context) (database, error) { return openStore(ctx, string(cfg.Endpoint)) },
 	}
 	return &sloExtension{cfg: cfg, settings: settings, engine: e}, nil
 }

@@ -35,8 +35,11 @@ type refusal struct {
 
 func (r refusal) Error() string { return r.text }
 
+// answerer answers a question about an SLO as of a moment.
+type answerer func(ctx context.Context, db database, s *slo.SLO, at time.Time, r *http.Request) (any, error)
+
 // serve finds the SLO and the moment that a request names, and has them answered.
-func (q *inquiry) serve(answer func(ctx context.Context, db database, s *slo.SLO, at time.Time, r *http.Request) (any, error)) http.HandlerFunc {
+func (q *inquiry) serve(answer answerer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), inquiryTimeout)
 		defer cancel()
@@ -53,9 +56,7 @@ func (q *inquiry) serve(answer func(ctx context.Context, db database, s *slo.SLO
 	}
 }
 
-func (q *inquiry) answer(ctx context.Context, r *http.Request,
-	answer func(ctx context.Context, db database, s *slo.SLO, at time.Time, r *http.Request) (any, error),
-) (any, error) {
+func (q *inquiry) answer(ctx context.Context, r *http.Request, answer answerer) (any, error) {
 	s, err := q.find(r.URL.Query().Get("service"), r.URL.Query().Get("slo"))
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (q *inquiry) answer(ctx context.Context, r *http.Request,
 	if err != nil {
 		return nil, err
 	}
-	defer db.close()
+	defer func() { _ = db.close() }()
 	return answer(ctx, db, s, at, r)
 }
 
@@ -103,7 +104,9 @@ func (q *inquiry) find(service, name string) (*slo.SLO, error) {
 	if len(services) > most {
 		services, more = services[:most], ", …"
 	}
-	return nil, refusal{http.StatusBadRequest, "several services have it; say which: " + strings.Join(services, ", ") + more}
+	return nil, refusal{
+		http.StatusBadRequest, "several services have it; say which: " + strings.Join(services, ", ") + more,
+	}
 }
 
 // count counts an SLO as of a moment, from the minutes.
@@ -132,12 +135,18 @@ func (q *inquiry) explain(ctx context.Context, db database, s *slo.SLO, at time.
 	return q.explanation(ctx, db, s, at, top)
 }
 
-func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at time.Time, top int) (slo.Explanation, error) {
+func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at time.Time, top int,
+) (slo.Explanation, error) {
 	plan, counts, err := q.count(ctx, db, s, at)
 	if err != nil {
 		return slo.Explanation{}, err
 	}
-	e := slo.Explanation{Formula: s.Formula(), SQL: plan.SQL, Status: slo.Evaluate(s, plan.AsOf, counts, true), Burned: []slo.Burned{}}
+	e := slo.Explanation{
+		Formula: s.Formula(), SQL: plan.SQL, Status: slo.Evaluate(s, plan.AsOf, counts, true), Burned: []slo.Burned{},
+	}
+	if forecast, ok := slo.NewForecast(s, &e.Status); ok {
+		e.Forecast = &forecast
+	}
 	if e.BurnedSQL = slo.SelectBurned(s, plan.AsOf, top); e.BurnedSQL != "" {
 		err := db.ask(ctx, e.BurnedSQL, func(rows slo.Rows) (err error) {
 			e.Burned, err = slo.ReadBurned(rows, &e.Status)

@@ -123,6 +123,8 @@ func TestHistoryAndExplanation(t *testing.T) {
 		{Dimension: "tenant", Value: "acme", Bad: 7, Share: e.Burned[1].Share, Spent: e.Burned[1].Spent},
 		{Dimension: "region", Value: "region of acme", Bad: 7, Share: e.Burned[2].Share, Spent: e.Burned[2].Spent},
 	}, e.Burned)
+	require.NotNil(t, e.Forecast)
+	require.True(t, e.Forecast.Earliest.After(clock) && e.Forecast.Earliest.Before(e.Forecast.Expected), "%v", e.Forecast)
 	require.Equal(t, "0.583333333", e.Burned[1].Share.String())
 	require.Equal(t, slo.Ratio(7*1000, 99_112).String(), e.Burned[1].Spent.String())
 	text.Reset()
@@ -130,6 +132,7 @@ func TestHistoryAndExplanation(t *testing.T) {
 	require.Regexp(t, `tenant +acme +7 +58.3 % +7.1 %`, text.String())
 	require.Contains(t, text.String(), "bad / judged, in events; burn rate = error ratio / 0.001")
 	require.Contains(t, text.String(), "SELECT")
+	require.Contains(t, text.String(), "at the rate of the last 6h the budget is exhausted 20")
 
 	// The moment can be another one, before the late events and before the first ones.
 	status, _ = ask("explain", url.Values{"slo": name["slo"], "at": {clock.Add(-time.Hour).Format(time.RFC3339)}}, &e)

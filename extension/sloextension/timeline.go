@@ -1,7 +1,9 @@
 package sloextension
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sockeye-project/sockeye/slo"
@@ -74,20 +76,47 @@ func (e *engine) happened() []slo.Event {
 	}
 	for i := range e.statuses {
 		st := &e.statuses[i]
-		if event, ok := slo.NextBudget(last(st, slo.StreamBudget), &e.slos[i], st); ok {
+		if event, ok := slo.NextBudget(last(st, slo.StreamBudget), &e.judged[i], st); ok {
 			events = append(events, event)
 		}
 		if event, ok := slo.NextIncident(last(st, slo.StreamIncident), st); ok {
 			events = append(events, event)
 		}
 	}
+	if !e.held {
+		events = append(events, e.orphans()...)
+	}
+	return events
+}
+
+// orphans ends the incidents of groups that are no more.
+func (e *engine) orphans() []slo.Event {
+	there := make(map[streamKey]bool, len(e.statuses))
+	for i := range e.statuses {
+		there[streamKey{e.statuses[i].Service, e.statuses[i].SLO, slo.StreamIncident}] = true
+	}
+	var events []slo.Event
+	for key, last := range e.told {
+		whole, group := slo.GroupOf(key.slo)
+		if ours := there[streamKey{key.service, whole, slo.StreamIncident}]; !group || !ours || there[key] ||
+			key.stream != slo.StreamIncident {
+			continue
+		}
+		gone := slo.Status{Service: key.service, SLO: key.slo, AsOf: e.asof, State: slo.StateNoTraffic}
+		if event, ok := slo.NextIncident(&last, &gone); ok {
+			events = append(events, event)
+		}
+	}
+	slices.SortFunc(events, func(a, b slo.Event) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.SLO, b.SLO))
+	})
 	return events
 }
 
 // look finds when an incident began, if it was just detected, and counts what has been since.
 func (e *engine) look(ctx context.Context, event *slo.Event) error {
 	for i := range e.statuses {
-		st, s := &e.statuses[i], &e.slos[i]
+		st, s := &e.statuses[i], &e.judged[i]
 		if st.Service != event.Service || st.SLO != event.SLO {
 			continue
 		}
