@@ -80,11 +80,16 @@ demo: build libchdb ## all of it on this machine, with an incident; KEEP=1 leave
 
 check: fmt lint check-generate unit ## before a commit
 
-setup: libchdb ## what tests need besides Go: the engine's library, nginx, Prometheus, Alertmanager
+setup: libchdb clients ## what tests need besides Go: the engine's library, nginx, Prometheus, Alertmanager, Chromium, ws
 	@.ci/packages
 
 libchdb: ## the embedded ClickHouse engine, from npm
 	@store/embedded/libchdb/install.sh
+
+clients: test/clients/node_modules/.package-lock.json ## WebSocket clients of others, from npm
+
+test/clients/node_modules/.package-lock.json: test/clients/package-lock.json
+	cd test/clients && npm ci
 
 bin/golangci-lint: tools/go.mod
 	$(GO) build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -98,4 +103,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench pii-report vuln demo check setup libchdb
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench pii-report vuln demo check setup libchdb clients

@@ -1,6 +1,8 @@
 package endpoint_test
 
 import (
+	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -121,6 +123,7 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 		"no Upgrade":                            {without("Upgrade") + end, 426, event.BadHandshake, false},
 		"no Connection":                         {without("Connection") + end, 400, event.BadHandshake, false},
 		"POST":                                  {strings.Replace(handshake, "GET", "POST", 1) + end, 405, event.BadHandshake, false},
+		"TRACE":                                 {strings.Replace(handshake, "GET", "TRACE", 1) + end, 405, event.BadHandshake, false},
 		"a body":                                {handshake + "Content-Length: 4\r\n" + end + "body", 400, event.BadHandshake, false},
 		"a body in chunks":                      {handshake + "Transfer-Encoding: chunked\r\n" + end + "0\r\n\r\n", 400, event.BadHandshake, false},
 		"HTTP/1.0":                              {strings.Replace(handshake, "1.1", "1.0", 1) + end, 400, event.BadHandshake, false},
@@ -144,6 +147,8 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 			bad := &client{Conn: conn, t: t}
 			require.Equal(t, c.status, bad.status())
 			require.Contains(t, bad.head, "close")
+			require.Contains(t, bad.head, "Content-Type: text/plain; charset=utf-8")
+			require.NotContains(t, bad.head, "Server:")
 			told := s.log.wait(event.HandshakeRejected, nil)
 			require.Equal(t, c.errorType, told.String(event.ErrorType))
 			require.Equal(t, int64(c.status), told.Get(event.HTTPResponseStatusCode).Int())
@@ -158,25 +163,38 @@ func TestHandshakesThatAreRefused(t *testing.T) {
 
 func TestAHeadThatComesSlowlyIsAnsweredWith408(t *testing.T) {
 	t.Parallel()
-	for _, secure := range []bool{false, true} {
-		set := endpoint.ServerSettings{HeaderTimeout: 200 * time.Millisecond}
-		a := newAuthority(t)
-		if secure {
-			set.CertFile, set.KeyFile = a.issue("server", 2)
-		}
-		s := serveBy(t, config(), set)
-		if secure {
-			s.tls = a.trust()
-		}
-		other := s.open(t)
-		slow := s.dial(t, "GET /chat HTTP/1.1\r\nHost: ch")
-		require.Equal(t, http.StatusRequestTimeout, slow.status())
-		slow.ended()
-		told := s.log.wait(event.HandshakeRejected, nil)
-		require.Equal(t, event.BadHandshake, told.String(event.ErrorType))
-		require.Equal(t, int64(408), told.Get(event.HTTPResponseStatusCode).Int())
-		other.works()
-		other.bye()
+	for name, c := range map[string]struct {
+		head   string
+		secure bool
+	}{
+		"in the middle of a field":        {"GET /chat HTTP/1.1\r\nHost: ch", false},
+		"in the middle of a name":         {"GET /chat HTTP/1.1\r\nHos", false},
+		"in the middle of its first line": {"GET /cha", false},
+		"over TLS":                        {"GET /cha", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := endpoint.ServerSettings{HeaderTimeout: time.Second}
+			a := newAuthority(t)
+			if c.secure {
+				set.CertFile, set.KeyFile = a.issue("server", 2)
+			}
+			s := serveBy(t, config(), set)
+			if c.secure {
+				s.tls = a.trust()
+			}
+			other := s.open(t)
+			slow := s.dial(t, c.head)
+			require.Equal(t, http.StatusRequestTimeout, slow.status())
+			rest, err := io.ReadAll(slow)
+			require.NoError(t, err)
+			require.Empty(t, string(slow.in)+string(rest), "one answer")
+			told := s.log.wait(event.HandshakeRejected, nil)
+			require.Equal(t, event.BadHandshake, told.String(event.ErrorType))
+			require.Equal(t, int64(408), told.Get(event.HTTPResponseStatusCode).Int())
+			other.works()
+			other.bye()
+		})
 	}
 }
 
@@ -192,4 +210,23 @@ func TestWhatIsNoTLSIsTold(t *testing.T) {
 	require.Equal(t, event.TLSFailed, s.log.wait(event.HandshakeRejected, nil).String(event.ErrorType))
 	other.works()
 	other.bye()
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, offer := range map[string]*tls.Config{
+		"TLS 1.1":          {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
+		"TLS 1.2 with RC4": {MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serveTLS(t, config())
+			other := s.open(t)
+			offer.RootCAs = s.tls.RootCAs
+			_, err := tls.Dial("tcp", s.addr, offer)
+			require.ErrorContains(t, err, "remote error: tls:")
+			require.Equal(t, event.TLSFailed, s.log.wait(event.HandshakeRejected, nil).String(event.ErrorType))
+			other.works()
+		})
+	}
 }

@@ -3,6 +3,8 @@ package endpoint_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -141,6 +143,28 @@ func TestAFirstMessageThatIsNoCredential(t *testing.T) {
 				require.Equal(t, c.errorType, s.log.wait(event.Auth, nil).String(event.ErrorType))
 			}
 			s.log.wait(event.Close, has(event.CloseInitiator, "server"))
+		})
+	}
+	long := fmt.Sprint(rand.New(rand.NewPCG(1, 2)).Perm(4000)) // 19 KiB, of which half is left
+	for name, frames := range map[string]string{
+		"nor is one in two fragments": frame(wire.Header{Opcode: wire.OpText}, long[:10<<10]) + frame(whole(0), long[:10<<10]),
+		"or one that inflates to it":  frame(wire.Header{Opcode: wire.OpText, Fin: true, RSV: wire.RSV1}, packed(long)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			set.FirstMessage, set.Deflate = true, &wire.Deflate{}
+			s := serve(t, set)
+			const offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+			bad := s.open(t, offer)
+			bad.send(frames)
+			code, _ := bad.closed()
+			require.Equal(t, wire.CloseMessageTooBig, code)
+			good := s.open(t, offer)
+			good.reader = wire.NewMessageReader(wire.ReaderSettings{From: wire.Server, Deflate: set.Deflate})
+			good.text(`{"auth":"good-ann"}`)
+			good.send(frames) // is good once it is known who sends it
+			require.Greater(t, len(good.next().Payload), 16<<10)
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/sockeye-project/sockeye/wire"
 )
 
-// maxFirstMessage is the longest message before the client is authenticated.
+// maxFirstMessage is the longest message before the client is authenticated, as it comes and inflated.
 const maxFirstMessage = 16 << 10
 
 var (
@@ -209,6 +209,7 @@ func (s *Session) authenticateFirst() error {
 		return over
 	}
 	s.become(o.identity, a)
+	s.reader.SetLimits(&s.e.config.Limits.Frames)
 	s.checkRevoked()
 	return nil
 }

@@ -30,7 +30,8 @@ type Config struct {
 	InsecureAnonymous bool
 	// Credentials says where a handshake may have its credential. Nil means [auth.DefaultSources].
 	Credentials *auth.Sources
-	// FirstMessage lets a handshake without a credential pass. The first message must then have one, see Token.
+	// FirstMessage lets a handshake without a credential pass. The first message, of 16 KiB at most, must then have one: see
+	// Token.
 	FirstMessage bool
 	// InBandRefresh takes messages with a credential, see Token, for [Session.Refresh]. Handle does not see them.
 	InBandRefresh bool

@@ -23,6 +23,8 @@
 // Authenticator. Who a client is, is decided in [github.com/sockeye-project/sockeye/endpoint/auth]; frames and handshakes
 // are those of [github.com/sockeye-project/sockeye/wire].
 //
+// docs/threat-model.md says what it defends against and what not, docs/asvs.md what OWASP ASVS 5.0 asks of it.
+//
 // # What a maintainer keeps
 //
 // Nothing is unbounded: every table, queue and wait has a limit in [Config]. A connection has one [ending], decided once,

@@ -24,6 +24,7 @@ type Endpoint struct {
 	pump     *pump
 	standard *tier
 	tiers    map[string]*tier
+	first    wire.Limits // before a client is authenticated
 	byAddr   quota
 
 	addresses      *tallies[netip.Addr]
@@ -63,6 +64,9 @@ func New(c Config) (*Endpoint, error) {
 		left:    make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
+	if e.first = c.Limits.Frames; e.first.MessageBytes <= 0 || e.first.MessageBytes > maxFirstMessage {
+		e.first.MessageBytes = maxFirstMessage
+	}
 	e.clock.Store(e.nanos())
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)

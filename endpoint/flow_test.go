@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -91,6 +92,24 @@ func TestAClientThatLeavesWithoutAWord(t *testing.T) {
 	require.Equal(t, "unknown", end.String(event.CloseInitiator))
 	require.False(t, end.Get(event.CloseClean).Bool())
 	require.False(t, end.Has(event.CloseCode))
+}
+
+// Which of the two the server sees first, the reason to end or the client's end, does not matter.
+func TestAClientThatClosesItsSideStillGetsTheCloseFrame(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.InBandRefresh = true
+	set.Limits.User = endpoint.Quota{Handshakes: endpoint.NoRate}
+	set.Timeouts.Close = patience
+	s := serve(t, set)
+	for range 50 {
+		c := s.open(t, ann)
+		c.text(`{"auth":"good-bob"}`)
+		require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite())
+		code, _ := c.closed()
+		require.Equal(t, wire.CloseCode(3003), code)
+		c.ended()
+	}
 }
 
 func TestWhatIsSilentTooLong(t *testing.T) {

@@ -245,9 +245,11 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 	}
 	s.unanswered.Store(true)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.reader.Reset(wire.ReaderSettings{
-		From: wire.Client, Limits: &e.config.Limits.Frames, Deflate: deflate, OnHeader: s.header,
-	})
+	limits := &e.config.Limits.Frames
+	if !h.granted {
+		limits = &e.first
+	}
+	s.reader.Reset(wire.ReaderSettings{From: wire.Client, Limits: limits, Deflate: deflate, OnHeader: s.header})
 	if early := buffered.Reader.Buffered(); early > 0 {
 		b, _ := buffered.Reader.Peek(early) // has them
 		s.in = slices.Clone(b)

@@ -66,7 +66,7 @@ func (l *log) all(name event.Name) (found []*event.Event) {
 	return found
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // wait returns the first event of the name that f, if not nil, accepts.
 func (l *log) wait(name event.Name, f func(*event.Event) bool) *event.Event {
@@ -95,6 +95,12 @@ func (l *log) wait(name event.Name, f func(*event.Event) bool) *event.Event {
 	}
 }
 
+// count waits for n events of the name.
+func (l *log) count(name event.Name, n int) {
+	l.t.Helper()
+	l.wait(name, func(*event.Event) bool { return len(l.all(name)) >= n })
+}
+
 func has(k event.Key, v string) func(*event.Event) bool {
 	return func(e *event.Event) bool { return e.Get(k).Text() == v }
 }
@@ -102,9 +108,10 @@ func has(k event.Key, v string) func(*event.Event) bool {
 // service is an endpoint that is served.
 type service struct {
 	*endpoint.Endpoint
-	log  *log
-	addr string
-	tls  *tls.Config // of clients
+	server *endpoint.Server
+	log    *log
+	addr   string
+	tls    *tls.Config // of clients
 }
 
 func echo(_ context.Context, s *endpoint.Session) error {
@@ -163,15 +170,24 @@ func serve(t testing.TB, c endpoint.Config) *service {
 
 func serveBy(t testing.TB, c endpoint.Config, set endpoint.ServerSettings) *service {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return serveOn(t, listener, c, set, nil)
+}
+
+// serveOn is serveBy on a listener, as a part of the site that around makes of the endpoint.
+func serveOn(t testing.TB, listener net.Listener, c endpoint.Config, set endpoint.ServerSettings, around func(http.Handler) http.Handler) *service {
+	t.Helper()
 	l := newLog(t)
 	if c.Observer == nil {
 		c.Observer = l
 	}
 	e, err := endpoint.New(c)
 	require.NoError(t, err)
+	if around != nil {
+		set.Handler = around(e)
+	}
 	server, err := e.Server(set)
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -181,7 +197,7 @@ func serveBy(t testing.TB, c endpoint.Config, set endpoint.ServerSettings) *serv
 		_ = server.Shutdown(ctx) // a client that does not answer is cut in the end
 		require.NoError(t, <-served)
 	})
-	return &service{Endpoint: e, log: l, addr: listener.Addr().String()}
+	return &service{Endpoint: e, server: server, log: l, addr: listener.Addr().String()}
 }
 
 // client is a raw one: it may send anything.

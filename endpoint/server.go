@@ -189,13 +189,20 @@ func (c *headConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write sees what net/http answers by itself.
+// Write sees what net/http answers by itself. Behind a 408 that is dropped: half a line, of a head that was too slow, it takes
+// for a whole one that is malformed.
 func (c *headConn) Write(b []byte) (int, error) {
 	if !c.served.Load() && len(b) >= len("HTTP/1.1 400") {
 		if status, err := strconv.Atoi(string(b[9:12])); err == nil && status >= 400 && status < 600 {
 			c.mu.Lock()
-			c.status = status
+			answered := c.status != 0
+			if !answered {
+				c.status = status
+			}
 			c.mu.Unlock()
+			if answered {
+				return len(b), nil
+			}
 		}
 	}
 	return c.Conn.Write(b)

@@ -263,10 +263,7 @@ func (s *Session) header(h wire.Header) error {
 		return nil
 	}
 	if !s.authed {
-		if s.e.config.Authenticator != nil && h.Length > maxFirstMessage {
-			return wire.MessageTooBig
-		}
-		return nil
+		return nil // s.e.first bounds the first message
 	}
 	if h.Opcode.Data() {
 		s.refused = false
@@ -381,6 +378,9 @@ func (s *Session) readEnded(err error) error {
 	case errors.As(err, &over):
 		s.begin(reason{code: wire.ClosePolicyViolation, text: "over the limit", cause: over})
 	default:
+		if s.end.begun() {
+			s.settle() // a peer that has closed its side alone still gets the Close frame
+		}
 		errorType := event.ConnectionLost
 		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 			errorType = event.ConnectionReset

@@ -86,6 +86,10 @@ func (r *MessageReader) Reset(s ReaderSettings) {
 	*r = MessageReader{set: s, frames: NewFrameReader(s.From, s.Deflate != nil)}
 }
 
+// SetLimits replaces the budgets of the messages to come, as when a client has been authenticated. A message that has
+// begun is finished under the new ones.
+func (r *MessageReader) SetLimits(l *Limits) { r.set.Limits = l }
+
 // Release gives back what r holds, when the connection has ended. Every later Next returns the error of before, or
 // nothing.
 func (r *MessageReader) Release() {

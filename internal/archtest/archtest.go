@@ -74,6 +74,7 @@ var rules = []rule{
 	{part: "internal/follow"},
 	{part: "internal/golden", outside: []string{"github.com/google/go-cmp"}},
 	{part: "internal/testenv", outside: []string{"go.yaml.in/yaml/v3"}},
+	{part: "internal/browser", ours: []string{"internal/testenv"}},
 	{part: "internal/archtest"},
 
 	// Nothing above names cmd or test, so nothing imports them.

@@ -64,6 +64,43 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
+var testFunction = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)\w*)\(`)
+
+// Tests returns what `go test` runs in this module, each as folder.Name: endpoint/auth.TestJWTRefuses. Pages name tests by it.
+func Tests(t testing.TB) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(Root(), func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".")):
+			if path == Root() {
+				return nil
+			}
+			return filepath.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		folder, err := filepath.Rel(Root(), filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range testFunction.FindAllSubmatch(source, -1) {
+			names = append(names, filepath.ToSlash(folder)+"."+string(m[1]))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) == 0 {
+		t.Fatalf("no tests below %s", Root())
+	}
+	return names
+}
+
 var keyInBackquotes = regexp.MustCompile("`([a-z0-9_.]+)`")
 
 // AssertConfigDocumented fails t for every mapstructure key of cfg, walked by reflection through structs, that has no

@@ -92,7 +92,8 @@ func Document() []byte {
 	for _, d := range Differences() {
 		line("| %s | %s | %s | %s | %s |", d.Name, d.Peer, d.Right, d.Section, d.Text)
 	}
-	line("\nThe last long runs, each `go test -fuzz NAME` on a busy machine of two cores. None found more.\n")
+	line("\nThe last long runs, each `go test -fuzz NAME` on a busy machine of two cores. None found more.")
+	line("Those of the endpoint kept inputs that cover 56 and 62 %% of the statements of `endpoint` and `wire`.\n")
 	line("| target | what | minutes | executions |\n| --- | --- | ---: | ---: |")
 	for _, r := range fuzzRuns {
 		line("| `%s` | %s | %d | %s |", r.target, r.what, r.minutes, thousands(r.executions))
@@ -122,4 +123,9 @@ var fuzzRuns = []struct {
 	{"wire.FuzzParseResponse", "heads of responses, beside net/http", 2, 777_975},
 	{"wire.FuzzExtensions", "Sec-WebSocket-Extensions, and the negotiation of permessage-deflate", 2, 542_590},
 	{"wire.FuzzOrigins", "patterns and origins, beside net/url", 2, 635_349},
+	{"endpoint.FuzzHandshakeBytes", "any bytes as a request over TCP: who may gets a 101, nobody else, nothing is left behind",
+		10, 128_837},
+	{"endpoint.FuzzFrameBytes",
+		"frames over TCP, with compression and tokens: what wire finds comes back, nothing is left behind",
+		10, 91_410},
 }

@@ -1,10 +1,10 @@
 package integration
 
 import (
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,24 +19,9 @@ func TestThePageOfFaultsNamesTestsThatExist(t *testing.T) {
 	require.NoError(t, err)
 	named := regexp.MustCompile("`([A-Z][A-Za-z]{15,})`").FindAllStringSubmatch(string(page), -1)
 	require.NotEmpty(t, named)
-	var tests strings.Builder
-	require.NoError(t, filepath.WalkDir(testenv.Root(), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && d.Name() == "node_modules" {
-			return fs.SkipDir
-		}
-		if strings.HasSuffix(path, "_test.go") {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			tests.Write(text)
-		}
-		return nil
-	}))
+	tests := testenv.Tests(t)
 	for _, name := range named {
-		require.True(t, strings.Contains(tests.String(), "\nfunc Test"+name[1]+"(t *testing.T) {"), name[1])
+		is := func(test string) bool { return strings.HasSuffix(test, ".Test"+name[1]) }
+		require.True(t, slices.ContainsFunc(tests, is), name[1])
 	}
 }
