@@ -107,7 +107,8 @@ type Mark struct {
 // SelectMarks is a query for the last deploys and exclusions of services as of now, so many of each.
 func SelectMarks(services []string, now time.Time, most int) string {
 	attribute := func(k event.Key) string { return fmt.Sprintf("%s['%s']", schema.Attributes, k) }
-	return fmt.Sprintf(`SELECT %[1]s, service, if(%[1]s = '%[2]s', %[3]s, %[4]s) AS name, max(%[5]s) AS reason, min(e.time) AS first, max(e.time) AS last
+	return fmt.Sprintf(`SELECT %[1]s, service, if(%[1]s = '%[2]s', %[3]s, %[4]s) AS name,
+    max(%[5]s) AS reason, min(e.time) AS first, max(e.time) AS last
 FROM %[6]s AS e
 WHERE %[1]s IN ('%[2]s', '%[7]s') AND service IN (%[8]s) AND counted_at >= toDateTime(%[9]d)
 GROUP BY %[1]s, service, name

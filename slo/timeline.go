@@ -187,9 +187,10 @@ func ReadEvents(rows Rows) ([]Event, error) {
 
 // Minute is what an SLO counted in one minute.
 type Minute struct {
-	At          time.Time
-	Bad, Judged uint64
-	Total       uint64
+	At     time.Time `json:"at"`
+	Bad    uint64    `json:"bad"`
+	Judged uint64    `json:"judged"`
+	Total  uint64    `json:"total"`
 }
 
 // SelectMinutes is a query for the minutes of [from, to) in which an SLO counted anything. It is empty for an SLO that

@@ -88,7 +88,7 @@ func (q *inquiry) with(ctx context.Context, ask func(database) error) error {
 	if err != nil {
 		return err
 	}
-	defer db.close()
+	defer func() { _ = db.close() }()
 	return ask(db)
 }
 

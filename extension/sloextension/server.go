@@ -83,7 +83,8 @@ func (e *engine) api() http.Handler {
 			fail(w, http.StatusMethodNotAllowed, "only GET is served")
 			return
 		}
-		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, timeline, explain and history")
+		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, timeline, "+
+			"explain and history")
 	})
 	return mux
 }

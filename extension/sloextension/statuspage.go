@@ -109,7 +109,10 @@ func (p *statusPage) ask(ctx context.Context, k *knowledge, s *slo.SLO, at page.
 	k.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 		defer cancel()
-		k.detail.Incidents, k.detail.Events, k.detail.Marks = []slo.Incident{}, []slo.Event{}, []slo.Mark{}
+		k.detail = page.Detail{
+			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Marks: []slo.Mark{}},
+			Budget:   []slo.Spending{}, Minutes: []slo.Minute{}, Burned: []slo.Burned{},
+		}
 		switch err := p.fill(ctx, &k.detail, s, at); {
 		case at.Trouble != "":
 			k.detail.Trouble = "the store does not answer"
@@ -144,16 +147,18 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		if !s.Unbudgeted && len(s.Members) == 0 {
 			questions = append(questions, into(ctx, db, &d.Budget, slo.SelectSpending(s, at.AsOf, maxPoints), slo.ReadSpending))
 		}
-		d.To = at.AsOf.Truncate(time.Minute)
+		d.To = at.AsOf.Add(time.Minute - 1).Truncate(time.Minute)
 		d.From = d.To.Add(-minutesShown)
 		minutes, err := db.minutes(ctx, s, d.From, d.To)
-		d.Minutes = minutes
+		d.Minutes = append(d.Minutes, minutes...)
 		questions = append(questions, err)
 		if sql := slo.SelectBurned(s, at.AsOf, defaultTop); sql != "" {
 			questions = append(questions, db.ask(ctx, sql, func(rows slo.Rows) (err error) {
 				for i := range at.SLOs {
 					if st := &at.SLOs[i]; st.Service == s.Service && st.SLO == s.Name {
-						d.Burned, err = slo.ReadBurned(rows, st)
+						var burned []slo.Burned
+						burned, err = slo.ReadBurned(rows, st)
+						d.Burned = append(d.Burned, burned...)
 					}
 				}
 				return err

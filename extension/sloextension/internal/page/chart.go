@@ -31,6 +31,15 @@ var badges = map[slo.State]badge{
 		"M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1z"},
 }
 
+// badgeOf is that of a state, and louder if it pages.
+func badgeOf(st *slo.Status) badge {
+	b := badges[st.State]
+	if st.State == slo.StateBurning && st.Severity == slo.SeverityPage {
+		b.Class = "bad"
+	}
+	return b
+}
+
 // count groups the digits of a number.
 func count(n uint64) string { return grouped(fmt.Sprint(n)) }
 

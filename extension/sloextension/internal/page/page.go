@@ -44,8 +44,8 @@ func load(name, contentType string) Asset {
 }
 
 // ContentSecurityPolicy is what a page needs, and all that it may do.
-const ContentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const ContentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
+	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"asset":   func(path string) string { return path + "?v=" + Assets[path].version },
@@ -154,7 +154,8 @@ func (f Filter) matches(st *slo.Status) bool {
 
 // urgency orders the states, the worst first.
 var urgency = map[slo.State]int{
-	slo.StateExhausted: 0, slo.StateBurning: 1, slo.StateNoData: 2, slo.StateLowCoverage: 3, slo.StateNoTraffic: 4, slo.StateOK: 5,
+	slo.StateExhausted: 0, slo.StateBurning: 1, slo.StateNoData: 2, slo.StateLowCoverage: 3, slo.StateNoTraffic: 4,
+	slo.StateOK: 5,
 }
 
 // Worst compares two statuses: the worse is less.
@@ -241,7 +242,7 @@ type overview struct {
 	From, To int
 	Previous string
 	Next     string
-	Alerts   []Alert
+	Alerts   []firing
 	More     int // alerts that are not shown
 	Story    story
 }
@@ -282,7 +283,7 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	o.From, o.To = (page-1)*perPage, min(page*perPage, len(found))
 	for _, st := range found[o.From:o.To] {
 		o.Rows = append(o.Rows, row{
-			Status: *st, URL: Link(st.Service, st.SLO), Badge: badges[st.State], Left: budgetMeter(st),
+			Status: *st, URL: Link(st.Service, st.SLO), Badge: badgeOf(st), Left: budgetMeter(st),
 			Chart: newBurnChart(st), Hour: window(st, "1h"),
 		})
 	}
@@ -293,7 +294,7 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	if page < pages {
 		o.Next = at(page + 1)
 	}
-	o.Alerts, o.More = cut(s.Alerts)
+	o.Alerts, o.More = cut(s.Alerts, s.Now)
 	return templates.ExecuteTemplate(w, "overview.html", o)
 }
 
@@ -302,9 +303,17 @@ func (c common) Pages() bool {
 	return slices.ContainsFunc(c.S.Alerts, func(a Alert) bool { return a.Severity == string(slo.SeverityPage) })
 }
 
-func cut(alerts []Alert) ([]Alert, int) {
-	shown := min(len(alerts), most)
-	return alerts[:shown], len(alerts) - shown
+type firing struct {
+	Alert
+	For string
+}
+
+// cut returns the first alerts, and how many there are besides.
+func cut(alerts []Alert, now time.Time) (shown []firing, more int) {
+	for _, a := range alerts[:min(len(alerts), most)] {
+		shown = append(shown, firing{a, length(now.Sub(a.Since))})
+	}
+	return shown, len(alerts) - len(shown)
 }
 
 func window(st *slo.Status, name string) slo.WindowStatus {
@@ -388,7 +397,7 @@ type detail struct {
 	Allowed  string
 	Forecast string
 	Pace     string
-	Alerts   []Alert
+	Alerts   []firing
 	More     int
 	Windows  []windowRow
 	Rules    []ruleRow
@@ -411,15 +420,19 @@ type reason struct {
 	Width float64
 }
 
+// none stands for the value of events that have none.
+const none = "(none)"
+
 // dimensions are the words for what bad events are told apart by.
 var dimensions = map[string]string{"error_type": "Error type", "tenant": "Tenant", "region": "Region"}
 
 // WriteSLO writes the page of one SLO.
 func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d Detail) error {
 	v := detail{
-		common: frame(s), Status: *st, Question: definition.Description, Badge: badges[st.State], Left: budgetMeter(st),
+		common: frame(s), Status: *st, Question: definition.Description, Badge: badgeOf(st), Left: budgetMeter(st),
 		Story: tell(d.Timeline, s.Now), Formula: definition.Formula(), Budget: newBudgetChart(d.Budget),
-		Minutes: newMinuteChart(d.Minutes, d.From, d.To), JSON: "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+		Minutes: newMinuteChart(d.Minutes, d.From, d.To),
+		JSON:    "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
 	}
 	v.Explain = strings.Replace(v.JSON, "/slos?", "/explain?", 1)
 	v.PageTitle = fmt.Sprintf("%s: %s · Sockeye", v.Badge.Word, st.Title)
@@ -434,7 +447,7 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 			alerts = append(alerts, a)
 		}
 	}
-	v.Alerts, v.More = cut(alerts)
+	v.Alerts, v.More = cut(alerts, s.Now)
 	for _, win := range st.Windows {
 		r := windowRow{WindowStatus: win, Bar: newWindowBar(st, win)}
 		if scaled([]slo.WindowStatus{win}) != "" {
@@ -447,7 +460,7 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 	}
 	for _, b := range d.Burned {
 		if b.Value == "" {
-			b.Value = "(none)"
+			b.Value = none
 		}
 		word := cmp.Or(dimensions[b.Dimension], b.Dimension)
 		if n := len(v.Reasons); n == 0 || v.Reasons[n-1].Dimension != word {
@@ -457,7 +470,9 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 		last.Rows = append(last.Rows, reason{b, 100 * min(1, max(0, b.Share.Float64()))})
 	}
 	// A dimension that has no values says nothing.
-	v.Reasons = slices.DeleteFunc(v.Reasons, func(r reasons) bool { return len(r.Rows) == 1 && r.Rows[0].Value == "(none)" })
+	v.Reasons = slices.DeleteFunc(v.Reasons, func(r reasons) bool {
+		return len(r.Rows) == 1 && r.Rows[0].Value == none
+	})
 	return templates.ExecuteTemplate(w, "slo.html", v)
 }
 
