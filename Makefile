@@ -91,6 +91,9 @@ vuln: bin/govulncheck ## known vulnerabilities in what we call
 demo: build libchdb ## all of it on this machine, with an incident; KEEP=1 leaves it running
 	@bin/sockeye demo $(if $(KEEP),--keep)
 
+screenshots: build libchdb ## docs/status-*.png, of the demo's status page while it pages
+	SCREENSHOTS=docs $(GO) test -count=1 -run TestTheStatusPageOfTheDemo ./test/integration
+
 check: fmt lint check-generate unit ## before a commit
 
 setup: libchdb clients ## what tests need besides Go: the engine's library, nginx, Prometheus, Alertmanager, Chromium, ws
@@ -116,4 +119,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store vuln demo check setup libchdb clients
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store vuln demo screenshots check setup libchdb clients

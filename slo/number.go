@@ -87,6 +87,14 @@ func (n Number) Percent(places int) string {
 	return rat(new(big.Rat).Mul(n.rat, hundred)).Round(places)
 }
 
+// Times is the number times a whole one; nothing for nothing.
+func (n Number) Times(k uint64) Number {
+	if n.rat == nil {
+		return n
+	}
+	return rat(new(big.Rat).Mul(n.rat, new(big.Rat).SetInt(new(big.Int).SetUint64(k))))
+}
+
 // Cmp compares two numbers that are both valid.
 func (n Number) Cmp(m Number) int { return n.rat.Cmp(m.rat) }
 

@@ -47,20 +47,23 @@ var (
 
 // Event is one event of an SLO's budget or of an incident.
 type Event struct {
-	Service, SLO string
-	Stream       Stream
+	Service string `json:"service"`
+	SLO     string `json:"slo"`
+	Stream  Stream `json:"stream"`
 	// Sequence counts from 1 within the stream; together they identify the event, whoever writes it.
-	Sequence uint32
-	AsOf     time.Time
-	Kind     EventKind
-	Spent    uint8
-	Severity Severity
+	Sequence uint32    `json:"sequence"`
+	AsOf     time.Time `json:"asof"`
+	Kind     EventKind `json:"kind"`
+	Spent    uint8     `json:"spent"`
+	Severity Severity  `json:"severity"`
 	// Incident is the sequence of the incident's first event, Start when the burning began.
-	Incident            uint32
-	Start               time.Time
-	Good, Total, Judged uint64
-	Engine              string
-	Written             time.Time
+	Incident uint32    `json:"incident"`
+	Start    time.Time `json:"start"`
+	Good     uint64    `json:"good"`
+	Total    uint64    `json:"total"`
+	Judged   uint64    `json:"judged"`
+	Engine   string    `json:"engine"`
+	Written  time.Time `json:"written"`
 }
 
 // NextBudget returns the budget event that follows the last one, which is nil if there is none, from a status. What
@@ -184,9 +187,10 @@ func ReadEvents(rows Rows) ([]Event, error) {
 
 // Minute is what an SLO counted in one minute.
 type Minute struct {
-	At          time.Time
-	Bad, Judged uint64
-	Total       uint64
+	At     time.Time `json:"at"`
+	Bad    uint64    `json:"bad"`
+	Judged uint64    `json:"judged"`
+	Total  uint64    `json:"total"`
 }
 
 // SelectMinutes is a query for the minutes of [from, to) in which an SLO counted anything. It is empty for an SLO that

@@ -69,18 +69,28 @@ func (q *inquiry) answer(ctx context.Context, r *http.Request, answer answerer) 
 	} else if at.IsZero() {
 		at = q.engine.now()
 	}
+	var found any
+	err = q.with(ctx, func(db database) (err error) {
+		found, err = answer(ctx, db, s, at, r)
+		return err
+	})
+	return found, err
+}
+
+// with waits for its turn and connects.
+func (q *inquiry) with(ctx context.Context, ask func(database) error) error {
 	select {
 	case q.turn <- struct{}{}:
 		defer func() { <-q.turn }()
 	case <-ctx.Done():
-		return nil, errors.New("other questions are being answered; ask again")
+		return errors.New("other questions are being answered; ask again")
 	}
 	db, err := q.engine.open(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = db.close() }()
-	return answer(ctx, db, s, at, r)
+	return ask(db)
 }
 
 // find returns the SLO of a name; the service may be left out where only one has it.

@@ -8,20 +8,30 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sockeye-project/sockeye/extension/sloextension/internal/page"
 	"github.com/sockeye-project/sockeye/slo"
 )
 
 // api serves the last snapshot:
 //
-//	GET /                 the table of SLOs, as text
+//	GET /                 the status page, or the table of SLOs as text for those who do not ask for HTML
+//	GET /slo/SERVICE/SLO  the page of one SLO; or /slo with ?service= and ?slo=
 //	GET /metrics          Prometheus text format
 //	GET /api/v1/slos      statuses, filtered by ?service= and ?slo=
 //	GET /api/v1/alerts    alerts that fire or were resolved lately
+//	GET /api/v1/timeline  incidents, events and marks, of ?slo= with its budget, minutes and reasons
 //	GET /api/v1/explain   how the numbers of ?slo= come about
 //	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
 func (e *engine) api() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	q := newInquiry(e)
+	pages := newStatusPage(e, q)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if wantsHTML(r) {
+			pages.overview(w, r)
+			return
+		}
+		w.Header().Set("Vary", "Accept")
 		var b bytes.Buffer
 		s := e.current()
 		_ = slo.WriteTable(&b, s.SLOs)
@@ -59,7 +69,12 @@ func (e *engine) api() http.Handler {
 			Alerts []alert `json:"alerts"`
 		}{s.Engine, s.Alerts})
 	})
-	q := newInquiry(e)
+	mux.HandleFunc("GET /slo", pages.one)
+	mux.HandleFunc("GET /slo/{service}/{slo...}", pages.one)
+	for path, asset := range page.Assets {
+		mux.HandleFunc("GET "+path, respondAsset(asset))
+	}
+	mux.HandleFunc("GET /api/v1/timeline", pages.timeline)
 	mux.HandleFunc("GET /api/v1/explain", q.serve(q.explain))
 	mux.HandleFunc("GET /api/v1/history", q.serve(q.history))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -68,8 +83,8 @@ func (e *engine) api() http.Handler {
 			fail(w, http.StatusMethodNotAllowed, "only GET is served")
 			return
 		}
-		fail(w, http.StatusNotFound,
-			"no such page; there are /, /metrics and, below /api/v1, slos, alerts, explain and history")
+		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, timeline, "+
+			"explain and history")
 	})
 	return mux
 }

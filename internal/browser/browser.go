@@ -46,13 +46,17 @@ type Browser struct {
 	// Calls that wait for their answer. Nil once the browser has ended.
 	waiting map[int]chan answer
 	last    int
+	watched map[string]*Page // by their sessions
 }
 
-// answer is what the protocol answers a call with.
+// answer is what the protocol answers a call with, or an event if it has no ID.
 type answer struct {
-	ID     int
-	Result json.RawMessage
-	Error  *struct{ Message string }
+	ID        int
+	Result    json.RawMessage
+	Error     *struct{ Message string }
+	Method    string
+	Params    json.RawMessage
+	SessionID string
 }
 
 // Start starts a Chromium without a window, which ends with t.
@@ -82,7 +86,7 @@ func Start(t testing.TB, set Settings) *Browser {
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // the sandbox does not work for root
 	}
-	b := &Browser{t: t, log: filepath.Join(dir, "log"), waiting: map[int]chan answer{}}
+	b := &Browser{t: t, log: filepath.Join(dir, "log"), waiting: map[int]chan answer{}, watched: map[string]*Page{}}
 	log, err := os.Create(b.log)
 	b.must(err)
 	defer func() { _ = log.Close() }() // the browser has its own
@@ -133,7 +137,7 @@ func (b *Browser) stop(cmd *exec.Cmd) {
 	}
 }
 
-// listen hands answers to those who wait for them, until the browser ends. Events are not looked at.
+// listen hands answers to those who wait for them, and events to pages that are watched, until the browser ends.
 func (b *Browser) listen(out *os.File) {
 	defer out.Close()
 	for r := bufio.NewReader(out); ; {
@@ -142,10 +146,13 @@ func (b *Browser) listen(out *os.File) {
 			break
 		}
 		var a answer
-		if json.Unmarshal(bytes.TrimSuffix(text, []byte{0}), &a) != nil || a.ID == 0 {
+		if json.Unmarshal(bytes.TrimSuffix(text, []byte{0}), &a) != nil {
 			continue
 		}
 		b.mu.Lock()
+		if p := b.watched[a.SessionID]; p != nil && a.ID == 0 && len(p.seen) < maxSeen {
+			p.seen = append(p.seen, Event{a.Method, a.Params})
+		}
 		if wait := b.waiting[a.ID]; wait != nil {
 			wait <- a
 			delete(b.waiting, a.ID)
@@ -216,19 +223,53 @@ func (b *Browser) must(err error) {
 type Page struct {
 	b       *Browser
 	session string
+	seen    []Event
 }
+
+// Event is an event of the DevTools protocol.
+type Event struct {
+	Method string
+	Params json.RawMessage
+}
+
+// maxSeen is how many events of a watched page are kept.
+const maxSeen = 10_000
 
 // Open loads url into a new Page.
 func (b *Browser) Open(url string) *Page {
+	b.t.Helper()
+	p := b.Blank()
+	p.Load(url)
+	return p
+}
+
+// Blank is a new Page with nothing in it, to be set up before it loads something.
+func (b *Browser) Blank() *Page {
 	b.t.Helper()
 	var id struct{ BrowserContextID, TargetID, SessionID string }
 	b.must(b.call("", "Target.createBrowserContext", map[string]any{}, &id))
 	b.must(b.call("", "Target.createTarget",
 		map[string]any{"url": "about:blank", "browserContextId": id.BrowserContextID}, &id))
 	b.must(b.call("", "Target.attachToTarget", map[string]any{"targetId": id.TargetID, "flatten": true}, &id))
-	p := &Page{b, id.SessionID}
-	p.Load(url)
-	return p
+	return &Page{b: b, session: id.SessionID}
+}
+
+// Watch keeps the events of domains of the protocol, such as Network, from now on, for [Page.Seen].
+func (p *Page) Watch(domains ...string) {
+	p.b.t.Helper()
+	p.b.mu.Lock()
+	p.b.watched[p.session] = p
+	p.b.mu.Unlock()
+	for _, d := range domains {
+		p.Call(d+".enable", map[string]any{}, nil)
+	}
+}
+
+// Seen returns the events so far.
+func (p *Page) Seen() []Event {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return append([]Event(nil), p.seen...)
 }
 
 // Load goes to url, and returns when the page is complete.
@@ -239,7 +280,15 @@ func (p *Page) Load(url string) {
 	if went.ErrorText != "" {
 		p.b.must(fmt.Errorf("%s: %s", url, went.ErrorText))
 	}
-	p.Eval(`new Promise(done => document.readyState === "complete" ? done() : onload = () => done())`, nil)
+	// Asked again and again, since a page without JavaScript calls nobody back.
+	look, limit := time.NewTicker(10*time.Millisecond), time.Now().Add(patience)
+	defer look.Stop()
+	for state := ""; state != "complete"; <-look.C {
+		if time.Now().After(limit) {
+			p.b.must(fmt.Errorf("%s: not complete in %v", url, patience))
+		}
+		p.Eval("document.readyState", &state)
+	}
 }
 
 // Eval evaluates a JavaScript expression and puts its value, or that of the promise it is, into result, as JSON; nil is no

@@ -138,7 +138,7 @@ func (d *demo) start(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("collector and embedded ClickHouse are up; events are at http://%s", d.ClickHouse)
+	d.say("collector and embedded ClickHouse are up; the status page is at http://%s/", d.SLO)
 	return d.startTraffic(ctx, log)
 }
 

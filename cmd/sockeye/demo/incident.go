@@ -222,9 +222,13 @@ func formatPage(a alert) string {
 // keep prints where to look and waits for the end.
 func (d *demo) keep(ctx context.Context) {
 	fmt.Fprintf(d.Out, `
-Everything stays up until you press Ctrl-C.
+Everything stays up until you press Ctrl-C. Open this in a browser:
 
-  SLOs              http://%[1]s/
+  status page       http://%[1]s/
+
+There is more to look at:
+
+  SLOs as text      curl http://%[1]s/
   SLOs as JSON      curl http://%[1]s/api/v1/slos
   SLO metrics       curl http://%[1]s/metrics
   events            curl 'http://%[2]s/?database=sockeye' -d 'SELECT time, event, error_type, client_address FROM events ORDER BY time DESC LIMIT 5 FORMAT Pretty'

@@ -1,0 +1,584 @@
+package page
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sockeye-project/sockeye/slo"
+)
+
+//go:embed assets
+var assets embed.FS
+
+// Asset is a file that pages refer to.
+type Asset struct {
+	ContentType string
+	Body        []byte
+	version     string
+}
+
+// Assets are all of them, by their paths.
+var Assets = map[string]Asset{
+	"/status.css": load("status.css", "text/css; charset=utf-8"),
+	"/status.js":  load("status.js", "text/javascript; charset=utf-8"),
+	"/status.svg": load("status.svg", "image/svg+xml"),
+}
+
+func load(name, contentType string) Asset {
+	body, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		panic("page: " + err.Error())
+	}
+	sum := sha256.Sum256(body)
+	return Asset{contentType, body, hex.EncodeToString(sum[:6])}
+}
+
+// ContentSecurityPolicy is what a page needs, and all that it may do.
+const ContentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
+	"img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"asset":   func(path string) string { return path + "?v=" + Assets[path].version },
+	"count":   count,
+	"percent": percent,
+	"burn":    burn,
+	"clock":   clock,
+	"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"inc":     func(n int) int { return n + 1 },
+	"bad":     func(judged, good uint64) uint64 { return judged - min(good, judged) },
+}).ParseFS(assets, "assets/*.html"))
+
+// Snapshot is what the engine said last.
+type Snapshot struct {
+	Engine               string
+	Now, AsOf, Watermark time.Time
+	Live, Silent         []string
+	Backlog              uint64
+	Trouble              string
+	// SLOs are sorted by [Worst].
+	SLOs   []slo.Status
+	Alerts []Alert // those that fire
+}
+
+// Alert is an alert that fires.
+type Alert struct {
+	Name, Severity, Service, SLO   string
+	Summary, Description           string
+	Since                          time.Time
+	RunbookURL, DashboardURL, Page string
+}
+
+// Timeline is what happened lately.
+type Timeline struct {
+	Incidents []slo.Incident `json:"incidents"`
+	Events    []slo.Event    `json:"events"`
+	Marks     []slo.Mark     `json:"marks"`
+	// Trouble says why it is not known.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Detail is what is known of one SLO besides its status.
+type Detail struct {
+	Timeline
+	Budget []slo.Spending `json:"budget"`
+	// Minutes are those of [From, To) in which anything was counted.
+	Minutes  []slo.Minute `json:"minutes"`
+	From, To time.Time    `json:"-"`
+	Burned   []slo.Burned `json:"burned"`
+}
+
+// Filter says which SLOs an overview lists.
+type Filter struct {
+	State  slo.State
+	Search string
+	Page   int // counts from 1
+}
+
+const (
+	perPage   = 50
+	maxSearch = 100
+	maxPage   = 1_000_000
+)
+
+// ParseFilter reads a query. What it does not understand filters nothing.
+func ParseFilter(query url.Values) Filter {
+	f := Filter{Page: 1}
+	if state := slo.State(query.Get("state")); slices.Contains(slo.States(), state) {
+		f.State = state
+	}
+	f.Search = strings.ToValidUTF8(strings.TrimSpace(query.Get("q")), "")
+	if runes := []rune(f.Search); len(runes) > maxSearch {
+		f.Search = string(runes[:maxSearch])
+	}
+	if n, err := strconv.Atoi(query.Get("page")); err == nil && n > 0 && n < maxPage {
+		f.Page = n
+	}
+	return f
+}
+
+// link is the overview with another filter.
+func (f Filter) link() string {
+	query := url.Values{}
+	if f.State != "" {
+		query.Set("state", string(f.State))
+	}
+	if f.Search != "" {
+		query.Set("q", f.Search)
+	}
+	if f.Page > 1 {
+		query.Set("page", strconv.Itoa(f.Page))
+	}
+	if len(query) == 0 {
+		return "/"
+	}
+	return "/?" + query.Encode()
+}
+
+func (f Filter) matches(st *slo.Status) bool {
+	if f.State != "" && st.State != f.State {
+		return false
+	}
+	search := strings.ToLower(f.Search)
+	return search == "" || strings.Contains(strings.ToLower(st.Service+" "+st.SLO+" "+st.Title), search)
+}
+
+// urgency orders the states, the worst first.
+var urgency = map[slo.State]int{
+	slo.StateExhausted: 0, slo.StateBurning: 1, slo.StateNoData: 2, slo.StateLowCoverage: 3, slo.StateNoTraffic: 4,
+	slo.StateOK: 5,
+}
+
+// Worst compares two statuses: the worse is less.
+func Worst(a, b slo.Status) int {
+	left := func(st slo.Status) float64 {
+		if !st.Remaining.Valid() {
+			return 2 // nothing is known to be spent
+		}
+		return st.Remaining.Float64()
+	}
+	first := func(a, b bool) int { return map[bool]int{true: -1}[a] - map[bool]int{true: -1}[b] }
+	return cmp.Or(first(a.Severity == slo.SeverityPage, b.Severity == slo.SeverityPage),
+		cmp.Compare(urgency[a.State], urgency[b.State]),
+		first(a.Severity == slo.SeverityTicket, b.Severity == slo.SeverityTicket),
+		cmp.Compare(left(a), left(b)), strings.Compare(a.Service, b.Service), strings.Compare(a.SLO, b.SLO))
+}
+
+// Link is the path of an SLO's page. What a browser would take for a step up goes into the query.
+func Link(service, name string) string {
+	for _, s := range []string{service, name} {
+		if s == "" || s == "." || s == ".." {
+			return "/slo?" + url.Values{"service": {service}, "slo": {name}}.Encode()
+		}
+	}
+	return "/slo/" + url.PathEscape(service) + "/" + url.PathEscape(name)
+}
+
+// common is what the frame of every page shows.
+type common struct {
+	PageTitle, Headline string
+	Class               string // of the headline
+	S                   Snapshot
+	Behind              string
+	Scaled              string
+}
+
+func frame(s Snapshot) common {
+	c := common{S: s, Behind: "never"}
+	if !s.AsOf.IsZero() {
+		c.Behind = length(s.Now.Sub(s.AsOf)) + " behind the clock"
+	}
+	if len(s.SLOs) > 0 {
+		c.Scaled = scaled(s.SLOs[0].Windows)
+	}
+	return c
+}
+
+// scaled says how long the windows really are, if that is not what their names say.
+func scaled(windows []slo.WindowStatus) string {
+	var lengths []string
+	for _, w := range windows {
+		for _, nominal := range slo.BurnWindows() {
+			if real := time.Duration(w.Seconds) * time.Second; nominal.Name == w.Name && nominal.Length != real {
+				lengths = append(lengths, w.Name+" is "+length(real))
+			}
+		}
+	}
+	return strings.Join(lengths, ", ")
+}
+
+type chip struct {
+	Word, URL string
+	Badge     badge
+	Count     int
+	Current   bool
+}
+
+type row struct {
+	slo.Status
+	URL   string
+	Badge badge
+	Left  meter
+	Chart burnChart
+	Hour  slo.WindowStatus
+}
+
+type overview struct {
+	common
+	Chips    []chip
+	Filter   Filter
+	Search   bool
+	Rows     []row
+	Found    int
+	From, To int
+	Previous string
+	Next     string
+	Alerts   []firing
+	More     int // alerts that are not shown
+	Story    story
+}
+
+// most is how many alerts, incidents or events are listed.
+const most = 12
+
+// WriteOverview writes the page of all SLOs.
+func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
+	o := overview{common: frame(s), Filter: f, Search: len(s.SLOs) > 10 || f.Search != "", Story: tell(t, s.Now)}
+	o.Headline, o.Class = headline(s)
+	o.PageTitle = o.Headline + " · Sockeye"
+	counts := map[slo.State]int{}
+	var found []*slo.Status
+	for i := range s.SLOs {
+		st := &s.SLOs[i]
+		counts[st.State]++
+		if f.matches(st) {
+			found = append(found, st)
+		}
+	}
+	o.Chips = append(o.Chips, chip{
+		Word: "All", Count: len(s.SLOs), URL: Filter{Search: f.Search}.link(), Current: f.State == "",
+	})
+	states := slo.States()
+	slices.SortFunc(states, func(a, b slo.State) int { return cmp.Compare(urgency[a], urgency[b]) })
+	for _, state := range states {
+		if counts[state] > 0 || f.State == state {
+			o.Chips = append(o.Chips, chip{
+				Word: badges[state].Word, Count: counts[state], Badge: badges[state],
+				URL: Filter{State: state, Search: f.Search}.link(), Current: f.State == state,
+			})
+		}
+	}
+	o.Found = len(found)
+	pages := max(1, (len(found)+perPage-1)/perPage)
+	page := min(f.Page, pages)
+	o.From, o.To = (page-1)*perPage, min(page*perPage, len(found))
+	for _, st := range found[o.From:o.To] {
+		o.Rows = append(o.Rows, row{
+			Status: *st, URL: Link(st.Service, st.SLO), Badge: badgeOf(st), Left: budgetMeter(st),
+			Chart: newBurnChart(st), Hour: window(st, "1h"),
+		})
+	}
+	at := func(page int) string { return Filter{State: f.State, Search: f.Search, Page: page}.link() }
+	if page > 1 {
+		o.Previous = at(page - 1)
+	}
+	if page < pages {
+		o.Next = at(page + 1)
+	}
+	o.Alerts, o.More = cut(s.Alerts, s.Now)
+	return templates.ExecuteTemplate(w, "overview.html", o)
+}
+
+// Pages reports whether one of the alerts is a page.
+func (c common) Pages() bool {
+	return slices.ContainsFunc(c.S.Alerts, func(a Alert) bool { return a.Severity == string(slo.SeverityPage) })
+}
+
+type firing struct {
+	Alert
+	For string
+}
+
+// cut returns the first alerts, and how many there are besides.
+func cut(alerts []Alert, now time.Time) (shown []firing, more int) {
+	for _, a := range alerts[:min(len(alerts), most)] {
+		shown = append(shown, firing{a, length(now.Sub(a.Since))})
+	}
+	return shown, len(alerts) - len(shown)
+}
+
+func window(st *slo.Status, name string) slo.WindowStatus {
+	for _, w := range st.Windows {
+		if w.Name == name {
+			return w
+		}
+	}
+	return slo.WindowStatus{Name: name}
+}
+
+// headline is the one thing to know.
+func headline(s Snapshot) (text, class string) {
+	counts, pages := map[slo.State]int{}, 0
+	for i := range s.SLOs {
+		counts[s.SLOs[i].State]++
+		if s.SLOs[i].Severity == slo.SeverityPage {
+			pages++
+		}
+	}
+	are := func(n int, what string) string { return fmt.Sprintf("%d %s", n, what) }
+	switch all := len(s.SLOs); {
+	case s.Trouble != "":
+		return "The engine cannot see: nothing is known", "bad"
+	case all == 0:
+		return "Nothing has been evaluated yet", "quiet"
+	case counts[slo.StateNoData] == all:
+		return "No data: nothing is known about any SLO", "bad"
+	case counts[slo.StateExhausted]+counts[slo.StateBurning] > 0:
+		var parts []string
+		if n := counts[slo.StateExhausted]; n > 0 {
+			parts = append(parts, are(n, plural(n, "budget", "budgets"))+" exhausted")
+		}
+		if n := counts[slo.StateBurning]; n > 0 {
+			parts = append(parts, are(n, plural(n, "SLO", "SLOs"))+" burning")
+		}
+		if pages == 0 {
+			return strings.Join(append(parts, "nothing pages"), ", "), "warn"
+		}
+		return strings.Join(append(parts, are(pages, plural(pages, "page", "pages"))), ", "), "bad"
+	case counts[slo.StateNoData] > 0:
+		n := counts[slo.StateNoData]
+		return are(n, plural(n, "SLO", "SLOs")) + " without data", "warn"
+	case counts[slo.StateLowCoverage] > 0:
+		n := counts[slo.StateLowCoverage]
+		return are(n, plural(n, "SLO", "SLOs")) + " with low coverage", "warn"
+	case counts[slo.StateNoTraffic] > 0:
+		n := counts[slo.StateNoTraffic]
+		return "Nothing burns; " + are(n, plural(n, "SLO", "SLOs")) + " without traffic", "quiet"
+	case all == 1:
+		return "The SLO is OK", "good"
+	default:
+		return fmt.Sprintf("All %s SLOs are OK", count(uint64(all))), "good"
+	}
+}
+
+func plural(n int, one, several string) string {
+	if n == 1 {
+		return one
+	}
+	return several
+}
+
+type windowRow struct {
+	slo.WindowStatus
+	Bar  windowBar
+	Real string // its length, if it is scaled
+}
+
+type ruleRow struct {
+	slo.RuleStatus
+	LongBurn, ShortBurn slo.Number
+}
+
+type detail struct {
+	common
+	slo.Status
+	Question string
+	Badge    badge
+	Left     meter
+	Allowed  string
+	Forecast string
+	Pace     string
+	Alerts   []firing
+	More     int
+	Windows  []windowRow
+	Rules    []ruleRow
+	Budget   budgetChart
+	Minutes  minuteChart
+	Reasons  []reasons
+	Story    story
+	Formula  []string
+	JSON     string
+	Explain  string
+}
+
+type reasons struct {
+	Dimension string
+	Rows      []reason
+}
+
+type reason struct {
+	slo.Burned
+	Width float64
+}
+
+// none stands for the value of events that have none.
+const none = "(none)"
+
+// dimensions are the words for what bad events are told apart by.
+var dimensions = map[string]string{"error_type": "Error type", "tenant": "Tenant", "region": "Region"}
+
+// WriteSLO writes the page of one SLO.
+func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d Detail) error {
+	v := detail{
+		common: frame(s), Status: *st, Question: definition.Description, Badge: badgeOf(st), Left: budgetMeter(st),
+		Story: tell(d.Timeline, s.Now), Formula: definition.Formula(), Budget: newBudgetChart(d.Budget),
+		Minutes: newMinuteChart(d.Minutes, d.From, d.To),
+		JSON:    "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+	}
+	v.Explain = strings.Replace(v.JSON, "/slos?", "/explain?", 1)
+	v.PageTitle = fmt.Sprintf("%s: %s · Sockeye", v.Badge.Word, st.Title)
+	if st.Remaining.Valid() && len(definition.Members) == 0 {
+		v.Allowed = fmt.Sprintf("%s bad of %s that the objective allows", count(st.Window.Judged-st.Window.Good),
+			grouped(st.Budget.Times(st.Window.Judged).Round(1)))
+	}
+	v.Forecast, v.Pace = forecast(definition, st)
+	var alerts []Alert
+	for _, a := range s.Alerts {
+		if a.Service == st.Service && a.SLO == st.SLO {
+			alerts = append(alerts, a)
+		}
+	}
+	v.Alerts, v.More = cut(alerts, s.Now)
+	for _, win := range st.Windows {
+		r := windowRow{WindowStatus: win, Bar: newWindowBar(st, win)}
+		if scaled([]slo.WindowStatus{win}) != "" {
+			r.Real = length(time.Duration(win.Seconds) * time.Second)
+		}
+		v.Windows = append(v.Windows, r)
+	}
+	for _, r := range st.Rules {
+		v.Rules = append(v.Rules, ruleRow{r, window(st, r.Long).Burn, window(st, r.Short).Burn})
+	}
+	for _, b := range d.Burned {
+		if b.Value == "" {
+			b.Value = none
+		}
+		word := cmp.Or(dimensions[b.Dimension], b.Dimension)
+		if n := len(v.Reasons); n == 0 || v.Reasons[n-1].Dimension != word {
+			v.Reasons = append(v.Reasons, reasons{Dimension: word})
+		}
+		last := &v.Reasons[len(v.Reasons)-1]
+		last.Rows = append(last.Rows, reason{b, 100 * min(1, max(0, b.Share.Float64()))})
+	}
+	// A dimension that has no values says nothing.
+	v.Reasons = slices.DeleteFunc(v.Reasons, func(r reasons) bool {
+		return len(r.Rows) == 1 && r.Rows[0].Value == none
+	})
+	return templates.ExecuteTemplate(w, "slo.html", v)
+}
+
+// forecast says when the budget will be spent, and at the pace of which window.
+func forecast(definition *slo.SLO, st *slo.Status) (when, pace string) {
+	f, ok := slo.NewForecast(definition, st)
+	if !ok {
+		return "", ""
+	}
+	when = length(f.Earliest.Sub(st.AsOf)) + " or more"
+	if !f.Latest.IsZero() {
+		when = length(f.Earliest.Sub(st.AsOf)) + " to " + length(f.Latest.Sub(st.AsOf))
+	}
+	return when, f.Over
+}
+
+// message is a page that only says something.
+type message struct {
+	common
+	Text string
+}
+
+// WriteMessage writes a page for what cannot be shown.
+func WriteMessage(w io.Writer, s Snapshot, headline, text string) error {
+	m := message{frame(s), text}
+	m.Headline, m.PageTitle, m.Class = headline, headline+" · Sockeye", "quiet"
+	return templates.ExecuteTemplate(w, "message.html", m)
+}
+
+// story is what happened, in words.
+type story struct {
+	Incidents  []incident
+	Events     []happening
+	Exclusions []exclusion
+	Trouble    string
+}
+
+type incident struct {
+	slo.Incident
+	URL      string
+	Duration string
+	Ongoing  bool
+	Bad      uint64
+}
+
+type happening struct {
+	At                       time.Time
+	Text, Service, Name, URL string
+	Class                    string
+}
+
+type exclusion struct {
+	slo.Mark
+	Once bool
+}
+
+func tell(t Timeline, now time.Time) story {
+	s := story{Trouble: t.Trouble}
+	for _, i := range t.Incidents[:min(len(t.Incidents), most)] {
+		until := i.Ended
+		if until.IsZero() {
+			until = now
+		}
+		s.Incidents = append(s.Incidents, incident{
+			i, Link(i.Service, i.SLO), length(until.Sub(i.Start)), i.Ended.IsZero(), i.Judged - min(i.Good, i.Judged),
+		})
+	}
+	for _, e := range t.Events {
+		text, class := words(e)
+		s.Events = append(s.Events, happening{e.AsOf, text, e.Service, e.SLO, Link(e.Service, e.SLO), class})
+	}
+	for _, m := range t.Marks {
+		if m.Event == slo.MarkExclusion {
+			if len(s.Exclusions) < most {
+				s.Exclusions = append(s.Exclusions, exclusion{m, m.First.Equal(m.Last)})
+			}
+			continue
+		}
+		s.Events = append(s.Events, happening{At: m.Last, Text: "version " + m.Name + " deployed", Service: m.Service})
+	}
+	slices.SortStableFunc(s.Events, func(a, b happening) int { return b.At.Compare(a.At) })
+	s.Events = s.Events[:min(len(s.Events), most)]
+	return s
+}
+
+// words says what an event is.
+func words(e slo.Event) (text, class string) {
+	severity := map[slo.Severity]string{slo.SeverityPage: "page", slo.SeverityTicket: "ticket"}[e.Severity]
+	switch e.Kind {
+	case slo.BudgetSpent:
+		return fmt.Sprintf("%d\u00a0%% of the error budget is spent", e.Spent), "warn"
+	case slo.BudgetExhausted:
+		return "error budget exhausted", "bad"
+	case slo.BudgetRecovered:
+		for _, mark := range []uint8{25, 50, 75, 90, 100} {
+			if mark > e.Spent {
+				return fmt.Sprintf("error budget recovered: less than %d\u00a0%% is spent", mark), "good"
+			}
+		}
+		return "error budget recovered", "good"
+	case slo.IncidentDetected:
+		return "incident detected: " + severity, "bad"
+	case slo.IncidentSeverity:
+		return "incident is now a " + severity, "warn"
+	case slo.IncidentEnded:
+		return "incident over", "good"
+	}
+	return string(e.Kind), ""
+}
