@@ -1,0 +1,3 @@
+package dashboards
+
+func prometheusBoards(documents) []board { return nil }

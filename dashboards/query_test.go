@@ -1,0 +1,163 @@
+package dashboards_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/dashboards"
+	"github.com/sockeye-project/sockeye/internal/golden"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
+
+// frame is what a query returned.
+type frame struct {
+	Meta []struct{ Name, Type string }
+	Data [][]any
+}
+
+func (f *frame) names() (names []string) {
+	for _, m := range f.Meta {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func boards(t testing.TB, d dashboards.Datasource) []*dashboard.Dashboard {
+	t.Helper()
+	all, err := dashboards.Boards(d, nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, all)
+	return all
+}
+
+func panels(b *dashboard.Dashboard) (all []*dashboard.Panel) {
+	for _, p := range b.Panels {
+		if p.Panel != nil {
+			all = append(all, p.Panel)
+		}
+	}
+	return all
+}
+
+// days reads a span as dashboards have it: 6h, 30d.
+func span(t testing.TB, text string) time.Duration {
+	t.Helper()
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.Atoi(days)
+		require.NoError(t, err)
+		return time.Duration(n) * 24 * time.Hour
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
+}
+
+// viewOf is how a panel is seen on a screen 1440 pixels wide.
+func viewOf(t testing.TB, b *dashboard.Dashboard, p *dashboard.Panel) view {
+	t.Helper()
+	v := view{from: now.Add(-span(t, strings.TrimPrefix(b.Time.From, "now-"))), to: now, values: chosen}
+	if p == nil {
+		return v
+	}
+	if p.TimeFrom != nil {
+		v.from = now.Add(-span(t, *p.TimeFrom))
+	}
+	least := time.Second
+	if p.Interval != nil {
+		least = span(t, *p.Interval)
+	}
+	v.interval = interval(now.Sub(v.from), int(p.GridPos.W)*60, least)
+	return v
+}
+
+func run(t testing.TB, dsn, sql string) frame {
+	t.Helper()
+	var f frame
+	text := embeddedtest.Exec(t, dsn, sql+"\nFORMAT JSONCompact\nSETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_denormals = 1")
+	require.NoError(t, json.Unmarshal([]byte(text), &f), "%s", text)
+	return f
+}
+
+// Every query runs on the engine over a month of one service, returns what is declared, and is not empty. What it returned is drawn.
+func TestEveryStatementRunsOnTheEngine(t *testing.T) {
+	t.Parallel()
+	dsn := history(t)
+	for _, b := range boards(t, dashboards.ClickHouse) {
+		t.Run(*b.Uid, func(t *testing.T) {
+			for _, v := range b.Templating.List {
+				if v.Type != dashboard.VariableTypeQuery {
+					continue
+				}
+				sql, err := expand(*v.Query.String, viewOf(t, b, nil))
+				require.NoError(t, err, v.Name)
+				f := run(t, dsn, sql)
+				require.Len(t, f.Meta, 1, v.Name)
+				require.NotEmpty(t, f.Data, v.Name)
+				if *v.Hide == dashboard.VariableHideHideVariable {
+					require.Equal(t, chosen[v.Name][0], f.Data[0][0], v.Name)
+				}
+			}
+			for _, a := range b.Annotations.List {
+				q := a.Target.(*dashboards.Query)
+				sql, err := expand(q.RawSQL, viewOf(t, b, nil))
+				require.NoError(t, err, a.Name)
+				f := run(t, dsn, sql)
+				require.Equal(t, q.Columns, f.names(), a.Name)
+				if span(t, strings.TrimPrefix(b.Time.From, "now-")) >= 6*time.Hour {
+					require.NotEmpty(t, f.Data, a.Name)
+				}
+			}
+			drawn := map[uint32]frame{}
+			for _, p := range panels(b) {
+				require.Len(t, p.Targets, 1)
+				q := p.Targets[0].(*dashboards.Query)
+				sql, err := expand(q.RawSQL, viewOf(t, b, p))
+				require.NoError(t, err, *p.Title)
+				f := run(t, dsn, sql)
+				require.Equal(t, q.Columns, f.names(), *p.Title)
+				require.NotEmpty(t, f.Data, "%s: %s", *p.Title, sql)
+				if q.Format == dashboards.FormatSeries {
+					require.Regexp(t, `^DateTime`, f.Meta[0].Type, *p.Title)
+				}
+				drawn[*p.Id] = f
+			}
+			text, err := json.Marshal(b)
+			require.NoError(t, err)
+			picture, err := draw(text, drawn)
+			require.NoError(t, err)
+			golden.Assert(t, fmt.Sprintf("../docs/dashboards/%s.svg", *b.Uid), picture)
+		})
+		t.Run(*b.Uid+" of a service that nobody knows", func(t *testing.T) { nothingIsNoNumber(t, dsn, b) })
+	}
+}
+
+// nothingIsNoNumber: no query fails, and only a count is a number, where nothing is known.
+func nothingIsNoNumber(t *testing.T, dsn string, b *dashboard.Dashboard) {
+	empty := maps.Clone(chosen)
+	empty["service"] = []string{"nobody"}
+	for _, p := range panels(b) {
+		v := viewOf(t, b, p)
+		v.values = empty
+		sql, err := expand(p.Targets[0].(*dashboards.Query).RawSQL, v)
+		require.NoError(t, err)
+		f := run(t, dsn, sql)
+		if p.Type != "stat" || strings.HasPrefix(*p.Title, "Age of") {
+			continue
+		}
+		for _, row := range f.Data {
+			counts := *p.FieldConfig.Defaults.Unit == "short"
+			require.True(t, row[0] == nil || counts && row[0] == 0.0, "%s: %v", *p.Title, row[0])
+		}
+	}
+}
