@@ -375,7 +375,9 @@ func (d *drawing) chart(f frame, in area) {
 		v, _ := row[1].(float64)
 		h := int(float64(in.h-20) * v / max(most, 1))
 		d.rect(in.x+i*each+2, in.y+in.h-16-h, each-4, h, "#7eb26d", "")
-		d.text(in.x+i*each+each/2, in.y+in.h-2, 10, "#555", "middle", clip(fmt.Sprint(row[0]), each, 9))
+		if each > 40 || i%2 == 0 {
+			d.text(in.x+i*each+each/2, in.y+in.h-2, 10, "#555", "middle", fmt.Sprint(row[0]))
+		}
 	}
 }
 
@@ -464,8 +466,14 @@ func (d *drawing) series(p drawnPanel, f frame, in area) {
 	defaults := p.FieldConfig.Defaults
 	plot := area{in.x + 56, in.y, in.w - 60, in.h - 40}
 	stacked := defaults.Custom.Stacking.Mode == "normal"
-	// Columns of pixels: each series has its mean in each.
-	width := plot.w / 3
+	// Columns: one for each moment, as long as there is room. Each series has its mean in each.
+	moments := map[int64]bool{}
+	for _, l := range all {
+		for _, at := range l.times {
+			moments[at] = true
+		}
+	}
+	width := max(min(plot.w/3, len(moments)-1), 1)
 	values := make([][]float64, len(all))
 	for i, l := range all {
 		sums, counts := make([]float64, width+1), make([]float64, width+1)
@@ -478,9 +486,7 @@ func (d *drawing) series(p drawnPanel, f frame, in area) {
 		for c := range sums {
 			if counts[c] > 0 {
 				sums[c] /= counts[c]
-			} else if stacked && c > 0 {
-				sums[c] = sums[c-1]
-			} else {
+			} else if !stacked {
 				sums[c] = math.NaN()
 			}
 		}

@@ -63,7 +63,7 @@ FROM (
 )`, capacity, indent(activeByBucket)), "days"),
 				},
 				{
-					kind: kindStat, title: authTitle, w: 5, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
+					kind: kindStat, title: authTitle, w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
 					opens: ClickHouse.opens(onCall, "On-call", ""),
 					asks:  "What share of authentications succeeded over the chosen time? Bad tokens count as failures.",
 					do:    "Below the objective: see below when, and in Debug whether the identity provider was slow.",
@@ -101,18 +101,19 @@ GROUP BY time
 ORDER BY time`, timeOf(schema.Bucket), known.capacityOr("capacity"), indent(activeByBucket)), "time", "active", "capacity"),
 				},
 				{
-					kind: kindSeries, title: "Success of handshakes and authentications", w: 12, h: 8, unit: unitShare, interval: coarse.interval, dashed: true,
-					decimals: ptr(3.0), steps: above(objective), colors: map[string]string{"handshakes": neutral, "authentications": "purple"},
-					asks: "When was it worse than usual? Shares of each hour; the dashed line is the objective of authentications.",
-					do:   "Compare dips with deploys and incidents. A slow decline is a client that gets old, or a tenant with a bad token.",
+					kind: kindSeries, title: "Failures of handshakes and authentications", w: 12, h: 8, unit: unitShare, interval: coarse.interval, dashed: true,
+					decimals: ptr(3.0), steps: []dashboard.Threshold{base(good), from(1-objective, bad)},
+					colors: map[string]string{"handshakes": neutral, "authentications": "purple"},
+					asks:   "When was it worse than usual? The share that failed of each hour; the dashed line is what the objective of authentications allows.",
+					do:     "Compare peaks with deploys and incidents. A slow rise is a client that gets old, or a tenant with a bad token.",
 					queries: series(fmt.Sprintf(`SELECT %s, %s AS handshakes, %s AS authentications
 FROM %s
 WHERE $__timeFilter(bucket)
   AND %s
   AND (%s OR %s)
 GROUP BY time
-ORDER BY time`, timeOf(schema.Bucket), share(isEvent(event.Open), handshakes),
-						share(isEvent(event.Auth)+" AND "+is(schema.Outcome, string(event.OutcomeSuccess)), isEvent(event.Auth)), coarse.table,
+ORDER BY time`, timeOf(schema.Bucket), share(isEvent(event.HandshakeRejected), handshakes),
+						share(isEvent(event.Auth)+" AND "+is(schema.Outcome, string(event.OutcomeFailure)), isEvent(event.Auth)), coarse.table,
 						and(one(schema.Service, varService), anyOf(schema.Region, varRegion), anyOf(schema.Tenant, varTenant)),
 						one(schema.Vantage, seenConnections)+" AND "+handshakes, one(schema.Vantage, seenAuth)+" AND "+isEvent(event.Auth)),
 						"time", "handshakes", "authentications"),
@@ -143,7 +144,7 @@ LIMIT 10`, usage(seenMessages)), "tenant", "total", "size"),
 				},
 				{
 					kind: kindTable, title: "Cost by tier", w: 8, h: 9, unit: unitNone,
-					fields: []field{{name: "hours", unit: "h", decimals: ptr(0.0)}, {name: "traffic", unit: unitBytes}, {name: "of_time", unit: unitShare, decimals: ptr(0.0)}, {name: "of_bytes", unit: unitShare, decimals: ptr(0.0)}, {name: "cost", unit: unitNone, decimals: ptr(2.0)}},
+					fields: []field{{name: "hours", unit: "h", decimals: ptr(0.0)}, {name: "traffic", unit: unitBytes}, {name: "of time", unit: unitShare, decimals: ptr(0.0)}, {name: "of bytes", unit: unitShare, decimals: ptr(0.0)}, {name: "cost", unit: unitNone, decimals: ptr(2.0)}},
 					asks:   "What does each tier of tenants cost? The cost that you enter above, divided by the mean of two shares: hours of connection and bytes.",
 					do:     "Enter the bill of the chosen time. A tier that costs more than it pays needs limits or another price. Tiers are those that tenants had on the last day.",
 					queries: rows(fmt.Sprintf(`WITH tiers AS (
@@ -156,8 +157,8 @@ LIMIT 10`, usage(seenMessages)), "tenant", "total", "size"),
   GROUP BY tenant
 )
 SELECT if(tiers.tier = '', 'none', tiers.tier) AS tier, uniqExact(tenant) AS tenants, sum(milliseconds) / 3600000 AS hours, sum(bytes) AS traffic,
-  sum(milliseconds) / nullIf(sum(sum(milliseconds)) OVER (), 0) AS of_time, sum(bytes) / nullIf(sum(sum(bytes)) OVER (), 0) AS of_bytes,
-  toFloat64OrZero(${%[5]s:singlequote}) * ifNull((of_time + of_bytes) / 2, ifNull(of_time, of_bytes)) AS cost
+  sum(milliseconds) / nullIf(sum(sum(milliseconds)) OVER (), 0) AS "of time", sum(bytes) / nullIf(sum(sum(bytes)) OVER (), 0) AS "of bytes",
+  toFloat64OrZero(${%[5]s:singlequote}) * ifNull(("of time" + "of bytes") / 2, ifNull("of time", "of bytes")) AS cost
 FROM (
   SELECT tenant, sum(connection_milliseconds) AS milliseconds, sum(bytes_received) + sum(bytes_sent) AS bytes
   %[6]s
@@ -166,7 +167,7 @@ FROM (
 LEFT JOIN tiers ON tiers.tenant = used.tenant
 GROUP BY tier
 ORDER BY cost DESC, tier`, attribute(event.TenantTier), schema.Events, isEvent(event.Open), and(one(schema.Service, varService), one(schema.Vantage, seenConnections)),
-						varSpent, indent(usage(seenConnections))), "tier", "tenants", "hours", "traffic", "of_time", "of_bytes", "cost"),
+						varSpent, indent(usage(seenConnections))), "tier", "tenants", "hours", "traffic", "of time", "of bytes", "cost"),
 				},
 			}},
 			{"Can I believe it", []panel{ageOfData()}},

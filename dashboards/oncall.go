@@ -16,7 +16,7 @@ func onCallBoard(known documents) board {
 	_, hourTitle := known.objective("connection-success", "Handshakes that succeed, 1h")
 	success := func(title string, window time.Duration) panel {
 		return panel{
-			kind: kindStat, title: title, w: 5, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
+			kind: kindStat, title: title, w: 8, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
 			opens: ClickHouse.opens(debug, "Debug", ""),
 			asks:  "Do clients get in? The share of handshakes that ended in a connection, whoever's fault the others are.",
 			do: "Below the objective: look below for whose fault the rejections are. Server, idp and network are yours; " +
@@ -31,10 +31,10 @@ func onCallBoard(known documents) board {
 			seenConnections, seenMessages, seenGauges),
 		annotations: everywhere(),
 		rows: []row{
-			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(), 4)}},
+			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(), 7)}},
 			{"Connections", []panel{
 				{
-					kind: kindStat, title: "Active connections", w: 4, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
+					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
 					opens:   ClickHouse.opens(debug, "Debug", ""),
 					asks:    "How many connections are open now, as instances report it?",
 					do:      "A sudden fall is a lost instance, proxy or network: see below which region and instance. A steep rise is a storm of reconnects.",
@@ -43,7 +43,7 @@ func onCallBoard(known documents) board {
 				success(handshakeTitle, 5*time.Minute),
 				success(hourTitle, time.Hour),
 				{
-					kind: kindSeries, title: "Active connections by region and instance", w: 10, h: 8, unit: unitNone, stack: true,
+					kind: kindSeries, title: "Active connections by region and instance", w: 12, h: 8, unit: unitNone, stack: true,
 					series: "${__field.labels.region} ${__field.labels.instance}", interval: fine.interval, empty: "no gauges",
 					asks: "Which instances hold the connections, and did one lose them?",
 					do:   "If one instance falls and others rise, it restarted or was drained. If all of a region fall together, look at its proxy and network.",
@@ -54,7 +54,7 @@ GROUP BY time, region, instance
 ORDER BY time`, timeOf(schema.Bucket), schema.Gauges10s, and("$__timeFilter(bucket)", gaugesWhere(true))), "time", "region", "instance", "connections"),
 				},
 				{
-					kind: kindSeries, title: "Handshakes by result", w: 14, h: 8, unit: unitRate, stack: true, interval: fine.interval,
+					kind: kindSeries, title: "Handshakes by result", w: 12, h: 8, unit: unitRate, stack: true, interval: fine.interval,
 					series: "${__field.labels.result}", colors: resultColors(),
 					asks: "How many handshakes are there, and whose fault are those that fail?",
 					do:   "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. Client: at tokens and client releases.",

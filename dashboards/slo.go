@@ -39,7 +39,7 @@ func sloOverviewBoard() board {
 			text += "'" + string(s) + "'"
 		}
 		return panel{
-			kind: kindStat, title: title, w: 5, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "0",
+			kind: kindStat, title: "SLOs " + title, w: 5, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "0",
 			steps: []dashboard.Threshold{base(good), from(1, stateColors[states[0]])},
 			opens: ClickHouse.opens(onCall, "On-call", ""),
 			asks:  "How many SLOs of the chosen services are " + title + " now?",
