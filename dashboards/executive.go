@@ -76,7 +76,7 @@ FROM (
 				{
 					kind: kindBars, title: "Budget left by SLO", w: 10, h: 9, unit: unitShare, decimals: ptr(1.0), steps: budgetSteps, ratio: true,
 					empty: "no SLOs",
-					opens: ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__field.labels.slo}"),
+					opens: ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__data.fields.slo}"),
 					asks:  "How much failure does each promise still allow in its window?",
 					do:    "Below a quarter: put reliability before features. At nothing: stop risky releases until the window has moved on.",
 					queries: rows(fmt.Sprintf(`SELECT slo, greatest(0, budget_remaining) AS "budget left"

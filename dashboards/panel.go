@@ -193,14 +193,18 @@ func (p *panel) build(source common.DataSourceRef) (dashboard.Panel, error) {
 		built.Options = timeseries.Options{Legend: legend, Tooltip: tooltip}
 	case kindTable:
 		defaults.Custom = table.FieldConfig{Align: common.FieldTextAlignmentAuto}
-		built.Options = table.NewOptions()
+		options := table.NewOptions()
+		options.Footer = nil // the SDK writes null into it, which its own schema refuses
+		built.Options = options
 	case kindBars:
 		options := bargauge.NewOptions()
 		options.DisplayMode, options.Orientation = common.BarGaugeDisplayModeBasic, common.VizOrientationHorizontal
 		options.Legend = common.VizLegendOptions{
 			DisplayMode: common.LegendDisplayModeList, Placement: common.LegendPlacementBottom, Calcs: []string{},
 		}
-		reduce.Values = ptr(true)
+		// A bar is a row of a table, or else the value of a series.
+		_, table := p.queries[0].(*Query)
+		reduce.Values = ptr(table)
 		options.ReduceOptions = reduce
 		built.Options = options
 	case kindChart:
