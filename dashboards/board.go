@@ -80,8 +80,17 @@ type row struct {
 }
 
 // opens links to a board one level down, with time and variables kept.
-func (d Datasource) opens(name, title, extra string) *dashboard.DashboardLink {
-	url := "/d/" + UID(d, name) + "?${__url_time_range}&${__all_variables}" + extra
+func (d Datasource) opens(name, title string) *dashboard.DashboardLink {
+	return d.link(name, title, "${__all_variables}")
+}
+
+// opensSLO links to the detail of one SLO. It names service and SLO itself: the board it leaves may have chosen several.
+func (d Datasource) opensSLO(service, slo string) *dashboard.DashboardLink {
+	return d.link(sloDetail, "Detail", "${datasource:queryparam}&var-service="+service+"&var-slo="+slo)
+}
+
+func (d Datasource) link(name, title, variables string) *dashboard.DashboardLink {
+	url := "/d/" + UID(d, name) + "?${__url_time_range}&" + variables
 	return &dashboard.DashboardLink{Type: dashboard.DashboardLinkTypeLink, Title: title, Url: &url, Tags: []string{}}
 }
 

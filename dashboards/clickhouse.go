@@ -262,15 +262,15 @@ func clickhouseVariables(names ...string) []dashboard.VariableModel {
 	return chosen
 }
 
-// everywhere are the annotations of all boards: deploys, exclusions and what happened to budgets.
-func everywhere() []dashboard.AnnotationQuery {
+// annotations are those of all boards: deploys, exclusions and what happened to budgets, of some services.
+func annotations(service string) []dashboard.AnnotationQuery {
 	annotation := func(name, color, sql string) dashboard.AnnotationQuery {
 		target := query(FormatTable, sql, "time", "title", "text", "tags")
 		target.RefID = "Annotation"
 		source := ClickHouse.ref()
 		return dashboard.AnnotationQuery{Name: name, Datasource: &source, Enable: true, Hide: ptr(false), IconColor: color, Target: target}
 	}
-	ofEvents := "FROM " + schema.Events + "\nWHERE $__timeFilter(" + schema.CountedAt + ")\n  AND " + one(schema.Service, varService)
+	ofEvents := "FROM " + schema.Events + "\nWHERE $__timeFilter(" + schema.CountedAt + ")\n  AND " + service
 	return []dashboard.AnnotationQuery{
 		annotation("Deploys", neutral, fmt.Sprintf(`SELECT toDateTime(counted_at) AS time, 'Deploy' AS title, %s AS text, 'deploy' AS tags
 %s
@@ -290,7 +290,7 @@ WHERE $__timeFilter(asof)
   AND %s
   AND stream = 'budget'
 ORDER BY time
-LIMIT 500`, schema.SLOEvents, one(schema.Service, varService))),
+LIMIT 500`, schema.SLOEvents, service)),
 	}
 }
 

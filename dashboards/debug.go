@@ -26,7 +26,7 @@ func debugBoard() board {
 			"Reads raw events, which are kept for 7 days, and the rollup of 10 seconds, which is kept for 3.",
 		variables: clickhouseVariables(varService, varRegion, varTenant, varInstance, varTraces,
 			seenConnections, seenAuth, seenMessages, seenGauges),
-		annotations: everywhere(),
+		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
 			{"Failures", []panel{
 				{

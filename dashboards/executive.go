@@ -18,7 +18,7 @@ func executiveBoard(known documents) board {
 		return panel{
 			kind: kindStat, title: fmt.Sprintf("Incidents, %dh", hours), w: 3, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "none",
 			steps: []dashboard.Threshold{base(good), from(1, serious), from(3, bad)},
-			opens: ClickHouse.opens(sloOverview, "SLOs", ""),
+			opens: ClickHouse.opens(sloOverview, "SLOs"),
 			asks:  fmt.Sprintf("How often did an SLO alert begin in the last %d hours?", hours),
 			do:    "The table below names them. Several in a row that end by themselves deserve a review, even if the budget holds.",
 			queries: rows(fmt.Sprintf("SELECT count() AS incidents\nFROM %s\nWHERE %s\n  AND %s", schema.SLOIncidents,
@@ -31,12 +31,12 @@ func executiveBoard(known documents) board {
 		about: "For owners of a service: do we keep what we promise, how much room is left, and who uses it? " +
 			"Gauges of instances are kept for 3 days, annotations of deploys for 7.",
 		variables:   clickhouseVariables(varService, varRegion, varTenant, varSpent, seenConnections, seenAuth, seenMessages, seenGauges),
-		annotations: everywhere(),
+		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
 			{"Now", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 4, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
-					opens:   ClickHouse.opens(onCall, "On-call", ""),
+					opens:   ClickHouse.opens(onCall, "On-call"),
 					asks:    "How many connections are open now, in the chosen regions?",
 					do:      "Compare with the capacity beside. A click opens them by region and instance.",
 					queries: rows("SELECT "+latest("active", false)+" AS connections", "connections"),
@@ -44,7 +44,7 @@ func executiveBoard(known documents) board {
 				{
 					kind: kindStat, title: "Capacity in use", w: 4, h: 4, unit: unitShare, decimals: ptr(1.0), empty: "no capacity known",
 					steps:   []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)},
-					opens:   ClickHouse.opens(onCall, "On-call", ""),
+					opens:   ClickHouse.opens(onCall, "On-call"),
 					asks:    "How full are we? Connections against the capacity that the document of the service names, or else that its instances report.",
 					do:      "Above 70 %, plan more instances: one that fails moves its connections to the others.",
 					queries: rows(fmt.Sprintf("SELECT %s / nullIf(%s, 0) AS used", latest("active", false), capacity), "used"),
@@ -64,7 +64,7 @@ FROM (
 				},
 				{
 					kind: kindStat, title: authTitle, w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
-					opens: ClickHouse.opens(onCall, "On-call", ""),
+					opens: ClickHouse.opens(onCall, "On-call"),
 					asks:  "What share of authentications succeeded over the chosen time? Bad tokens count as failures.",
 					do:    "Below the objective: see below when, and in Debug whether the identity provider was slow.",
 					queries: rows("SELECT "+share(is(schema.Outcome, string(event.OutcomeSuccess)), is(schema.EventName, string(event.Auth)))+
@@ -76,7 +76,7 @@ FROM (
 				{
 					kind: kindBars, title: "Budget left by SLO", w: 10, h: 9, unit: unitShare, decimals: ptr(1.0), steps: budgetSteps, ratio: true,
 					empty: "no SLOs",
-					opens: ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__data.fields.slo}"),
+					opens: ClickHouse.opensSLO("${service}", "${__data.fields.slo}"),
 					asks:  "How much failure does each promise still allow in its window?",
 					do:    "Below a quarter: put reliability before features. At nothing: stop risky releases until the window has moved on.",
 					queries: rows(fmt.Sprintf(`SELECT slo, greatest(0, budget_remaining) AS "budget left"
@@ -217,7 +217,7 @@ func quote(s string) string { return "'" + quoter.Replace(s) + "'" }
 func incidentTable(w uint32, of string) panel {
 	return panel{
 		kind: kindTable, title: "Incidents", w: w, h: 9, unit: unitText, empty: "none",
-		fields: []field{{name: "slo", link: ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__value.raw}")}, {name: "lasted", unit: "dtdurations"}, {name: "error ratio", unit: unitShare, decimals: ptr(3.0)}},
+		fields: []field{{name: "slo", link: ClickHouse.opensSLO("${service}", "${__value.raw}")}, {name: "lasted", unit: "dtdurations"}, {name: "error ratio", unit: unitShare, decimals: ptr(3.0)}},
 		asks:   "Which incidents began in the chosen time, how long did they last and how bad were they?",
 		do:     "One without an end goes on now. For the others, the error ratio times the duration says which deserves a review first.",
 		queries: rows(fmt.Sprintf(`SELECT slo, severity, detected, ended, dateDiff('second', start, ifNull(ended, $__toTime)) AS lasted,

@@ -254,7 +254,8 @@ func (l *linter) panel(p map[string]any) {
 		if str(link, "type") != "link" || url == "" {
 			fault("a link without a type or address")
 		}
-		if strings.HasPrefix(url, "/d/") && (!strings.Contains(url, "${__url_time_range}") || !strings.Contains(url, "${__all_variables}")) {
+		keeps := strings.Contains(url, "${__all_variables}") || strings.Contains(url, "${datasource:queryparam}&var-service=")
+		if strings.HasPrefix(url, "/d/") && !(strings.Contains(url, "${__url_time_range}") && keeps) {
 			fault("a link that loses time or variables")
 		}
 	}

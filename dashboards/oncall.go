@@ -17,7 +17,7 @@ func onCallBoard(known documents) board {
 	success := func(title string, window time.Duration) panel {
 		return panel{
 			kind: kindStat, title: title, w: 8, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
-			opens: ClickHouse.opens(debug, "Debug", ""),
+			opens: ClickHouse.opens(debug, "Debug"),
 			asks:  "Do clients get in? The share of handshakes that ended in a connection, whoever's fault the others are.",
 			do: "Below the objective: look below for whose fault the rejections are. Server, idp and network are yours; " +
 				"client and policy mean a release of a client, a bad token or an attack. A click opens the failed handshakes.",
@@ -29,13 +29,13 @@ func onCallBoard(known documents) board {
 		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Reads the rollup of 10 seconds, which is kept for 3 days.",
 		variables: clickhouseVariables(varService, varRegion, varTenant, varInstance,
 			seenConnections, seenMessages, seenGauges),
-		annotations: everywhere(),
+		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
 			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(), 7)}},
 			{"Connections", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
-					opens:   ClickHouse.opens(debug, "Debug", ""),
+					opens:   ClickHouse.opens(debug, "Debug"),
 					asks:    "How many connections are open now, as instances report it?",
 					do:      "A sudden fall is a lost instance, proxy or network: see below which region and instance. A steep rise is a storm of reconnects.",
 					queries: rows("SELECT "+latest("active", true)+" AS connections", "connections"),
@@ -69,7 +69,7 @@ ORDER BY time`, timeOf(schema.Bucket), isEvent(event.Open), resultOpened, result
 				{
 					kind: kindSeries, title: "Unexpected disconnects", w: 12, h: 8, unit: unitRate, interval: fine.interval, stack: true,
 					series: "${__field.labels.cause}", empty: "none",
-					opens: ClickHouse.opens(debug, "Debug", ""),
+					opens: ClickHouse.opens(debug, "Debug"),
 					asks:  "How many connections end by a reset, a loss or without a closing handshake?",
 					do:    "All at one moment: a proxy or instance went away, so compare with deploys. Spread out: clients' networks, or idle timeouts of a proxy.",
 					queries: series(fmt.Sprintf(`SELECT %s, if(error_type = '', 'not clean', error_type) AS cause, %s AS disconnects
@@ -175,7 +175,7 @@ func sloTable(w uint32) panel {
 func sloFields() []field {
 	burnSteps := burnThresholds()
 	return []field{
-		{name: "slo", link: ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__value.raw}"), width: 210},
+		{name: "slo", link: ClickHouse.opensSLO("${service}", "${__value.raw}"), width: 210},
 		{name: "state", states: true, width: 110},
 		{name: "objective", unit: unitShare, decimals: ptr(3.0)},
 		{name: "budget left", unit: unitShare, decimals: ptr(1.0), steps: budgetSteps},

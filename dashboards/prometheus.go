@@ -203,12 +203,12 @@ func prometheusExecutive(known documents) board {
 			{"Now", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 5, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
-					opens: Prometheus.opens(onCall, "On-call", ""), asks: "How many connections are open now, in the chosen regions?",
+					opens: Prometheus.opens(onCall, "On-call"), asks: "How many connections are open now, in the chosen regions?",
 					do: "Compare with the capacity beside. A click opens them by region and instance.", queries: instant(active),
 				},
 				{
 					kind: kindStat, title: "Capacity in use", w: 5, h: 4, unit: unitShare, decimals: ptr(1.0), empty: "no capacity known",
-					steps: []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)}, opens: Prometheus.opens(onCall, "On-call", ""),
+					steps: []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)}, opens: Prometheus.opens(onCall, "On-call"),
 					asks:    "How full are we? Connections against the capacity that the document of the service names, or else that its instances report.",
 					do:      "Above 70 %, plan more instances: one that fails moves its connections to the others.",
 					queries: instant(active + " / (" + capacity + " > 0)"),
@@ -222,7 +222,7 @@ func prometheusExecutive(known documents) board {
 				},
 				{
 					kind: kindStat, title: authTitle, w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
-					opens:   Prometheus.opens(onCall, "On-call", ""),
+					opens:   Prometheus.opens(onCall, "On-call"),
 					asks:    "What share of authentications succeeded over the chosen time? Bad tokens count as failures.",
 					do:      "Below the objective: see below when, and in Debug whether authentication was slow.",
 					queries: instant(ratioOf(over(counted(metricEvents, seenAuth, named(event.Auth), outcome(event.OutcomeSuccess)), "$__range"), over(auths, "$__range"))),
@@ -231,7 +231,7 @@ func prometheusExecutive(known documents) board {
 			}},
 			{"Promises", []panel{{
 				kind: kindBars, title: "Budget left by SLO", w: gridWidth, h: 8, unit: unitShare, decimals: ptr(1.0), steps: budgetSteps, ratio: true, empty: "no rules loaded",
-				series: "${__field.labels.slo}", opens: Prometheus.opens(sloDetail, "Detail", "&var-slo=${__field.labels.slo}"),
+				series: "${__field.labels.slo}", opens: Prometheus.opensSLO("${service}", "${__field.labels.slo}"),
 				asks:    "How much failure does each promise still allow in its window?",
 				do:      "Below a quarter: put reliability before features. At nothing: stop risky releases until the window has moved on.",
 				queries: instant("max by (service, slo) (" + budgets() + ")"),
@@ -270,7 +270,7 @@ func prometheusOnCall(known documents) board {
 	success := func(title, window string) panel {
 		return panel{
 			kind: kindStat, title: title, w: 8, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(objective), ratio: true,
-			opens: Prometheus.opens(debug, "Debug", ""),
+			opens: Prometheus.opens(debug, "Debug"),
 			asks:  "Do clients get in? The share of handshakes that ended in a connection, whoever's fault the others are.",
 			do: "Below the objective: look below for whose fault the rejections are. Server, idp and network are yours; " +
 				"client and policy mean a release of a client, a bad token or an attack.",
@@ -293,14 +293,14 @@ func prometheusOnCall(known documents) board {
 			{"What is promised", []panel{
 				{
 					kind: kindBars, title: "Burn rate over an hour, by SLO", w: 10, h: 7, unit: unitNone, decimals: ptr(2.0), steps: burnThresholds(), empty: "no rules loaded",
-					series: "${__field.labels.slo}", opens: Prometheus.opens(sloDetail, "Detail", "&var-slo=${__field.labels.slo}"),
+					series: "${__field.labels.slo}", opens: Prometheus.opensSLO("${service}", "${__field.labels.slo}"),
 					asks:    "Which promises are broken faster than allowed? At 1 the budget lasts exactly as long as its window.",
 					do:      "Start with the highest: a click opens its detail, and its alert names the runbook.",
 					queries: instant(burnOf("1h", "")),
 				},
 				{
 					kind: kindBars, title: "Budget left by SLO", w: 10, h: 7, unit: unitShare, decimals: ptr(1.0), steps: budgetSteps, ratio: true, empty: "no rules loaded",
-					series: "${__field.labels.slo}", opens: Prometheus.opens(sloDetail, "Detail", "&var-slo=${__field.labels.slo}"),
+					series: "${__field.labels.slo}", opens: Prometheus.opensSLO("${service}", "${__field.labels.slo}"),
 					asks:    "How much failure does each promise still allow in its window?",
 					do:      "At nothing, the promise is broken: repair before anything else is released.",
 					queries: instant("max by (service, slo) (" + budgets() + ")"),
@@ -310,7 +310,7 @@ func prometheusOnCall(known documents) board {
 			{"Connections", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
-					opens: Prometheus.opens(debug, "Debug", ""), asks: "How many connections are open now, as instances report it?",
+					opens: Prometheus.opens(debug, "Debug"), asks: "How many connections are open now, as instances report it?",
 					do:      "A sudden fall is a lost instance, proxy or network: see below which region and instance. A steep rise is a storm of reconnects.",
 					queries: instant("sum(" + reported(metricActive, true) + ")"),
 				},
@@ -415,7 +415,7 @@ func prometheusOverview() board {
 		return panel{
 			kind: kindBars, title: title, w: 12, h: 9, unit: unit, decimals: ptr(2.0), steps: steps, empty: "no rules loaded",
 			series: "${__field.labels.service} / ${__field.labels.slo}", asks: asks, do: do, queries: instant(expr),
-			opens: Prometheus.opens(sloDetail, "Detail", "&var-slo=${__field.labels.slo}&var-service=${__field.labels.service}"),
+			opens: Prometheus.opensSLO("${__field.labels.service}", "${__field.labels.slo}"),
 		}
 	}
 	return board{
@@ -455,7 +455,7 @@ func prometheusDetail() board {
 	}
 	left := single("Budget left", "How much failure is still allowed in the budget's window? Below zero, the promise is broken.",
 		"Negative: stop what can wait and repair. A click opens what is wrong now.", "max("+budgets(of)+")", budgetSteps)
-	left.opens = Prometheus.opens(onCall, "On-call", "")
+	left.opens = Prometheus.opens(onCall, "On-call")
 	variables := prometheusVariables(varService, varSLO)
 	return board{
 		name: sloDetail, title: "Sockeye / SLO detail", from: "7d", refresh: "1m",

@@ -29,7 +29,7 @@ func sloOverviewBoard() board {
 	table.title, table.h = "SLOs of all services", 10
 	table.queries = rows(statuses(services, "service, slo"), "service", "slo", "state", "severity", "objective", "budget left",
 		"burn 5m", "burn 1h", "burn 6h", "age")
-	table.fields[0].link = ClickHouse.opens(sloDetail, "Detail", "&var-slo=${__value.raw}&var-service=${__data.fields.service}")
+	table.fields[0].link = ClickHouse.opensSLO("${__data.fields.service}", "${__value.raw}")
 	state := func(title string, states ...slo.State) panel {
 		text := ""
 		for i, s := range states {
@@ -41,7 +41,7 @@ func sloOverviewBoard() board {
 		return panel{
 			kind: kindStat, title: "SLOs " + title, w: 5, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "0",
 			steps: []dashboard.Threshold{base(good), from(1, stateColors[states[0]])},
-			opens: ClickHouse.opens(onCall, "On-call", ""),
+			opens: ClickHouse.opens(onCall, "On-call"),
 			asks:  "How many SLOs of the chosen services are " + title + " now?",
 			do:    "The table below has them first. Open one for its burn rates, incidents and history.",
 			queries: rows(fmt.Sprintf(`SELECT countIf(state IN (%s)) AS slos
@@ -71,7 +71,7 @@ FROM (
 	return board{
 		name: sloOverview, title: "Sockeye / SLOs", from: "7d", refresh: "1m",
 		about:     "For owners of promises: how all SLOs stand, and how they did over time. Everything is what the SLO engine wrote, with the counts it used.",
-		variables: variables, annotations: nil,
+		variables: variables, annotations: annotations(services),
 		rows: []row{
 			{"Now", []panel{
 				state("exhausted", slo.StateExhausted), state("burning", slo.StateBurning),
@@ -126,7 +126,7 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 		name: sloDetail, title: "Sockeye / SLO detail", from: "7d", refresh: "1m",
 		about:       "For whoever follows an alert: one SLO with its budget, burn rates, counts and incidents.",
 		variables:   clickhouseVariables(varService, varSLO),
-		annotations: everywhere(),
+		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
 			{"$slo of $service", []panel{
 				{
@@ -137,7 +137,7 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 				},
 				{
 					kind: kindStat, title: "Budget left", w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: budgetSteps,
-					opens:   ClickHouse.opens(onCall, "On-call", ""),
+					opens:   ClickHouse.opens(onCall, "On-call"),
 					asks:    "How much failure is still allowed in the budget's window? Below zero, the promise is broken.",
 					do:      "Negative: stop what can wait and repair. A click opens what is wrong now.",
 					queries: rows(last("budget_remaining", "budget left"), "budget left"),
@@ -158,7 +158,7 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 					kind: kindStat, title: "Bad events", w: 4, h: 4, unit: unitNone, decimals: ptr(0.0),
 					asks:    "How many events of the budget's window were bad?",
 					do:      "A handful: read each in Debug. Thousands: look for the one cause that most share.",
-					opens:   ClickHouse.opens(debug, "Debug", ""),
+					opens:   ClickHouse.opens(debug, "Debug"),
 					queries: rows(last("judged - good", "bad"), "bad"),
 				},
 				{
