@@ -36,7 +36,7 @@ func debugBoard() board {
 					do:     "Open the trace of one with fault server or idp: the span that is red or long is the cause. Without a trace, compare error and status with the proxy's log.",
 					queries: rows(fmt.Sprintf(`SELECT toDateTime(counted_at) AS at, instance, error_type AS error, fault, status, tenant, %s AS client, duration, trace_id AS trace
 %s
-ORDER BY counted_at DESC
+ORDER BY counted_at DESC, connection_id
 LIMIT 200`, client, events(seenConnections, isEvent(event.HandshakeRejected))),
 						"at", "instance", "error", "fault", "status", "tenant", "client", "duration", "trace"),
 				},
@@ -165,7 +165,7 @@ func logLines() []variants.Dataquery {
   if(severity >= %d, 'error', 'warning') AS level
 FROM %s
 WHERE %s
-ORDER BY counted_at DESC
+ORDER BY counted_at DESC, body
 LIMIT 200`, event.SeverityError, schema.Events,
 		and("$__timeFilter("+schema.CountedAt+")", one(schema.Service, varService), anyOf(schema.Region, varRegion), anyOf(schema.Tenant, varTenant),
 			anyOf(schema.Instance, varInstance), fmt.Sprintf("severity >= %d", event.SeverityWarn))), "timestamp", "body", "level")}

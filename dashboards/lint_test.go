@@ -3,6 +3,7 @@ package dashboards_test
 import (
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/dashboards"
 )
@@ -343,6 +345,38 @@ func TestBoardsKeepTheRules(t *testing.T) {
 			require.True(t, uids[uid], "a link leads nowhere: %s", url)
 		}
 	}
+}
+
+// What provisions the boards names folders that are written.
+func TestProvisioningNamesTheFolders(t *testing.T) {
+	t.Parallel()
+	files, err := dashboards.Files(dashboards.Datasources(), nil)
+	require.NoError(t, err)
+	folders := map[string]bool{}
+	var provisioning struct {
+		APIVersion int `yaml:"apiVersion"`
+		Providers  []struct {
+			Name, Folder, Type string
+			FolderUID          string `yaml:"folderUid"`
+			Options            struct{ Path string }
+		}
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Path, ".json") {
+			folders["${SOCKEYE_DASHBOARDS}/"+path.Dir(f.Path)] = true
+		} else {
+			require.NoError(t, yaml.Unmarshal(f.Data, &provisioning), f.Path)
+		}
+	}
+	require.Equal(t, 1, provisioning.APIVersion)
+	names := map[string]bool{}
+	for _, p := range provisioning.Providers {
+		require.True(t, folders[p.Options.Path], p.Options.Path)
+		require.Equal(t, "file", p.Type)
+		require.NotEmpty(t, p.Folder+p.FolderUID)
+		names[p.Name], names[p.FolderUID+p.Folder] = true, true
+	}
+	require.Len(t, names, 2*len(folders))
 }
 
 // What a query returns is what its panel speaks of.
