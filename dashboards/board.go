@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
@@ -55,6 +56,9 @@ const (
 	sloDetail   = "slo"
 )
 
+// Dashboard is Grafana's classic model, which every Grafana imports and provisions from files; its successor needs version 12.
+type Dashboard = dashboard.Dashboard //nolint:staticcheck // deprecated in favour of that successor
+
 // UID is a board's identity in Grafana, so that links to it stay valid: its address ends in /d/ and this.
 func UID(d Datasource, name string) string {
 	if d == ClickHouse {
@@ -97,7 +101,7 @@ func (d Datasource) link(name, title, variables string) *dashboard.DashboardLink
 // tag is on all boards of a datasource, for the menu of the others.
 func (d Datasource) tag() string { return "sockeye-" + string(d) }
 
-func (b *board) build(d Datasource) (*dashboard.Dashboard, error) {
+func (b *board) build(d Datasource) (*Dashboard, error) {
 	built := dashboard.NewDashboard()
 	built.Uid, built.Title, built.Description = ptr(UID(d, b.name)), ptr(b.title), ptr(b.about)
 	if d != ClickHouse {
@@ -111,7 +115,8 @@ func (b *board) build(d Datasource) (*dashboard.Dashboard, error) {
 		built.Refresh = ptr(b.refresh)
 	}
 	built.Version = ptr(uint32(1))
-	built.Templating.List = append([]dashboard.VariableModel{datasourceVariable("datasource", d.title(), d.plugin())}, b.variables...)
+	built.Templating.List = append([]dashboard.VariableModel{datasourceVariable("datasource", d.title(), d.plugin())},
+		b.variables...)
 	built.Annotations.List = b.annotations
 	built.Links = []dashboard.DashboardLink{{
 		Title: "Boards", Type: dashboard.DashboardLinkTypeDashboards, Tags: []string{d.tag()}, AsDropdown: true,
@@ -146,7 +151,7 @@ func (b *board) build(d Datasource) (*dashboard.Dashboard, error) {
 
 // Boards returns the dashboards of a datasource in the order of a menu. The SLOs give objectives and capacities; without any, the
 // objectives are those of the SLOs that ship.
-func Boards(d Datasource, slos []slo.SLO) ([]*dashboard.Dashboard, error) {
+func Boards(d Datasource, slos []slo.SLO) ([]*Dashboard, error) {
 	known, err := newDocuments(slos)
 	if err != nil {
 		return nil, err
@@ -162,7 +167,7 @@ func Boards(d Datasource, slos []slo.SLO) ([]*dashboard.Dashboard, error) {
 	default:
 		return nil, fmt.Errorf("no such datasource: %q", d)
 	}
-	var boards []*dashboard.Dashboard
+	var boards []*Dashboard
 	for i := range declared {
 		b, err := declared[i].build(d)
 		if err != nil {
@@ -175,9 +180,11 @@ func Boards(d Datasource, slos []slo.SLO) ([]*dashboard.Dashboard, error) {
 
 // File is one file to write. Its path has slashes and is relative.
 type File struct {
-	Path string
-	Data []byte
+	Path, Data string
 }
+
+// readable undoes what the SDK's own encoders escape for HTML, so that statements can be read in a file.
+var readable = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
 
 // Files returns the boards of the datasources, each in the datasource's folder, and the files that provision them.
 func Files(datasources []Datasource, slos []slo.SLO) ([]File, error) {
@@ -195,7 +202,7 @@ func Files(datasources []Datasource, slos []slo.SLO) ([]File, error) {
 			if err := e.Encode(b); err != nil {
 				return nil, fmt.Errorf("write %s: %w", *b.Title, err)
 			}
-			files = append(files, File{string(d) + "/" + *b.Uid + ".json", text.Bytes()})
+			files = append(files, File{string(d) + "/" + *b.Uid + ".json", readable.Replace(text.String())})
 		}
 	}
 	return append(files, provisioning(datasources)...), nil
@@ -224,12 +231,13 @@ func provisioning(datasources []Datasource) []File {
       path: ${SOCKEYE_DASHBOARDS}/%s
 `, uid, folder, uid, d)
 	}
-	return []File{{"provisioning/dashboards/sockeye.yaml", providers.Bytes()}}
+	return []File{{"provisioning/dashboards/sockeye.yaml", providers.String()}}
 }
 
 func datasourceVariable(name, label, plugin string) dashboard.VariableModel {
 	return dashboard.VariableModel{
-		Type: dashboard.VariableTypeDatasource, Name: name, Label: ptr(label), Query: &dashboard.StringOrMap{String: ptr(plugin)},
+		Type: dashboard.VariableTypeDatasource, Name: name, Label: ptr(label),
+		Query:   &dashboard.StringOrMap{String: ptr(plugin)},
 		Refresh: ptr(dashboard.VariableRefreshOnDashboardLoad), Hide: ptr(dashboard.VariableHideDontHide),
 		Multi: ptr(false), IncludeAll: ptr(false), SkipUrlSync: ptr(false),
 	}

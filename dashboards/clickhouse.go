@@ -67,8 +67,9 @@ const pluginVersion = "4.9.0"
 
 func query(format Format, sql string, columns ...string) *Query {
 	return &Query{
-		RefID: "A", Datasource: ClickHouse.ref(), PluginVersion: pluginVersion, EditorType: "sql", QueryType: queryTypes[format],
-		Format: format, RawSQL: strings.TrimSpace(sql), Columns: columns,
+		RefID: "A", Datasource: ClickHouse.ref(), PluginVersion: pluginVersion, EditorType: "sql",
+		QueryType: queryTypes[format],
+		Format:    format, RawSQL: strings.TrimSpace(sql), Columns: columns,
 	}
 }
 
@@ -139,7 +140,8 @@ func and(conditions ...string) string { return strings.Join(conditions, "\n  AND
 // selection is the part of WHERE that the variables make. Boards over the coarse tier know no instance.
 func (t tier) selection(seen string) string {
 	conditions := []string{
-		one(schema.Service, varService), one(schema.Vantage, seen), anyOf(schema.Region, varRegion), anyOf(schema.Tenant, varTenant),
+		one(schema.Service, varService), one(schema.Vantage, seen), anyOf(schema.Region, varRegion),
+		anyOf(schema.Tenant, varTenant),
 	}
 	if t == fine {
 		conditions = append(conditions, anyOf(schema.Instance, varInstance))
@@ -149,12 +151,14 @@ func (t tier) selection(seen string) string {
 
 // within is a tier's rows of the dashboard's range that the variables select.
 func (t tier) within(seen string, conditions ...string) string {
-	return "FROM " + t.table + "\nWHERE " + and(append([]string{"$__timeFilter(" + schema.Bucket + ")", t.selection(seen)}, conditions...)...)
+	return "FROM " + t.table + "\nWHERE " + and(append([]string{"$__timeFilter(" + schema.Bucket + ")",
+		t.selection(seen)}, conditions...)...)
 }
 
 // recent is the same over the last seconds of the range, of closed buckets.
 func (t tier) recent(window time.Duration, seen string, conditions ...string) string {
-	return "FROM " + t.table + "\nWHERE " + and(append([]string{since(schema.Bucket, window), t.selection(seen)}, conditions...)...)
+	return "FROM " + t.table + "\nWHERE " + and(append([]string{since(schema.Bucket, window), t.selection(seen)},
+		conditions...)...)
 }
 
 // since is a half-open window at the end of the range.
@@ -164,12 +168,14 @@ func since(column string, window time.Duration) string {
 
 // events is raw events that the variables select. They are kept for days.
 func events(seen string, conditions ...string) string {
-	return "FROM " + schema.Events + "\nWHERE " + and(append([]string{"$__timeFilter(" + schema.CountedAt + ")", fine.selection(seen)}, conditions...)...)
+	return "FROM " + schema.Events + "\nWHERE " + and(append([]string{"$__timeFilter(" + schema.CountedAt + ")",
+		fine.selection(seen)}, conditions...)...)
 }
 
 // gaugesWhere selects what instances said of themselves. Gauges have no tenant.
 func gaugesWhere(instances bool) string {
-	conditions := []string{one(schema.Service, varService), one(schema.Vantage, seenGauges), anyOf(schema.Region, varRegion)}
+	conditions := []string{one(schema.Service, varService), one(schema.Vantage, seenGauges),
+		anyOf(schema.Region, varRegion)}
 	if instances {
 		conditions = append(conditions, anyOf(schema.Instance, varInstance))
 	}
@@ -207,15 +213,16 @@ var handshakes = isEvent(event.Open, event.HandshakeRejected)
 // percentile interpolates in the cumulative histogram of a rollup, as Prometheus does. What is beyond the last bound is the bound.
 func percentile(q float64) string {
 	columns := schema.DurationColumns()
-	sums, bounds := make([]string, len(columns)), make([]string, len(columns))
+	var sums, bounds []string
 	for i, c := range columns {
-		sums[i] = "sum(" + c + ")"
-		bounds[i] = fmt.Sprintf("%g", event.DurationBounds[i].Seconds())
+		sums = append(sums, "sum("+c+")")
+		bounds = append(bounds, fmt.Sprintf("%g", event.DurationBounds[i].Seconds()))
 	}
 	// Whatever is beyond the last bound.
 	sums, bounds = append(sums, "sum(duration_count)"), append(bounds, bounds[len(bounds)-1])
 	return fmt.Sprintf(`if(sum(duration_count) = 0, NULL, arrayFirst((v, c) -> c >= %[1]g * sum(duration_count),
-    arrayMap((le, c, i) -> [0, %[3]s][i] + (le - [0, %[3]s][i]) * (%[1]g * sum(duration_count) - [0, %[2]s][i]) / greatest(c - [0, %[2]s][i], 1),
+    arrayMap((le, c, i) -> [0, %[3]s][i] + (le - [0, %[3]s][i]) * (%[1]g * sum(duration_count) - [0,
+      %[2]s][i]) / greatest(c - [0, %[2]s][i], 1),
       [%[3]s], [%[2]s], arrayEnumerate([%[3]s])),
     [%[2]s]))`, q, strings.Join(sums, ", "), strings.Join(bounds, ", "))
 }
@@ -230,16 +237,20 @@ func clickhouseVariables(names ...string) []dashboard.VariableModel {
 			"SELECT vantage "+ofService+" AND "+isEvent(events...)+" GROUP BY vantage ORDER BY indexOf(["+order+"], vantage)"))
 	}
 	all := map[string]dashboard.VariableModel{
-		varService: ClickHouse.variable(varService, "Service", "SELECT DISTINCT service "+rollup+" AND service != '' ORDER BY service"),
+		varService: ClickHouse.variable(varService, "Service",
+			"SELECT DISTINCT service "+rollup+" AND service != '' ORDER BY service"),
 		varRegion: several(ClickHouse.variable(varRegion, "Region",
 			"SELECT DISTINCT region "+ofService+" AND region != '' ORDER BY region"), ""),
 		varTenant: several(ClickHouse.variable(varTenant, "Tenant",
-			"SELECT tenant "+ofService+" AND "+anyOf(schema.Region, varRegion)+" AND tenant != '' GROUP BY tenant ORDER BY sum(count) DESC, tenant LIMIT 500"), ""),
+			"SELECT tenant "+ofService+" AND "+anyOf(schema.Region, varRegion)+" AND tenant != '' GROUP BY tenant ORDER BY "+
+				"sum(count) DESC, tenant LIMIT 500"), ""),
 		varInstance: several(ClickHouse.variable(varInstance, "Instance",
-			"SELECT DISTINCT instance FROM "+schema.Rollup10s+" WHERE $__timeFilter(bucket) AND "+one(schema.Service, varService)+" AND "+
+			"SELECT DISTINCT instance FROM "+schema.Rollup10s+" WHERE $__timeFilter(bucket) AND "+one(schema.Service,
+				varService)+" AND "+
 				anyOf(schema.Region, varRegion)+" AND instance != '' ORDER BY instance LIMIT 1000"), ""),
-		varSLO: ClickHouse.variable(varSLO, "SLO", "SELECT DISTINCT slo FROM "+schema.SLOStatus+" WHERE $__timeFilter(asof) AND "+
-			one(schema.Service, varService)+" ORDER BY slo"),
+		varSLO: ClickHouse.variable(varSLO, "SLO",
+			"SELECT DISTINCT slo FROM "+schema.SLOStatus+" WHERE $__timeFilter(asof) AND "+
+				one(schema.Service, varService)+" ORDER BY slo"),
 		varSpent: {
 			Type: dashboard.VariableTypeTextbox, Name: varSpent, Label: ptr("Cost to divide"),
 			Description: ptr("What the service cost in the chosen time, in any currency. With 100, the panel shows percent."),
@@ -252,8 +263,9 @@ func clickhouseVariables(names ...string) []dashboard.VariableModel {
 		varTraces:       datasourceVariable(varTraces, "Traces", "tempo"),
 		seenConnections: seen(seenConnections, "Connections counted at", event.Open, event.HandshakeRejected),
 		seenAuth:        seen(seenAuth, "Authentications counted at", event.Auth),
-		seenMessages:    seen(seenMessages, "Messages counted at", event.Message, event.MessageRejected, event.Error, event.RateLimited),
-		seenGauges:      seen(seenGauges, "Gauges counted at", event.Connections),
+		seenMessages: seen(seenMessages, "Messages counted at", event.Message, event.MessageRejected, event.Error,
+			event.RateLimited),
+		seenGauges: seen(seenGauges, "Gauges counted at", event.Connections),
 	}
 	var chosen []dashboard.VariableModel
 	for _, n := range names {
@@ -268,11 +280,13 @@ func annotations(service string) []dashboard.AnnotationQuery {
 		target := query(FormatTable, sql, "time", "title", "text", "tags")
 		target.RefID = "Annotation"
 		source := ClickHouse.ref()
-		return dashboard.AnnotationQuery{Name: name, Datasource: &source, Enable: true, Hide: ptr(false), IconColor: color, Target: target}
+		return dashboard.AnnotationQuery{Name: name, Datasource: &source, Enable: true, Hide: ptr(false), IconColor: color,
+			Target: target}
 	}
 	ofEvents := "FROM " + schema.Events + "\nWHERE $__timeFilter(" + schema.CountedAt + ")\n  AND " + service
 	return []dashboard.AnnotationQuery{
-		annotation("Deploys", neutral, fmt.Sprintf(`SELECT toDateTime(counted_at) AS time, 'Deploy' AS title, %s AS text, 'deploy' AS tags
+		annotation("Deploys", neutral,
+			fmt.Sprintf(`SELECT toDateTime(counted_at) AS time, 'Deploy' AS title, %s AS text, 'deploy' AS tags
 %s
   AND %s
 ORDER BY time
@@ -299,10 +313,12 @@ func ageOfData() panel {
 	return panel{
 		kind: kindStat, title: "Age of the data", w: 4, h: 4, unit: unitSeconds, decimals: ptr(0.0), empty: "no source alive",
 		asks: "How old is what I see? The time since the moment before which every living source has been read and stored.",
-		do: "Under a minute is usual. If it grows, a source is stuck or the store refuses: read the collector's log before you trust any other panel. " +
+		do: "Under a minute is usual. If it grows, a source is stuck or the store refuses: read the collector's log " +
+			"before you trust any other panel. " +
 			"No source alive means that nothing is known.",
 		steps: []dashboard.Threshold{base(good), from(60, warning), from(300, bad)},
-		queries: rows(fmt.Sprintf(`SELECT if(count() = 0, NULL, greatest(0, dateDiff('second', min(read_through), $__toTime))) AS age
+		queries: rows(fmt.Sprintf(`SELECT if(count() = 0, NULL,
+  greatest(0, dateDiff('second', min(read_through), $__toTime))) AS age
 FROM %s FINAL
 WHERE wall >= $__toTime - %d`, schema.SourceProgress, int(schema.AliveFor.Seconds())), "age"),
 	}

@@ -365,7 +365,7 @@ func TestProvisioningNamesTheFolders(t *testing.T) {
 		if strings.HasSuffix(f.Path, ".json") {
 			folders["${SOCKEYE_DASHBOARDS}/"+path.Dir(f.Path)] = true
 		} else {
-			require.NoError(t, yaml.Unmarshal(f.Data, &provisioning), f.Path)
+			require.NoError(t, yaml.Unmarshal([]byte(f.Data), &provisioning), f.Path)
 		}
 	}
 	require.Equal(t, 1, provisioning.APIVersion)

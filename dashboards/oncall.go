@@ -21,12 +21,14 @@ func onCallBoard(known documents) board {
 			asks:  "Do clients get in? The share of handshakes that ended in a connection, whoever's fault the others are.",
 			do: "Below the objective: look below for whose fault the rejections are. Server, idp and network are yours; " +
 				"client and policy mean a release of a client, a bad token or an attack. A click opens the failed handshakes.",
-			queries: rows("SELECT "+share(isEvent(event.Open), handshakes)+" AS success\n"+fine.recent(window, seenConnections, handshakes), "success"),
+			queries: rows("SELECT "+share(isEvent(event.Open), handshakes)+" AS success\n"+fine.recent(window,
+				seenConnections, handshakes), "success"),
 		}
 	}
 	return board{
 		name: onCall, title: "Sockeye / On-call", from: "6h", refresh: "30s",
-		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Reads the rollup of 10 seconds, which is kept for 3 days.",
+		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Reads the rollup of " +
+			"10 seconds, which is kept for 3 days.",
 		variables: clickhouseVariables(varService, varRegion, varTenant, varInstance,
 			seenConnections, seenMessages, seenGauges),
 		annotations: annotations(one(schema.Service, varService)),
@@ -35,9 +37,10 @@ func onCallBoard(known documents) board {
 			{"Connections", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
-					opens:   ClickHouse.opens(debug, "Debug"),
-					asks:    "How many connections are open now, as instances report it?",
-					do:      "A sudden fall is a lost instance, proxy or network: see below which region and instance. A steep rise is a storm of reconnects.",
+					opens: ClickHouse.opens(debug, "Debug"),
+					asks:  "How many connections are open now, as instances report it?",
+					do: "A sudden fall is a lost instance, proxy or network: see below which region and instance. A steep " +
+						"rise is a storm of reconnects.",
 					queries: rows("SELECT "+latest("active", true)+" AS connections", "connections"),
 				},
 				success(handshakeTitle, 5*time.Minute),
@@ -46,18 +49,21 @@ func onCallBoard(known documents) board {
 					kind: kindSeries, title: "Active connections by region and instance", w: 12, h: 8, unit: unitNone, stack: true,
 					series: "${__field.labels.region} ${__field.labels.instance}", interval: fine.interval, empty: "no gauges",
 					asks: "Which instances hold the connections, and did one lose them?",
-					do:   "If one instance falls and others rise, it restarted or was drained. If all of a region fall together, look at its proxy and network.",
+					do: "If one instance falls and others rise, it restarted or was drained. If all of a region fall together, " +
+						"look at its proxy and network.",
 					queries: series(fmt.Sprintf(`SELECT %s, region, instance, max(active) AS connections
 FROM %s
 WHERE %s
 GROUP BY time, region, instance
-ORDER BY time`, timeOf(schema.Bucket), schema.Gauges10s, and("$__timeFilter(bucket)", gaugesWhere(true))), "time", "region", "instance", "connections"),
+ORDER BY time`, timeOf(schema.Bucket), schema.Gauges10s, and("$__timeFilter(bucket)", gaugesWhere(true))), "time",
+						"region", "instance", "connections"),
 				},
 				{
 					kind: kindSeries, title: "Handshakes by result", w: 12, h: 8, unit: unitRate, stack: true, interval: fine.interval,
 					series: "${__field.labels.result}", colors: resultColors(),
 					asks: "How many handshakes are there, and whose fault are those that fail?",
-					do:   "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. Client: at tokens and client releases.",
+					do: "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. " +
+						"Client: at tokens and client releases.",
 					queries: series(fmt.Sprintf(`SELECT %s, if(%s, '%s', concat('%s', fault)) AS result, %s AS handshakes
 %s
 GROUP BY time, result
@@ -67,26 +73,32 @@ ORDER BY time`, timeOf(schema.Bucket), isEvent(event.Open), resultOpened, result
 			}},
 			{"What breaks", []panel{
 				{
-					kind: kindSeries, title: "Unexpected disconnects", w: 12, h: 8, unit: unitRate, interval: fine.interval, stack: true,
+					kind: kindSeries, title: "Unexpected disconnects", w: 12, h: 8, unit: unitRate, interval: fine.interval,
+					stack:  true,
 					series: "${__field.labels.cause}", empty: "none",
 					opens: ClickHouse.opens(debug, "Debug"),
 					asks:  "How many connections end by a reset, a loss or without a closing handshake?",
-					do:    "All at one moment: a proxy or instance went away, so compare with deploys. Spread out: clients' networks, or idle timeouts of a proxy.",
+					do: "All at one moment: a proxy or instance went away, so compare with deploys. Spread out: clients' " +
+						"networks, or idle timeouts of a proxy.",
 					queries: series(fmt.Sprintf(`SELECT %s, if(error_type = '', 'not clean', error_type) AS cause, %s AS disconnects
 %s
 GROUP BY time, cause
 ORDER BY time`, timeOf(schema.Bucket), perSecond,
-						fine.within(seenConnections, isEvent(event.Close), is(schema.Outcome, string(event.OutcomeFailure)))), "time", "cause", "disconnects"),
+						fine.within(seenConnections, isEvent(event.Close), is(schema.Outcome, string(event.OutcomeFailure)))), "time",
+						"cause", "disconnects"),
 				},
 				{
-					kind: kindSeries, title: "Protocol errors and refused messages", w: 12, h: 8, unit: unitRate, interval: fine.interval, stack: true,
+					kind: kindSeries, title: "Protocol errors and refused messages", w: 12, h: 8, unit: unitRate,
+					interval: fine.interval, stack: true,
 					series: "${__field.labels.cause}", empty: "none",
 					asks: "Who breaks the protocol or sends messages that do not parse?",
-					do:   "schema_invalid after a deploy: a client and the service disagree on a version, so roll one back. Protocol errors from few clients: an attack or a broken library.",
+					do: "schema_invalid after a deploy: a client and the service disagree on a version, so roll one back. " +
+						"Protocol errors from few clients: an attack or a broken library.",
 					queries: series(fmt.Sprintf(`SELECT %s, error_type AS cause, %s AS errors
 %s
 GROUP BY time, cause
-ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.Error, event.MessageRejected))), "time", "cause", "errors"),
+ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.Error,
+						event.MessageRejected))), "time", "cause", "errors"),
 				},
 			}},
 			{"Limits", []panel{
@@ -94,11 +106,13 @@ ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEv
 					kind: kindSeries, title: "Limits that refused", w: 8, h: 8, unit: unitRate, interval: fine.interval, stack: true,
 					series: "${__field.labels.limit}", empty: "none",
 					asks: "Which limits refuse handshakes or messages, and how often?",
-					do:   "One client or tenant: the limit does its work. Many of them: the limit is too tight, or a flood is spread out; see the list beside.",
+					do: "One client or tenant: the limit does its work. Many of them: the limit is too tight, or a flood is " +
+						"spread out; see the list beside.",
 					queries: series(fmt.Sprintf(`SELECT %s, if(policy = '', 'unnamed', policy) AS limit, %s AS refused
 %s
 GROUP BY time, limit
-ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.RateLimited))), "time", "limit", "refused"),
+ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.RateLimited))), "time",
+						"limit", "refused"),
 				},
 				{
 					kind: kindTable, title: "Clients that limits refused most", w: 8, h: 8, unit: unitNone, empty: "none",
@@ -119,14 +133,16 @@ LIMIT 20`, client, events(seenMessages, isEvent(event.RateLimited))), "client", 
 GROUP BY client
 HAVING argMax(%s, counted_at) != 'off'
 ORDER BY since DESC, client
-LIMIT 50`, client, attribute(event.PolicyReason), events(seenMessages, isEvent(event.PolicyChanged), is(schema.Policy, "ip_block")),
+LIMIT 50`, client, attribute(event.PolicyReason), events(seenMessages, isEvent(event.PolicyChanged),
+						is(schema.Policy, "ip_block")),
 						attribute(event.PolicyState)), "client", "reason", "since"),
 				},
 			}},
 			{"Logs", []panel{{
 				kind: kindLogs, title: "Recent warnings of the chosen instances", w: gridWidth, h: 9, unit: unitText, empty: "none",
-				asks:    "What did the affected instance see last? Choose it in the variable above.",
-				do:      "Read the newest lines for their error and connection. A trace id finds the request in your traces; a connection id all that was seen of it.",
+				asks: "What did the affected instance see last? Choose it in the variable above.",
+				do: "Read the newest lines for their error and connection. A trace id finds the request in your traces; " +
+					"a connection id all that was seen of it.",
 				queries: logLines(),
 			}}},
 		},
@@ -167,7 +183,8 @@ func sloTable(w uint32) panel {
 		do: "Start with one that burns with severity page: its name opens its detail, and the alert its runbook. " +
 			"no_data means that nothing is known: look at the age of the data.",
 		fields: sloFields(),
-		queries: rows(statuses(one(schema.Service, varService), "slo"), "slo", "state", "severity", "objective", "budget left",
+		queries: rows(statuses(one(schema.Service, varService), "slo"), "slo", "state", "severity", "objective",
+			"budget left",
 			"burn 5m", "burn 1h", "burn 6h", "age"),
 	}
 }

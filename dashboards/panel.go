@@ -126,7 +126,8 @@ func stateMappings() []dashboard.ValueMapping {
 			Text: ptr(strings.ReplaceAll(string(s), "_", " ")), Color: ptr(stateColors[s]), Index: ptr(int32(i)),
 		}
 	}
-	return []dashboard.ValueMapping{{ValueMap: &dashboard.ValueMap{Type: dashboard.MappingTypeValueToText, Options: options}}}
+	return []dashboard.ValueMapping{{ValueMap: &dashboard.ValueMap{Type: dashboard.MappingTypeValueToText,
+		Options: options}}}
 }
 
 // build makes the SDK's panel. source is the datasource that its queries ask.
@@ -166,7 +167,8 @@ func (p *panel) build(source common.DataSourceRef) (dashboard.Panel, error) {
 	}
 	tooltip := common.VizTooltipOptions{Mode: common.TooltipDisplayModeMulti, Sort: common.SortOrderDescending}
 	legend := common.VizLegendOptions{
-		DisplayMode: common.LegendDisplayModeList, Placement: common.LegendPlacementBottom, ShowLegend: true, Calcs: []string{},
+		DisplayMode: common.LegendDisplayModeList, Placement: common.LegendPlacementBottom, ShowLegend: true,
+		Calcs: []string{},
 	}
 	reduce := common.ReduceDataOptions{Calcs: []string{"lastNotNull"}, Values: ptr(false)}
 	switch p.kind {

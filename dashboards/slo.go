@@ -27,7 +27,8 @@ func sloOverviewBoard() board {
 	services := anyOf(schema.Service, varService)
 	table := sloTable(16)
 	table.title, table.h = "SLOs of all services", 10
-	table.queries = rows(statuses(services, "service, slo"), "service", "slo", "state", "severity", "objective", "budget left",
+	table.queries = rows(statuses(services, "service, slo"), "service", "slo", "state", "severity", "objective",
+		"budget left",
 		"burn 5m", "burn 1h", "burn 6h", "age")
 	table.fields[0].link = ClickHouse.opensSLO("${__data.fields.service}", "${__value.raw}")
 	state := func(title string, states ...slo.State) panel {
@@ -70,25 +71,32 @@ FROM (
 	}
 	return board{
 		name: sloOverview, title: "Sockeye / SLOs", from: "7d", refresh: "1m",
-		about:     "For owners of promises: how all SLOs stand, and how they did over time. Everything is what the SLO engine wrote, with the counts it used.",
+		about: "For owners of promises: how all SLOs stand, and how they did over time. Everything is what the SLO " +
+			"engine wrote, with the counts it used.",
 		variables: variables, annotations: annotations(services),
 		rows: []row{
 			{"Now", []panel{
 				state("exhausted", slo.StateExhausted), state("burning", slo.StateBurning),
-				state("unknown", slo.StateNoData, slo.StateLowCoverage), state("without traffic", slo.StateNoTraffic), ageOfData(), table,
+				state("unknown", slo.StateNoData, slo.StateLowCoverage), state("without traffic", slo.StateNoTraffic),
+				ageOfData(), table,
 			}},
 			{"Over time", []panel{
 				{
-					kind: kindTimeline, title: "States", w: gridWidth, h: 9, unit: unitText, interval: "5m", series: "${__field.labels.name}", empty: "no SLOs",
-					asks:    "When was each SLO in which state?",
-					do:      "Stretches that begin together have one cause: compare with deploys of that time. Much grey means that sources fail, not services.",
+					kind: kindTimeline, title: "States", w: gridWidth, h: 9, unit: unitText, interval: "5m",
+					series: "${__field.labels.name}", empty: "no SLOs",
+					asks: "When was each SLO in which state?",
+					do: "Stretches that begin together have one cause: compare with deploys of that time. Much grey means " +
+						"that sources fail, not services.",
 					queries: series(each("state"), "time", "name", "value"),
 				},
 				{
-					kind: kindSeries, title: "Budget left", w: gridWidth, h: 9, unit: unitShare, decimals: ptr(1.0), interval: "5m", dashed: true,
-					steps: []dashboard.Threshold{base(bad), from(0, serious), from(0.25, warning)}, series: "${__field.labels.name}", empty: "no SLOs",
-					asks:    "Which budgets shrink, and do they shrink in steps or steadily?",
-					do:      "Steps are incidents: prevent the next. A steady slope is a fault that nobody is paged for: find it in Debug.",
+					kind: kindSeries, title: "Budget left", w: gridWidth, h: 9, unit: unitShare, decimals: ptr(1.0), interval: "5m",
+					dashed: true,
+					steps:  []dashboard.Threshold{base(bad), from(0, serious), from(0.25, warning)},
+					series: "${__field.labels.name}", empty: "no SLOs",
+					asks: "Which budgets shrink, and do they shrink in steps or steadily?",
+					do: "Steps are incidents: prevent the next. A steady slope is a fault that nobody is paged for: find it " +
+						"in Debug.",
 					queries: series(each("budget_remaining"), "time", "name", "value"),
 				},
 			}},
@@ -108,13 +116,17 @@ ORDER BY asof DESC, written DESC
 LIMIT 1`, expression, name, schema.SLOStatus, of)
 	}
 	burnPanel := panel{
-		kind: kindSeries, title: "Burn rates", w: 16, h: 10, unit: unitNone, decimals: ptr(2.0), dashed: true, interval: "1m", empty: "no traffic",
+		kind: kindSeries, title: "Burn rates", w: 16, h: 10, unit: unitNone, decimals: ptr(2.0), dashed: true,
+		interval: "1m", empty: "no traffic",
 		steps:  burnThresholds(),
 		series: "${__field.labels.window}",
-		asks:   "How many times faster than allowed is the budget spent, over each window? At 1 it lasts exactly as long as its window. Dashed: where alerts begin.",
-		do:     "An alert needs its long and its short window above the line. If the short one is below again, the cause has ended and the alert will.",
+		asks: "How many times faster than allowed is the budget spent, over each window? At 1 it lasts exactly as " +
+			"long as its window. Dashed: where alerts begin.",
+		do: "An alert needs its long and its short window above the line. If the short one is below again, the " +
+			"cause has ended and the alert will.",
 		queries: series(fmt.Sprintf(`SELECT $__timeInterval(asof) AS time, tupleElement(w, 'name') AS window,
-  argMax((tupleElement(w, 'judged') - tupleElement(w, 'good')) / nullIf(tupleElement(w, 'judged'), 0) / (1 - toFloat64OrZero(objective)), (asof, written)) AS burn
+  argMax((tupleElement(w, 'judged') - tupleElement(w, 'good')) / nullIf(tupleElement(w, 'judged'),
+    0) / (1 - toFloat64OrZero(objective)), (asof, written)) AS burn
 FROM %s
 ARRAY JOIN windows AS w
 WHERE $__timeFilter(asof)
@@ -130,7 +142,8 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 		rows: []row{
 			{"$slo of $service", []panel{
 				{
-					kind: kindTimeline, title: "State", w: gridWidth, h: 3, unit: unitText, interval: "1m", series: "state", empty: "no evaluations",
+					kind: kindTimeline, title: "State", w: gridWidth, h: 3, unit: unitText, interval: "1m", series: "state",
+					empty:   "no evaluations",
 					asks:    "In which state was it, and since when?",
 					do:      "Move the time range to where the colour changes: everything below then shows what happened there.",
 					queries: series(written("argMax(state, (asof, written)) AS state", of), "time", "slo", "state"),
@@ -163,14 +176,16 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 				},
 				{
 					kind: kindStat, title: "Coverage", w: 4, h: 4, unit: unitShare, decimals: ptr(2.0), steps: above(0.95),
-					asks:    "What share of the events could be judged at all?",
-					do:      "Below 95 %, the state is low_coverage: a source does not say how events ended. Fix its log format before you trust the rest.",
+					asks: "What share of the events could be judged at all?",
+					do: "Below 95 %, the state is low_coverage: a source does not say how events ended. Fix its log format " +
+						"before you trust the rest.",
 					queries: rows(last("coverage", "coverage"), "coverage"),
 				},
 			}},
 			{"Budget", []panel{
 				{
-					kind: kindSeries, title: "Budget left over time", w: 8, h: 10, unit: unitShare, decimals: ptr(2.0), interval: "1m", dashed: true, empty: "no evaluations",
+					kind: kindSeries, title: "Budget left over time", w: 8, h: 10, unit: unitShare, decimals: ptr(2.0),
+					interval: "1m", dashed: true, empty: "no evaluations",
 					steps: []dashboard.Threshold{base(bad), from(0, serious), from(0.25, warning)}, series: "budget left",
 					asks:    "Is the budget spent in steps or steadily?",
 					do:      "Steps are incidents, listed below. A steady slope is a fault that nobody is paged for.",
@@ -184,7 +199,8 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 					kind: kindTable, title: "Budget events", w: 12, h: 9, unit: unitNone, empty: "none",
 					fields: []field{{name: "spent", unit: "percent"}},
 					asks:   "When did the budget pass a mark, run out or recover?",
-					do:     "Marks in quick succession are one incident. A budget that recovers without a repair only forgot: its window moved on.",
+					do: "Marks in quick succession are one incident. A budget that recovers without a repair only forgot: " +
+						"its window moved on.",
 					queries: rows(fmt.Sprintf(`SELECT asof AS at, kind AS what, spent, judged - good AS bad, judged
 FROM %s FINAL
 WHERE $__timeFilter(asof)

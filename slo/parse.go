@@ -36,8 +36,8 @@ const (
 )
 
 var annotations = []string{
-	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationCapacity, annotationBudget, annotationComposite,
-	annotationGroupAlerts,
+	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationCapacity, annotationBudget,
+	annotationComposite, annotationGroupAlerts,
 }
 
 const (

@@ -41,11 +41,12 @@ func newAnnotateDeployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deploy",
 		Short: "Mark a deploy of a service",
-		Long: `Sends one websocket.deploy event to the HTTP push of a websocketlog receiver, from where it goes through pii into the store like
-any other. It is sent again until it is acknowledged, and counts once. With --time, such as the time at which your pipeline began,
-running the command again changes nothing.`,
+		Long: `Sends one websocket.deploy event to the HTTP push of a websocketlog receiver, from where it goes through pii into
+the store like any other. It is sent again until it is acknowledged, and counts once. With --time, such as the time at which your
+pipeline began, running the command again changes nothing.`,
 		Example: `  sockeye annotate deploy --service chat --version 1.14.2
-  sockeye annotate deploy --service chat --version "$TAG" --time "$PIPELINE_STARTED" --endpoint https://collector:4319/v1/events`,
+  sockeye annotate deploy --service chat --version "$TAG" --time "$PIPELINE_STARTED" \
+    --endpoint https://collector:4319/v1/events`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true
@@ -144,7 +145,9 @@ func (o *annotateDeployOptions) run(ctx context.Context, out io.Writer, now time
 }
 
 // pushOnce posts the body. again says whether sending the same once more may help.
-func pushOnce(ctx context.Context, client *http.Client, endpoint, token, key string, body []byte) (again bool, err error) {
+func pushOnce(
+	ctx context.Context, client *http.Client, endpoint, token, key string, body []byte,
+) (again bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {
 		return false, errors.New("--endpoint: is not a URL like http://127.0.0.1:4319/v1/events")
@@ -161,10 +164,12 @@ func pushOnce(ctx context.Context, client *http.Client, endpoint, token, key str
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	switch {
-	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable || err != nil:
+	case err != nil, response.StatusCode == http.StatusTooManyRequests,
+		response.StatusCode == http.StatusServiceUnavailable:
 		return true, fmt.Errorf("push: %s", response.Status)
 	case response.StatusCode != http.StatusOK:
-		return false, fmt.Errorf("push: %s: is --endpoint the HTTP push of a websocketlog receiver with format ndjson?", response.Status)
+		return false, fmt.Errorf("push: %s: is --endpoint the HTTP push of a websocketlog receiver with format ndjson?",
+			response.Status)
 	}
 	var stored struct{ Events int }
 	if json.Unmarshal(text, &stored) != nil || stored.Events != 1 {
