@@ -42,8 +42,8 @@ func newAnnotateDeployCommand() *cobra.Command {
 		Use:   "deploy",
 		Short: "Mark a deploy of a service",
 		Long: `Sends one websocket.deploy event to the HTTP push of a websocketlog receiver, from where it goes through pii into
-the store like any other. It is sent again until it is acknowledged, and counts once. With --time, such as the time at which your
-pipeline began, running the command again changes nothing.`,
+the store like any other. It is sent again until it is acknowledged, and counts once. With --time, such as the time at
+which your pipeline began, running the command again changes nothing.`,
 		Example: `  sockeye annotate deploy --service chat --version 1.14.2
   sockeye annotate deploy --service chat --version "$TAG" --time "$PIPELINE_STARTED" \
     --endpoint https://collector:4319/v1/events`,

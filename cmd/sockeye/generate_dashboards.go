@@ -25,10 +25,11 @@ func newGenerateDashboardsCommand() *cobra.Command {
 		Use:   "dashboards",
 		Short: "Write Grafana dashboards and the files that provision them",
 		Long: `Writes the boards of each datasource into a folder, and a provisioning file for all: Executive, On-call, Debug, SLOs
-and the detail of one SLO. Point SOCKEYE_DASHBOARDS at the folder and copy provisioning/ into Grafana's, or import single files.
+and the detail of one SLO. Point SOCKEYE_DASHBOARDS at the folder and copy provisioning/ into Grafana's, or import
+single files.
 
-With --slo, objectives in titles and capacities are those of your documents; without, those that ship. The same documents
-give the same bytes.`,
+With --slo, objectives in titles and capacities are those of your documents; without, those that ship. The same
+documents give the same bytes.`,
 		Example: `  sockeye generate dashboards --out /etc/grafana/sockeye --datasource clickhouse --slo 'slo/*.yaml'`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
