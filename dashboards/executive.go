@@ -13,7 +13,7 @@ import (
 
 // executiveBoard answers: do we keep what we promise, how much room is left, and who uses it?
 func executiveBoard(known documents) board {
-	objective, authTitle := known.objective("auth-success", "Authentications that succeed")
+	objective, authTitle := known.objective("auth-success", "Authentication success")
 	incidents := func(hours int) panel {
 		return panel{
 			kind: kindStat, title: fmt.Sprintf("Incidents, %dh", hours), w: 3, h: 4, unit: unitNone, decimals: ptr(0.0),

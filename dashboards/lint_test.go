@@ -217,7 +217,7 @@ func (l *linter) panel(p map[string]any) {
 	}
 	grid := sub(p, "gridPos")
 	width := num(grid, "w") * screen / 24
-	if float64(len([]rune(title)))*letter > float64(width-16) {
+	if float64(len([]rune(title)))*letter > float64(width-24) {
 		fault("its title does not fit into %d pixels", width)
 	}
 	for kinds, least := range map[string][2]int{

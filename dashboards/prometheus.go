@@ -191,7 +191,7 @@ func prometheusBoards(known documents) []board {
 }
 
 func prometheusExecutive(known documents) board {
-	objective, authTitle := known.objective("auth-success", "Authentications that succeed")
+	objective, authTitle := known.objective("auth-success", "Authentication success")
 	opened := counted(metricEvents, seenConnections, named(event.Open))
 	rejected := counted(metricEvents, seenConnections, named(event.HandshakeRejected))
 	handshakes := counted(metricEvents, seenConnections, named(event.Open, event.HandshakeRejected))
