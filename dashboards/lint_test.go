@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
@@ -496,7 +495,7 @@ func replaceSQL(old, with string) func(b map[string]any) {
 	}
 }
 
-func onCall(t testing.TB) *dashboard.Dashboard {
+func onCall(t testing.TB) *dashboards.Dashboard {
 	t.Helper()
 	for _, b := range boards(t, dashboards.ClickHouse) {
 		if *b.Uid == dashboards.UID(dashboards.ClickHouse, "oncall") {

@@ -33,7 +33,7 @@ func (f *frame) names() (names []string) {
 	return names
 }
 
-func boards(t testing.TB, d dashboards.Datasource) []*dashboard.Dashboard {
+func boards(t testing.TB, d dashboards.Datasource) []*dashboards.Dashboard {
 	t.Helper()
 	all, err := dashboards.Boards(d, nil)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func boards(t testing.TB, d dashboards.Datasource) []*dashboard.Dashboard {
 	return all
 }
 
-func panels(b *dashboard.Dashboard) (all []*dashboard.Panel) {
+func panels(b *dashboards.Dashboard) (all []*dashboard.Panel) {
 	for _, p := range b.Panels {
 		if p.Panel != nil {
 			all = append(all, p.Panel)
@@ -64,7 +64,7 @@ func span(t testing.TB, text string) time.Duration {
 }
 
 // viewOf is how a panel is seen on a screen 1440 pixels wide.
-func viewOf(t testing.TB, b *dashboard.Dashboard, p *dashboard.Panel) view {
+func viewOf(t testing.TB, b *dashboards.Dashboard, p *dashboard.Panel) view {
 	t.Helper()
 	v := view{from: now.Add(-span(t, strings.TrimPrefix(b.Time.From, "now-"))), to: now, values: chosen}
 	if p == nil {
@@ -143,7 +143,7 @@ func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 }
 
 // nothingIsNoNumber: no query fails, and only a count is a number, where nothing is known.
-func nothingIsNoNumber(t *testing.T, dsn string, b *dashboard.Dashboard) {
+func nothingIsNoNumber(t *testing.T, dsn string, b *dashboards.Dashboard) {
 	empty := maps.Clone(chosen)
 	empty["service"] = []string{"nobody"}
 	for _, p := range panels(b) {
