@@ -145,4 +145,14 @@ func TestEveryPromQLAnswersOnPrometheus(t *testing.T) {
 			}
 		}
 	}
+	// What a document says of the capacity wins over the 10,000 that instances report.
+	documented, err := dashboards.Boards(dashboards.Prometheus, withCapacity(t))
+	require.NoError(t, err)
+	used := func(all []*dashboards.Dashboard) float64 {
+		_, p := panelOf(t, all, "sockeye-executive-prometheus", "Capacity in use")
+		vector := ask(t, p.Targets[0].(prometheus.Dataquery).Expr, prometheusValues)
+		require.Len(t, vector, 1)
+		return vector[0].F
+	}
+	require.InDelta(t, used(all)/4, used(documented), 1e-9)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/dashboards"
 	"github.com/sockeye-project/sockeye/internal/golden"
+	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -93,6 +94,7 @@ func run(t testing.TB, dsn, sql string) frame {
 func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 	t.Parallel()
 	dsn := history(t)
+	t.Run("capacity", func(t *testing.T) { capacityIsThatOfTheDocument(t, dsn) })
 	for _, b := range boards(t, dashboards.ClickHouse) {
 		t.Run(*b.Uid, func(t *testing.T) {
 			for _, v := range b.Templating.List {
@@ -140,6 +142,51 @@ func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 		})
 		t.Run(*b.Uid+" of a service that nobody knows", func(t *testing.T) { nothingIsNoNumber(t, dsn, b) })
 	}
+}
+
+// panelOf finds a panel of a board by its title.
+func panelOf(t testing.TB, all []*dashboards.Dashboard, board, title string) (*dashboards.Dashboard, *dashboard.Panel) {
+	t.Helper()
+	for _, b := range all {
+		for _, p := range panels(b) {
+			if *b.Uid == board && *p.Title == title {
+				return b, p
+			}
+		}
+	}
+	t.Fatalf("no panel %q in %s", title, board)
+	return nil, nil
+}
+
+// withCapacity are SLOs of services whose documents say what they may hold.
+func withCapacity(t testing.TB) []slo.SLO {
+	t.Helper()
+	slos, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat", `it's "a\b"`}})
+	require.NoError(t, err)
+	for i := range slos {
+		slos[i].Capacity = 40_000
+	}
+	return slos
+}
+
+// capacityIsThatOfTheDocument: it wins over what instances report, which is 20,000 in all.
+func capacityIsThatOfTheDocument(t *testing.T, dsn string) {
+	documented, err := dashboards.Boards(dashboards.ClickHouse, withCapacity(t))
+	require.NoError(t, err)
+	value := func(all []*dashboards.Dashboard, title string) float64 {
+		b, p := panelOf(t, all, "sockeye-executive", title)
+		sql, err := expand(p.Targets[0].(*dashboards.Query).RawSQL, viewOf(t, b, p))
+		require.NoError(t, err)
+		row := run(t, dsn, sql).Data[0]
+		v, ok := row[len(row)-1].(float64)
+		require.True(t, ok, "%v", row)
+		return v
+	}
+	usual := boards(t, dashboards.ClickHouse)
+	require.InDelta(t, value(usual, "Capacity in use")/2, value(documented, "Capacity in use"), 1e-9)
+	require.Greater(t, value(documented, "Days until full"), value(usual, "Days until full"))
+	require.Equal(t, []float64{20_000, 40_000},
+		[]float64{value(usual, "Connections and capacity"), value(documented, "Connections and capacity")})
 }
 
 // nothingIsNoNumber: no query fails, and only a count is a number, where nothing is known.
