@@ -24,8 +24,8 @@ func newGenerateAlertsCommand() *cobra.Command {
 		Use:   "alerts [FILE...]",
 		Short: "Write Prometheus rules of SLO documents",
 		Long: `Reads OpenSLO v1 documents as the engine does and writes one rule file for Prometheus: recording rules over the
-metrics of the websocketsli connector, burn-rate alerts, and alerts for what is not known. What rules cannot express is said on
-stderr, with who does it instead. The same documents give the same bytes.
+metrics of the websocketsli connector, burn-rate alerts, and alerts for what is not known. What rules cannot express
+is said on stderr, with who does it instead. The same documents give the same bytes.
 
 Exactly one system should page: where it is not Prometheus, write --record-only.`,
 		Example: `  sockeye generate alerts slo/*.yaml --out sockeye.rules.yaml && promtool check rules sockeye.rules.yaml
@@ -37,8 +37,10 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.shipped.Services, "service", nil, "add the SLOs that ship, for this `SERVICE`; may be repeated")
+	f.StringSliceVar(&o.shipped.Indicators, "indicator", nil, "only these of those SLOs: `NAMES`, with commas between")
 	f.StringVar(&o.shipped.Vantage, "vantage", "", "`VANTAGE` from which those count connections (default edge)")
-	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "", "`VANTAGE` from which they count authentications (default app)")
+	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "",
+		"`VANTAGE` from which they count authentications (default app)")
 	f.StringVar(&o.out, "out", "", "write to this `FILE` instead of stdout")
 	f.BoolVar(&o.options.RecordOnly, "record-only", false, "leave out the alerts: something else pages")
 	f.StringVar(&o.options.RunbookURL, "runbook-url", "",
