@@ -36,6 +36,8 @@ type SLO struct {
 	Combine Combine
 	// RunbookURL replaces the runbook of the alert, if set.
 	RunbookURL string
+	// Capacity is how many connections the service may hold, as its document says; 0 where it says nothing.
+	Capacity uint64
 }
 
 // Budget returns the error budget, 1 − objective.

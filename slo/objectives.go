@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 		if name, ok := service.meta.annotations[annotationServiceName]; ok && name.text() != "" {
 			base.Service = name.text()
 		}
+		base.Capacity, _ = capacity(service)
 	}
 	if runbook, ok := d.meta.annotations[annotationRunbook]; ok {
 		base.RunbookURL = runbook.text()
@@ -142,6 +144,19 @@ func (p *parser) composite(
 	}
 	return []SLO{s}
 }
+
+// capacity is what the document of a service says of its capacity; not ok if that is no number of connections.
+func capacity(service document) (n uint64, ok bool) {
+	at, there := service.meta.annotations[annotationCapacity]
+	if !there {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(at.text(), 10, 64)
+	return n, err == nil && n > 0 && n <= maxCapacity
+}
+
+// maxCapacity is an integer that every reader of JSON keeps.
+const maxCapacity = 1 << 53
 
 // choice reads an annotation that has few values, the first of which is assumed where it is absent.
 func (p *parser) choice(d document, annotation, assumed string, values ...string) string {

@@ -24,6 +24,8 @@ const (
 	annotationGuard = "sockeye/guard"
 	// annotationServiceName, on a Service, is its service.name where that is no OpenSLO name.
 	annotationServiceName = "sockeye/service-name"
+	// annotationCapacity, on a Service, is how many connections it may hold.
+	annotationCapacity = "sockeye/capacity"
 	// annotationBudget, on an SLO, says with none that its indicator is watched by alerts alone.
 	annotationBudget = "sockeye/budget"
 	// annotationComposite, on an SLO of several indicators, says how they combine: weighted (the default) or worst.
@@ -34,8 +36,8 @@ const (
 )
 
 var annotations = []string{
-	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationBudget, annotationComposite,
-	annotationGroupAlerts,
+	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationCapacity, annotationBudget,
+	annotationComposite, annotationGroupAlerts,
 }
 
 const (
@@ -266,6 +268,10 @@ func (p *parser) resolve() []SLO {
 			slos = append(slos, p.slo(d, sources, used)...)
 		case "Service":
 			d.spec.object("description").get("description").description()
+			if _, ok := capacity(d); !ok {
+				at := d.meta.annotations[annotationCapacity]
+				at.fault("must be a number of connections from 1 to %d, got %q", uint64(maxCapacity), clip(at.text()))
+			}
 		case "AlertNotificationTarget":
 			p.target(d.spec)
 		}

@@ -9,11 +9,11 @@ import (
 func newGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write files that are generated: rules for Prometheus, the event reference",
+		Short: "Write files that are generated: rules for Prometheus, dashboards for Grafana, the event reference",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newGenerateAlertsCommand(), &cobra.Command{
+	cmd.AddCommand(newGenerateAlertsCommand(), newGenerateDashboardsCommand(), &cobra.Command{
 		Use:   "events",
 		Short: "Print the reference of events and attributes as Markdown",
 		Args:  cobra.NoArgs,

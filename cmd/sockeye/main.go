@@ -46,6 +46,7 @@ func main() {
 // subcommands are what this binary adds to the collector's own.
 func subcommands() []*cobra.Command {
 	return []*cobra.Command{
+		newAnnotateCommand(),
 		newClickhouseCommand(),
 		newDemoCommand(),
 		newEndpointCommand(),

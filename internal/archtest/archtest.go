@@ -56,7 +56,7 @@ var rules = []rule{
 
 	{part: "slo", ours: []string{"event", "store/schema"}, outside: withoutCollector},
 	{part: "alerts", ours: []string{"slo", "event", "store/schema"}, outside: withoutCollector},
-	{part: "dashboards", ours: []string{"slo", "event", "store/schema"}, outside: withoutCollector},
+	{part: "dashboards", ours: []string{"alerts", "slo", "event", "store/schema"}, outside: withoutCollector},
 
 	{part: "receiver", each: true, outside: []string{anything},
 		ours: []string{"event", "internal/eventlog", "internal/follow", "internal/keyfile", "source", "endpoint", "wire"}},
