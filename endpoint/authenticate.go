@@ -278,11 +278,14 @@ func (s *Session) Refresh(token string) error {
 // endWithin is how long a connection whose right has ended has for its closing handshake.
 const endWithin = 400 * time.Millisecond
 
-// endSoon ends a connection by r, whatever the client does, within r.within if that is set. It reports whether r is how it
-// ends.
+// endSoon ends a connection by r, whatever the client does, within r.within if that is set, which goes before a shutdown's
+// patience too. It reports whether r is how, or why, it ends.
 func (s *Session) endSoon(r reason) bool {
 	if !s.terminate(r) {
-		return false
+		if r.within == 0 || !s.end.overrule() {
+			return false
+		}
+		s.cancel(r.cause)
 	}
 	if r.within > 0 {
 		// The sweep may look a tick later than a second allows.

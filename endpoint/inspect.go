@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sockeye-project/sockeye/endpoint/auth"
@@ -87,7 +88,7 @@ type LimitState struct {
 	Policy string  `json:"policy"`
 	Left   float64 `json:"left"`
 	Most   float64 `json:"most"`
-	// PerSecond is 0 where it is a number of connections.
+	// PerSecond is 0 where it is a number of connections, or an [Allowance], whose Left is until the period ends.
 	PerSecond float64 `json:"per_second,omitempty"`
 }
 
@@ -220,8 +221,18 @@ func (s *Session) limitStates() (all []LimitState) {
 			all = append(all, LimitState{Policy: string(p), Left: float64(max(left, 0)), Most: float64(most)})
 		}
 	}
+	allowance := func(forMessages, forBytes policy, a Allowance, used *atomic.Pointer[spent]) {
+		messages, bytes := used.Load().soFar(now)
+		if a.Messages > 0 {
+			all = append(all, LimitState{Policy: string(forMessages), Left: float64(max(a.Messages-messages, 0)), Most: float64(a.Messages)})
+		}
+		if a.Bytes > 0 {
+			all = append(all, LimitState{Policy: string(forBytes), Left: float64(max(a.Bytes-bytes, 0)), Most: float64(a.Bytes)})
+		}
+	}
 	rate(policyMessages, t.connection.messages, &s.msgs)
 	rate(policyBytes, t.connection.bytes, &s.bytes)
+	allowance(policyMessageAllowance, policyByteAllowance, t.connection.allowance, &s.spent)
 	if a := s.address; a != nil {
 		number(policyAddressConnections, s.e.byAddr.connections, a)
 		rate(policyAddressHandshakes, s.e.byAddr.handshakes, &a.handshakes)
@@ -234,12 +245,14 @@ func (s *Session) limitStates() (all []LimitState) {
 		rate(policyUserHandshakes, t.user.handshakes, &u.handshakes)
 		rate(policyUserMessages, t.user.messages, &u.messages)
 		rate(policyUserBytes, t.user.bytes, &u.bytes)
+		allowance(policyUserMessageAllowance, policyUserByteAllowance, t.user.allowance, &u.spent)
 	}
 	if n := s.tenant; n != nil {
 		number(policyTenantConnections, t.tenant.connections, n)
 		rate(policyTenantHandshakes, t.tenant.handshakes, &n.handshakes)
 		rate(policyTenantMessages, t.tenant.messages, &n.messages)
 		rate(policyTenantBytes, t.tenant.bytes, &n.bytes)
+		allowance(policyTenantMessageAllowance, policyTenantByteAllowance, t.tenant.allowance, &n.spent)
 	}
 	return all
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
 	"sync"
@@ -275,7 +276,9 @@ func (c *headConn) tell() {
 	if c.e.pump == nil || !some && !failed && status == 0 {
 		return
 	}
-	p := c.e.newPeer(&http.Request{RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1})
+	p := c.e.newPeer(&http.Request{
+		RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1, URL: &url.URL{}, Header: http.Header{}, // for Config.ClientAddress
+	})
 	_, p.secure = c.Conn.(*tls.Conn)
 	v := c.e.of(&p, event.HandshakeRejected)
 	errorType := event.RejectionFor(status)

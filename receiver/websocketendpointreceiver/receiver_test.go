@@ -460,3 +460,18 @@ func TestAnAddressInUseIsAnErrorWithARemedy(t *testing.T) {
 	require.ErrorContains(t, err, "choose a free address")
 	require.NoError(t, second.Shutdown(context.Background()))
 }
+
+func TestTroubleOfTheIdentityProviderIsAChangeOfPolicy(t *testing.T) {
+	t.Parallel()
+	next := &sink{}
+	r := start(t, idOf(t), testConfig(), next, false)
+	r.serving.suspended(true)
+	r.serving.suspended(false)
+	eventually(t, "both are told", func() bool { return next.count(event.PolicyChanged) == 2 })
+	for i, state := range []string{"open", "closed"} {
+		e := next.events[i]
+		require.Equal(t, "circuit_breaker", e.String(event.PolicyKind))
+		require.Equal(t, state, e.String(event.PolicyState))
+		require.Equal(t, "identity_provider", e.String(event.PolicyReason))
+	}
+}
