@@ -222,13 +222,14 @@ func (s *Session) limitStates() (all []LimitState) {
 		}
 	}
 	allowance := func(forMessages, forBytes policy, a Allowance, used *atomic.Pointer[spent]) {
+		add := func(p policy, most, used int64) {
+			if most > 0 { // a smaller one may have come with another tier
+				all = append(all, LimitState{Policy: string(p), Left: float64(max(most-used, 0)), Most: float64(most)})
+			}
+		}
 		messages, bytes := used.Load().soFar(now)
-		if a.Messages > 0 {
-			all = append(all, LimitState{Policy: string(forMessages), Left: float64(max(a.Messages-messages, 0)), Most: float64(a.Messages)})
-		}
-		if a.Bytes > 0 {
-			all = append(all, LimitState{Policy: string(forBytes), Left: float64(max(a.Bytes-bytes, 0)), Most: float64(a.Bytes)})
-		}
+		add(forMessages, a.Messages, messages)
+		add(forBytes, a.Bytes, bytes)
 	}
 	rate(policyMessages, t.connection.messages, &s.msgs)
 	rate(policyBytes, t.connection.bytes, &s.bytes)

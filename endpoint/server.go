@@ -276,8 +276,8 @@ func (c *headConn) tell() {
 	if c.e.pump == nil || !some && !failed && status == 0 {
 		return
 	}
-	p := c.e.newPeer(&http.Request{
-		RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1, URL: &url.URL{}, Header: http.Header{}, // for Config.ClientAddress
+	p := c.e.newPeer(&http.Request{ // as whole as Config.ClientAddress may expect it
+		RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1, URL: &url.URL{}, Header: http.Header{},
 	})
 	_, p.secure = c.Conn.(*tls.Conn)
 	v := c.e.of(&p, event.HandshakeRejected)
