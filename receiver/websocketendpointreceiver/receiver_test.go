@@ -447,6 +447,25 @@ func TestTokensAndTicketsLetClientsIn(t *testing.T) {
 	}
 }
 
+func TestTicketsHaveTheRateOfHandshakes(t *testing.T) {
+	t.Parallel()
+	issuer, next := newIssuer(t), &sink{}
+	cfg := issuer.config()
+	cfg.Tickets.Path = "/ticket"
+	cfg.Limits.Address.Handshakes = RateConfig{PerSecond: 0.001, Burst: 3}
+	r := start(t, idOf(t), cfg, next, false)
+	var got []int
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 4 {
+		resp, err := client.Post("http://"+r.serving.addr.String()+"/ticket", "", nil)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		got = append(got, resp.StatusCode)
+	}
+	require.Equal(t, []int{401, 401, 401, 429}, got)
+	require.Equal(t, "handshakes_per_address", next.first(t, event.RateLimited).String(event.RateLimitPolicy))
+}
+
 func TestAnAddressInUseIsAnErrorWithARemedy(t *testing.T) {
 	t.Parallel()
 	r := start(t, idOf(t), testConfig(), &sink{}, false)

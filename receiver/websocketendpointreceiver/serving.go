@@ -134,6 +134,9 @@ func open(
 		}
 		s.group.Go(func() { s.revocations.Follow(run, cfg.RevocationsFile, revocationsInterval, fault) })
 	}
+	if tickets != nil {
+		tickets = s.endpoint.Limited(tickets)
+	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == cfg.Path:
