@@ -310,15 +310,17 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		s.tier.Store(e.standard)
 		s.authBy.Store(s.opened + int64(e.config.Timeouts.Auth))
 	}
-	// It fits into the socket's buffer, which is empty, so it waits for nobody.
+	errorType := event.OtherError // the secret of its messages has gone since it was looked at
 	if err == nil {
+		// It fits into the socket's buffer, which is empty, so it waits for nobody.
 		_, err = conn.Write(answer)
+		errorType = event.ClientAborted
 	}
 	if err != nil {
 		s.cut(true)
 		s.cancel(errConnectionLost)
 		h.giveUp()
-		h.refuse(&refusal{errorType: event.ClientAborted})
+		h.refuse(&refusal{errorType: errorType})
 		return nil, nil
 	}
 	h.opened(agreed)
