@@ -1,9 +1,11 @@
 package endpoint_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
@@ -205,6 +207,30 @@ func TestRevocationEndsAConnectionWithinASecond(t *testing.T) {
 			other.works()
 		})
 	}
+}
+
+func TestAnAuthenticatorThatPanics(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	set := withTokens()
+	set.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	set.Authenticator = auth.AuthenticatorFunc(func(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+		if c.Token == "good-eve" {
+			panic("secret " + c.Token)
+		}
+		return tokens(ctx, c)
+	})
+	s := serve(t, set)
+	other := s.open(t, ann)
+	require.Equal(t, 500, s.dial(t, handshake+"Authorization: Bearer good-eve\r\n\r\n").status())
+	require.Equal(t, event.OtherError, s.log.wait(event.Auth, has(event.AuthResult, event.AuthFailure)).String(event.ErrorType))
+	s.log.wait(event.HandshakeRejected, nil)
+	require.Eventually(t, func() bool { return s.Stats().Connections == 1 }, patience, 5*time.Millisecond)
+	other.works()
+	other.bye()
+	require.NoError(t, s.server.Shutdown(t.Context()))
+	require.Contains(t, logged.String(), "authenticator panicked")
+	require.NotContains(t, logged.String(), "good-eve")
 }
 
 // What is still on its way at a shutdown is handled, but not that of somebody who has lost the right to send it.

@@ -3,7 +3,9 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -53,6 +55,13 @@ func (e *Endpoint) verify(ctx context.Context, c auth.Credential) (o outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.config.Timeouts.Auth)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // or the handshake would keep what it holds, and net/http log what the panic says
+			o = outcome{failure: auth.Internal, took: time.Since(began), method: c.Method}
+			e.config.Logger.Error("authenticator panicked", "websocket.auth.method", string(c.Method),
+				"type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
 	id, err := e.config.Authenticator.Authenticate(ctx, c)
 	o = outcome{identity: id, took: time.Since(began), idp: wait.Duration(), method: c.Method}
 	switch {

@@ -160,7 +160,9 @@ func (e *Endpoint) Revoke(match func(auth.Identity) bool) int {
 		}
 	}
 	if len(ended) > 0 {
-		go func() { // for the Observer may be slow, and who revokes has others to end
+		e.active.Add(1) // a shutdown waits for this too
+		go func() {     // since the Observer may be slow, and who revokes has others to end
+			defer e.release()
 			for _, s := range ended {
 				s.tellDeauthorized(auth.Revoked)
 			}
