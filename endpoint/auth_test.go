@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -231,6 +232,25 @@ func TestAnAuthenticatorThatPanics(t *testing.T) {
 	require.NoError(t, s.server.Shutdown(t.Context()))
 	require.Contains(t, logged.String(), "authenticator panicked")
 	require.NotContains(t, logged.String(), "good-eve")
+}
+
+func TestAnotherHandlerThatPanics(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	set := config()
+	set.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := serveOn(t, listener, set, endpoint.ServerSettings{}, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret\ngoroutine of eve") })
+	})
+	require.Zero(t, s.dial(t, handshake+"\r\n").status())
+	require.NoError(t, s.server.Shutdown(t.Context()))
+	require.Contains(t, logged.String(), "a handler of the server panicked")
+	require.Contains(t, logged.String(), "auth_test.go", "where it was")
+	for _, private := range []string{"secret", "of eve", "127.0.0.1"} {
+		require.NotContains(t, logged.String(), private)
+	}
 }
 
 // What is still on its way at a shutdown is handled, but not that of somebody who has lost the right to send it.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,7 +74,7 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 		// net/http reads up to 4 KiB more.
 		MaxHeaderBytes: max(set.MaxHeaderBytes-4096, 1),
 		TLSNextProto:   map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ErrorLog:       slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:       log.New(serverLog{e.config.Logger}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, headConnKey{}, c)
 		},
@@ -176,6 +178,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
+}
+
+// serverLog takes what net/http logs, but for addresses and what panics say.
+type serverLog struct{ to *slog.Logger }
+
+func (l serverLog) Write(b []byte) (int, error) {
+	switch text := strings.TrimSpace(string(b)); {
+	case strings.HasPrefix(text, "http: panic serving"):
+		stack := ""
+		if i := strings.LastIndex(text, "\ngoroutine "); i >= 0 {
+			stack = text[i+1:]
+		}
+		l.to.Error("a handler of the server panicked", "stack", stack)
+	case strings.HasPrefix(text, "http: TLS handshake error"):
+		l.to.Debug("TLS handshake failed")
+	default:
+		l.to.Debug(text)
+	}
+	return len(b), nil
 }
 
 type headConnKey struct{}
