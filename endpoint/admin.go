@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"log"
 	"mime"
 	"net"
 	"net/http"
@@ -69,7 +69,7 @@ func (e *Endpoint) Admin(set AdminSettings) (*Admin, error) {
 	}
 	a.http = &http.Server{
 		Handler: a, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
-		MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: 8 << 10, ErrorLog: log.New(serverLog{e.config.Logger}, "", 0),
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	a.mux.HandleFunc("GET /v1/connections", answer(a.list))

@@ -94,6 +94,8 @@ func TestAnOperatorSeesConnections(t *testing.T) {
 	t.Parallel()
 	set := managed()
 	set.Limits.Connection.Messages = endpoint.Rate{PerSecond: 0.001, Burst: 10}
+	set.Limits.Connection.Allowance = endpoint.Allowance{Messages: 100, Bytes: 1000}
+	set.Limits.User.Allowance.Messages, set.Limits.Tenant.Allowance.Bytes = 500, 5000
 	set.FirstMessage = true
 	s := serve(t, set)
 	o := administer(t, s, endpoint.AdminSettings{})
@@ -159,6 +161,11 @@ func TestAnOperatorSeesConnections(t *testing.T) {
 	require.InDelta(t, 31, left["connections_per_user"], 0)
 	require.InDelta(t, 49, left["handshakes_per_user"], 1.01, "five a second come back")
 	require.NotContains(t, left, "bytes_per_connection", "which has no limit here")
+	require.InDelta(t, 99, left["message_allowance_of_connection"], 0)
+	require.InDelta(t, 1000-len("still here?"), left["byte_allowance_of_connection"], 0)
+	require.InDelta(t, 499, left["message_allowance_of_user"], 0)
+	require.InDelta(t, 5000-len("still here?"), left["byte_allowance_of_tenant"], 0)
+	require.NotContains(t, left, "byte_allowance_of_user")
 
 	s.Sessions(func(each *endpoint.Session) bool {
 		if each.Identity().Subject == "" {

@@ -1,10 +1,13 @@
 package endpoint_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -205,6 +208,119 @@ func TestRevocationEndsAConnectionWithinASecond(t *testing.T) {
 			other.works()
 		})
 	}
+}
+
+func TestAnAuthenticatorThatPanics(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	set := withTokens()
+	set.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	set.Authenticator = auth.AuthenticatorFunc(func(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+		if c.Token == "good-eve" {
+			panic("secret " + c.Token)
+		}
+		return tokens(ctx, c)
+	})
+	s := serve(t, set)
+	other := s.open(t, ann)
+	require.Equal(t, 500, s.dial(t, handshake+"Authorization: Bearer good-eve\r\n\r\n").status())
+	require.Equal(t, event.OtherError, s.log.wait(event.Auth, has(event.AuthResult, event.AuthFailure)).String(event.ErrorType))
+	s.log.wait(event.HandshakeRejected, nil)
+	require.Eventually(t, func() bool { return s.Stats().Connections == 1 }, patience, 5*time.Millisecond)
+	other.works()
+	other.bye()
+	require.NoError(t, s.server.Shutdown(t.Context()))
+	require.Contains(t, logged.String(), "authenticator panicked")
+	require.NotContains(t, logged.String(), "good-eve")
+}
+
+func TestAnotherHandlerThatPanics(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	set := config()
+	set.Logger = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := serveOn(t, listener, set, endpoint.ServerSettings{}, func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("secret\ngoroutine of eve") })
+	})
+	require.Zero(t, s.dial(t, handshake+"\r\n").status())
+	require.NoError(t, s.server.Shutdown(t.Context()))
+	require.Contains(t, logged.String(), "a handler of the server panicked")
+	require.Contains(t, logged.String(), "auth_test.go", "where it was")
+	for _, private := range []string{"secret", "of eve", "127.0.0.1"} {
+		require.NotContains(t, logged.String(), private)
+	}
+}
+
+// What is still on its way at a shutdown is handled, but not that of somebody who has lost the right to send it.
+func TestARevocationAndABlockGoBeforeAShutdown(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *service, endpoint.Config){
+		"a revocation": func(t *testing.T, s *service, set endpoint.Config) {
+			require.NoError(t, set.Revocations.Add(auth.Revocation{Subject: "ann"}))
+			s.log.wait(event.AuthRevoked, nil)
+		},
+		"a block": func(t *testing.T, s *service, set endpoint.Config) {
+			require.NoError(t, set.Blocks.Add(endpoint.BlockRule{UserHash: s.UserHash("ann")}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := managed()
+			set.Timeouts.Close = time.Hour
+			handled := make(chan string, 10)
+			set.Handle = func(_ context.Context, s *endpoint.Session) error {
+				for m, err := range s.Messages() {
+					if err != nil {
+						return err
+					}
+					handled <- string(m.Payload)
+				}
+				return nil
+			}
+			s := serve(t, set)
+			c := s.open(t, ann)
+			done := make(chan error, 1)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			go func() { done <- s.Shutdown(ctx) }()
+			code, _ := c.closed()
+			require.Equal(t, wire.CloseServiceRestart, code)
+			c.text("on its way")
+			require.Equal(t, "on its way", <-handled)
+			end(t, s, set)
+			_, _ = c.Write(c.writer.AppendMessage(nil, wire.OpText, []byte("too late"))) // the connection may be gone
+			c.ended()
+			require.NoError(t, <-done, "nobody waits for a Close frame of theirs")
+			require.Empty(t, handled)
+		})
+	}
+}
+
+// However many connections a revocation ends, the next one does not wait for an Observer that takes none of their events.
+func TestARevocationDoesNotWaitForTheObserver(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.Revocations = auth.NewRevocations(0, nil)
+	set.Timeouts.Observe = time.Hour
+	hangs := make(chan struct{})
+	set.Observer = endpoint.ObserverFunc(func(e *event.Event) {
+		if e.Name == event.PolicyChanged {
+			<-hangs
+		}
+	})
+	s := serve(t, set)
+	c, d := s.open(t, ann), s.open(t, "Authorization: Bearer good-bob\r\n")
+	for !s.ObserverIsBehind() {
+		s.PolicyChanged(event.PolicyContent, "enforce", "reload")
+	}
+	for _, name := range []string{"ann", "bob"} {
+		require.NoError(t, set.Revocations.Add(auth.Revocation{Subject: name}))
+	}
+	c.closed()
+	d.closed()
+	close(hangs)
 }
 
 func TestAConnectionEndsWithItsIdentity(t *testing.T) {

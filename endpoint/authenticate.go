@@ -3,7 +3,9 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -53,6 +55,13 @@ func (e *Endpoint) verify(ctx context.Context, c auth.Credential) (o outcome) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, e.config.Timeouts.Auth)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // or the handshake would keep what it holds, and net/http log what the panic says
+			o = outcome{failure: auth.Internal, took: time.Since(began), method: c.Method}
+			e.config.Logger.Error("authenticator panicked", "websocket.auth.method", string(c.Method),
+				"type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
 	id, err := e.config.Authenticator.Authenticate(ctx, c)
 	o = outcome{identity: id, took: time.Since(began), idp: wait.Duration(), method: c.Method}
 	switch {
@@ -278,11 +287,14 @@ func (s *Session) Refresh(token string) error {
 // endWithin is how long a connection whose right has ended has for its closing handshake.
 const endWithin = 400 * time.Millisecond
 
-// endSoon ends a connection by r, whatever the client does, within r.within if that is set. It reports whether r is how it
-// ends.
+// endSoon ends a connection by r, whatever the client does, within r.within if that is set, which goes before a shutdown's
+// patience too. It reports whether r is how, or why, it ends.
 func (s *Session) endSoon(r reason) bool {
 	if !s.terminate(r) {
-		return false
+		if r.within == 0 || !s.end.overrule() {
+			return false
+		}
+		s.cancel(r.cause)
 	}
 	if r.within > 0 {
 		// The sweep may look a tick later than a second allows.

@@ -110,6 +110,40 @@ func TestABlockClosesAndRefusesUntilItEnds(t *testing.T) {
 	}
 }
 
+// A block is of the client, not of the proxy that all clients come through.
+func TestABlockBehindAProxy(t *testing.T) {
+	t.Parallel()
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	for name, c := range map[string]struct {
+		proxyProtocol bool
+		request       func(client string) string
+	}{
+		"that writes X-Forwarded-For": {false, func(client string) string {
+			return handshake + ann + "X-Forwarded-For: 198.51.100.1, " + client + "\r\n\r\n"
+		}},
+		"that speaks the PROXY protocol": {true, func(client string) string {
+			return "PROXY TCP4 " + client + " 127.0.0.1 4000 443\r\n" + handshake + ann + "\r\n"
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			set.TrustedProxies, set.Blocks = loopback, endpoint.NewBlocks(0, nil)
+			s := serveBy(t, set, endpoint.ServerSettings{ProxyProtocol: c.proxyProtocol})
+			victim, other := s.dial(t, c.request("192.0.2.1")), s.dial(t, c.request("203.0.113.1"))
+			require.Equal(t, 101, victim.status())
+			require.Equal(t, 101, other.status())
+			require.NoError(t, set.Blocks.Add(endpoint.BlockRule{Address: netip.MustParsePrefix("192.0.2.0/24")}))
+			code, _ := victim.closed()
+			require.Equal(t, wire.ClosePolicyViolation, code)
+			require.Equal(t, 403, s.dial(t, c.request("192.0.2.7")).status())
+			require.Equal(t, "192.0.2.7", s.log.wait(event.HandshakeRejected, nil).String(event.ClientAddress))
+			require.Equal(t, 101, s.dial(t, c.request("203.0.113.2")).status())
+			other.works()
+		})
+	}
+}
+
 func TestABlockedUserIsClosedAtTheFirstMessage(t *testing.T) {
 	t.Parallel()
 	set := withTokens()

@@ -66,6 +66,13 @@ func (e *ending) start(r reason, gone bool) bool {
 	return true
 }
 
+// overrule has nothing more handled of what comes while the endpoint shuts down, and reports whether something would be.
+func (e *ending) overrule() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.r != nil && e.r.drain && !e.gone && !e.quiet.Swap(true)
+}
+
 // cause is that of the context.
 func (e *ending) cause() error {
 	r := e.reason()

@@ -105,7 +105,7 @@ func (e *Endpoint) join(s *Session) {
 	s.shard = uint8(e.next.Add(1) % shardCount)
 	h := &e.shards[s.shard]
 	h.mu.Lock()
-	s.index = len(h.sessions)
+	s.index = int32(len(h.sessions))
 	h.sessions = append(h.sessions, s)
 	h.mu.Unlock()
 }
@@ -159,8 +159,14 @@ func (e *Endpoint) Revoke(match func(auth.Identity) bool) int {
 			ended = append(ended, s)
 		}
 	}
-	for _, s := range ended { // only now, since the Observer may be slow
-		s.tellDeauthorized(auth.Revoked)
+	if len(ended) > 0 {
+		e.active.Add(1) // a shutdown waits for this too
+		go func() {     // since the Observer may be slow, and who revokes has others to end
+			defer e.release()
+			for _, s := range ended {
+				s.tellDeauthorized(auth.Revoked)
+			}
+		}()
 	}
 	return len(ended)
 }

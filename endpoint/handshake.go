@@ -117,7 +117,7 @@ func (h *handshake) check() *refusal {
 func blocked() *refusal { return &refusal{status: http.StatusForbidden, text: "forbidden"} }
 
 func tooMany(over policy) *refusal {
-	return &refusal{status: http.StatusTooManyRequests, over: over}
+	return &refusal{status: http.StatusTooManyRequests, over: over, text: "over the limit"}
 }
 
 // authenticate finds out who the client is, unless the first message will say.
@@ -173,11 +173,7 @@ func (h *handshake) refuse(no *refusal) {
 		return
 	}
 	if no.over != "" {
-		v := h.event(event.RateLimited)
-		v.SetString(event.RateLimitScope, no.over.scope())
-		v.SetString(event.RateLimitPolicy, string(no.over))
-		v.SetInt(event.HTTPResponseStatusCode, int64(no.status))
-		h.e.pump.decided(v)
+		h.limited(no)
 	}
 	v := h.event(event.HandshakeRejected)
 	v.SetString(event.ErrorType, no.errorType)
@@ -187,6 +183,41 @@ func (h *handshake) refuse(no *refusal) {
 	h.describe(v)
 	h.endSpan(v)
 	h.e.pump.decided(v)
+}
+
+// limited tells of a limit.
+func (h *handshake) limited(no *refusal) {
+	v := h.event(event.RateLimited)
+	v.SetString(event.RateLimitScope, no.over.scope())
+	v.SetString(event.RateLimitPolicy, string(no.over))
+	v.SetInt(event.HTTPResponseStatusCode, int64(no.status))
+	h.e.pump.decided(v)
+}
+
+// Limited is next behind Blocks and the rate of handshakes of an address, which both share. It is for what else the server
+// does for clients that nobody knows yet, such as issuing tickets.
+func (e *Endpoint) Limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := &handshake{e: e, w: w, r: r, peer: e.newPeer(r)}
+		client := h.peer.client.Addr()
+		if e.config.Blocks.address(client) {
+			h.answer(blocked())
+			return
+		}
+		if client.IsValid() {
+			now := e.nanos()
+			held, _ := e.addresses.of(addressKey(client), now, -1)
+			ok := held.handshakes.take(e.byAddr.handshakes, now, 1)
+			held.disconnect()
+			if !ok {
+				no := tooMany(policyAddressHandshakes)
+				h.answer(no)
+				h.limited(no)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // answer writes the response, unless the client is gone. It is the connection's last.
@@ -279,15 +310,17 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 		s.tier.Store(e.standard)
 		s.authBy.Store(s.opened + int64(e.config.Timeouts.Auth))
 	}
-	// It fits into the socket's buffer, which is empty, so it waits for nobody.
+	errorType := event.OtherError // the secret of its messages has gone since it was looked at
 	if err == nil {
+		// It fits into the socket's buffer, which is empty, so it waits for nobody.
 		_, err = conn.Write(answer)
+		errorType = event.ClientAborted
 	}
 	if err != nil {
 		s.cut(true)
 		s.cancel(errConnectionLost)
 		h.giveUp()
-		h.refuse(&refusal{errorType: event.ClientAborted})
+		h.refuse(&refusal{errorType: errorType})
 		return nil, nil
 	}
 	h.opened(agreed)

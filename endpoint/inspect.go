@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sockeye-project/sockeye/endpoint/auth"
@@ -87,7 +88,7 @@ type LimitState struct {
 	Policy string  `json:"policy"`
 	Left   float64 `json:"left"`
 	Most   float64 `json:"most"`
-	// PerSecond is 0 where it is a number of connections.
+	// PerSecond is 0 where it is a number of connections, or an [Allowance], whose Left is until the period ends.
 	PerSecond float64 `json:"per_second,omitempty"`
 }
 
@@ -220,8 +221,19 @@ func (s *Session) limitStates() (all []LimitState) {
 			all = append(all, LimitState{Policy: string(p), Left: float64(max(left, 0)), Most: float64(most)})
 		}
 	}
+	allowance := func(forMessages, forBytes policy, a Allowance, used *atomic.Pointer[spent]) {
+		add := func(p policy, most, used int64) {
+			if most > 0 { // a smaller one may have come with another tier
+				all = append(all, LimitState{Policy: string(p), Left: float64(max(most-used, 0)), Most: float64(most)})
+			}
+		}
+		messages, bytes := used.Load().soFar(now)
+		add(forMessages, a.Messages, messages)
+		add(forBytes, a.Bytes, bytes)
+	}
 	rate(policyMessages, t.connection.messages, &s.msgs)
 	rate(policyBytes, t.connection.bytes, &s.bytes)
+	allowance(policyMessageAllowance, policyByteAllowance, t.connection.allowance, &s.spent)
 	if a := s.address; a != nil {
 		number(policyAddressConnections, s.e.byAddr.connections, a)
 		rate(policyAddressHandshakes, s.e.byAddr.handshakes, &a.handshakes)
@@ -234,12 +246,14 @@ func (s *Session) limitStates() (all []LimitState) {
 		rate(policyUserHandshakes, t.user.handshakes, &u.handshakes)
 		rate(policyUserMessages, t.user.messages, &u.messages)
 		rate(policyUserBytes, t.user.bytes, &u.bytes)
+		allowance(policyUserMessageAllowance, policyUserByteAllowance, t.user.allowance, &u.spent)
 	}
 	if n := s.tenant; n != nil {
 		number(policyTenantConnections, t.tenant.connections, n)
 		rate(policyTenantHandshakes, t.tenant.handshakes, &n.handshakes)
 		rate(policyTenantMessages, t.tenant.messages, &n.messages)
 		rate(policyTenantBytes, t.tenant.bytes, &n.bytes)
+		allowance(policyTenantMessageAllowance, policyTenantByteAllowance, t.tenant.allowance, &n.spent)
 	}
 	return all
 }

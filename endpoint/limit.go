@@ -93,6 +93,16 @@ func (s *spent) fresh(now int64) bool {
 	return now >= s.until
 }
 
+// soFar is what was taken in the period that now is in.
+func (s *spent) soFar(now int64) (messages, bytes int64) {
+	if s.fresh(now) {
+		return 0, 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.messages, s.bytes
+}
+
 func (a Allowance) on() bool { return a.Messages > 0 || a.Bytes > 0 }
 
 // tally is what is remembered of an address, a user or a tenant.
@@ -109,12 +119,12 @@ func (t *tally) fresh(now int64) bool {
 }
 
 // used returns what was used of allowances.
-func (t *tally) used() *spent {
-	if s := t.spent.Load(); s != nil {
+func used(p *atomic.Pointer[spent]) *spent {
+	if s := p.Load(); s != nil {
 		return s
 	}
-	t.spent.CompareAndSwap(nil, new(spent))
-	return t.spent.Load()
+	p.CompareAndSwap(nil, new(spent))
+	return p.Load()
 }
 
 // connect counts a connection unless there are most.

@@ -173,7 +173,7 @@ func TestFullTablesAreSmall(t *testing.T) {
 	before = heap()
 	for i := range users.shards {
 		for _, held := range users.shards[i].m {
-			held.used()
+			used(&held.spent)
 		}
 	}
 	n = heap() - before

@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -74,6 +75,38 @@ func TestLimitsOfHandshakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What else a server does for clients that nobody knows has the limits and the blocks that handshakes have.
+func TestLimitsOfAnotherHandler(t *testing.T) {
+	t.Parallel()
+	set := withTokens()
+	set.ClientAddress = byField
+	set.Limits.Address = endpoint.Quota{Handshakes: endpoint.Rate{PerSecond: 0.001, Burst: 2}, Connections: 1}
+	set.Blocks = endpoint.NewBlocks(0, nil)
+	require.NoError(t, set.Blocks.Add(endpoint.BlockRule{Address: netip.MustParsePrefix("192.0.2.9/32")}))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := serveOn(t, listener, set, endpoint.ServerSettings{}, func(h http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/chat", h)
+		mux.Handle("POST /tickets", h.(*endpoint.Endpoint).Limited(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		})))
+		return mux
+	})
+	post := func(address string) int {
+		return s.dial(t, "POST /tickets HTTP/1.1\r\nHost: chat.example.com\r\nContent-Length: 0\r\nX-Client: "+address+"\r\n\r\n").status()
+	}
+	s.open(t, from("192.0.2.1", "good-ann"))
+	require.Equal(t, 204, post("192.0.2.1"), "it is no connection")
+	require.Equal(t, 429, post("192.0.2.1"), "both share one rate")
+	told := s.log.wait(event.RateLimited, nil)
+	require.Equal(t, "handshakes_per_address", told.String(event.RateLimitPolicy))
+	require.Equal(t, "/tickets", told.String(event.URLPath))
+	require.Equal(t, 204, post("192.0.2.2"))
+	require.Equal(t, 403, post("192.0.2.9"))
+	require.Empty(t, s.log.all(event.HandshakeRejected), "none of them was a handshake")
 }
 
 func TestLimitsOfMessages(t *testing.T) {

@@ -210,16 +210,15 @@ func (s *Session) flushOnce() (more bool) {
 		s.queue, s.writing = nil, true
 		s.mu.Unlock()
 		err := s.write(q)
+		if err != nil { // all of it before the connection counts as settled, whose end tells what was lost
+			s.writeFailed(err)
+			s.drop(q)
+		} else {
+			q.release()
+		}
 		s.mu.Lock()
 		s.writing = false
 		s.makeRoom()
-		if err != nil {
-			s.mu.Unlock()
-			s.drop(q)
-			s.writeFailed(err)
-			return false
-		}
-		q.release()
 	}
 	more = !s.writing && s.queue != nil
 	s.mu.Unlock()

@@ -72,6 +72,40 @@ func TestWhatCouldNotBeParsedIsSampled(t *testing.T) {
 	}
 }
 
+// What comes before a client is known may be its credential, and what no signature was verified of may be anybody's.
+func TestWhatNobodyVouchesForIsNotSampled(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		signed bool
+		say    func(*testing.T, *client)
+	}{
+		"a first message with a broken credential": {false, func(_ *testing.T, c *client) { c.text("{\"auth\":\"good-\xff\"}") }},
+		"bytes before a signature is looked at":    {true, func(_ *testing.T, c *client) { c.text("hello \xff") }},
+		"a message whose signature is wrong":       {true, func(_ *testing.T, c *client) { c.text(`{"a":1,`) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := withTokens()
+			if tt.signed {
+				set = signs()
+			}
+			set.FirstMessage, set.Validate, set.Samples.Bytes = !tt.signed, picky, 64
+			s := serve(t, set)
+			var c *client
+			if tt.signed {
+				c = s.open(t, ann)
+				signed(t, c, annsSecret)
+			} else {
+				c = s.open(t)
+			}
+			tt.say(t, c)
+			s.log.wait(event.Close, nil)
+			require.NoError(t, s.Shutdown(t.Context()))
+			require.Empty(t, s.log.all(event.MessageSampled))
+		})
+	}
+}
+
 func TestAFragmentThatIsNoTextIsSampled(t *testing.T) {
 	t.Parallel()
 	set := config()

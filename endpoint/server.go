@@ -6,12 +6,15 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,7 +74,7 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 		// net/http reads up to 4 KiB more.
 		MaxHeaderBytes: max(set.MaxHeaderBytes-4096, 1),
 		TLSNextProto:   map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ErrorLog:       slog.NewLogLogger(e.config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:       log.New(serverLog{e.config.Logger}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, headConnKey{}, c)
 		},
@@ -177,6 +180,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// serverLog takes what net/http logs, but for addresses and what panics say.
+type serverLog struct{ to *slog.Logger }
+
+func (l serverLog) Write(b []byte) (int, error) {
+	switch text := strings.TrimSpace(string(b)); {
+	case strings.HasPrefix(text, "http: panic serving"):
+		stack := ""
+		if i := strings.LastIndex(text, "\ngoroutine "); i >= 0 {
+			stack = text[i+1:]
+		}
+		l.to.Error("a handler of the server panicked", "stack", stack)
+	case strings.HasPrefix(text, "http: TLS handshake error"):
+		l.to.Debug("TLS handshake failed")
+	default:
+		l.to.Debug(text)
+	}
+	return len(b), nil
+}
+
 type headConnKey struct{}
 
 // headListener gives connections that know whether a request came of them.
@@ -275,7 +297,9 @@ func (c *headConn) tell() {
 	if c.e.pump == nil || !some && !failed && status == 0 {
 		return
 	}
-	p := c.e.newPeer(&http.Request{RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1})
+	p := c.e.newPeer(&http.Request{ // as whole as Config.ClientAddress may expect it
+		RemoteAddr: c.RemoteAddr().String(), ProtoMinor: 1, URL: &url.URL{}, Header: http.Header{},
+	})
 	_, p.secure = c.Conn.(*tls.Conn)
 	v := c.e.of(&p, event.HandshakeRejected)
 	errorType := event.RejectionFor(status)

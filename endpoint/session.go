@@ -44,9 +44,10 @@ type Session struct {
 	broken      bool  // the reader of messages has ended, by a violation
 	refused     bool  // the message that is coming is over its rate
 	sampled     bool  // there is a sample of a message
+	authed      bool  // the user's and tenant's tallies are held
 	limitedAt   int64
 	msgs, bytes bucket
-	spent       *spent
+	spent       atomic.Pointer[spent] // nil until there is an allowance
 
 	// Of whoever writes.
 	writer  wire.Writer
@@ -74,9 +75,8 @@ type Session struct {
 	endBy        atomic.Int64 // when the connection is cut; 0 is never
 	notAfter     atomic.Int64 // when the identity ends, in Unix nanoseconds; 0 is never
 	authBy       atomic.Int64 // when the first message must have come; 0 is never
-	index        int          // in its shard of the registry, whose lock it needs
+	index        int32        // in its shard of the registry, whose lock it needs
 	shard        uint8
-	authed       bool // the user's and tenant's tallies are held
 
 	address, user, tenant *tally
 	counts                [countKinds]counts
@@ -342,16 +342,13 @@ func (s *Session) spendAllowance(t *tier, h wire.Header) policy {
 	}
 	over := policy("")
 	if a := t.connection.allowance; a.on() {
-		if s.spent == nil {
-			s.spent = new(spent)
-		}
-		over = take(a, s.spent, policyMessageAllowance, policyByteAllowance)
+		over = take(a, used(&s.spent), policyMessageAllowance, policyByteAllowance)
 	}
 	if a := t.user.allowance; over == "" && a.on() && s.user != nil {
-		over = take(a, s.user.used(), policyUserMessageAllowance, policyUserByteAllowance)
+		over = take(a, used(&s.user.spent), policyUserMessageAllowance, policyUserByteAllowance)
 	}
 	if a := t.tenant.allowance; over == "" && a.on() && s.tenant != nil {
-		over = take(a, s.tenant.used(), policyTenantMessageAllowance, policyTenantByteAllowance)
+		over = take(a, used(&s.tenant.spent), policyTenantMessageAllowance, policyTenantByteAllowance)
 	}
 	return over
 }
@@ -433,7 +430,7 @@ func (s *Session) readEnded(err error) error {
 	case errors.As(err, &violation):
 		if s.begin(reason{code: violation.CloseCode(), text: violation.Reason(), cause: violation}) {
 			s.violated(violation)
-			if violation == wire.InvalidUTF8 {
+			if violation == wire.InvalidUTF8 && s.authed && s.signing == nil { // else it may be a credential, or forged
 				s.sample(wire.Message{Opcode: wire.OpText, Payload: s.message.Payload}, event.InvalidUTF8, "")
 			}
 		}

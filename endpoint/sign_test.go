@@ -7,7 +7,9 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -179,6 +181,23 @@ func TestWhoHasNoSecretIsNotLetIn(t *testing.T) {
 }
 
 // A signed message over its rate is dropped and no hole: those behind it are in order.
+// A client is not to blame for a secret that is taken away while it shakes hands.
+func TestASecretThatGoesDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	set := signs()
+	set.MessageSecret = func(auth.Identity) []byte {
+		if asked.Add(1) > 1 {
+			return nil
+		}
+		return annsSecret
+	}
+	s := serve(t, set)
+	require.Zero(t, s.dial(t, handshake+ann+"\r\n").status())
+	require.Equal(t, event.OtherError, s.log.wait(event.HandshakeRejected, nil).String(event.ErrorType))
+	require.Eventually(t, func() bool { return s.Stats().Connections == 0 }, patience, 5*time.Millisecond)
+}
+
 func TestSignedMessagesMayBeDropped(t *testing.T) {
 	t.Parallel()
 	set := signs()

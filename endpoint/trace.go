@@ -28,8 +28,9 @@ type SpanObserverFunc func(*event.Span)
 func (f SpanObserverFunc) ObserveSpan(s *event.Span) { f(s) }
 
 // Tracing says which handshakes and messages have spans. Whether one has is decided here and bounded by Rate: a client that
-// asks for every handshake to be sampled gets no more. Handshakes over the limits of an address or of the endpoint have
-// none. Events carry the ids of the handshake's span; where there is none, those of the client's traceparent.
+// asks for every handshake to be sampled gets no more. Handshakes of blocked addresses, and those over the limits of an
+// address or of the endpoint, have none. Events carry the ids of the handshake's span; where there is none, those of the
+// client's traceparent.
 type Tracing struct {
 	// Observer gets the spans. Nil means that there are none.
 	Observer SpanObserver

@@ -223,7 +223,8 @@ func (s *spent) Spend(_ context.Context, id string, _ time.Time) (bool, error) {
 //
 //	{"ticket":"…","expires_in":30}
 //
-// It answers preflights of pages that Origins allow, so that the page may be of another origin than the endpoint.
+// It answers preflights of pages that Origins allow, so that the page may be of another origin than the endpoint. It has no
+// limits of its own: Endpoint.Limited gives it those of handshakes.
 type TicketHandler struct {
 	// Tickets issues them.
 	Tickets *Tickets

@@ -447,6 +447,25 @@ func TestTokensAndTicketsLetClientsIn(t *testing.T) {
 	}
 }
 
+func TestTicketsHaveTheRateOfHandshakes(t *testing.T) {
+	t.Parallel()
+	issuer, next := newIssuer(t), &sink{}
+	cfg := issuer.config()
+	cfg.Tickets.Path = "/ticket"
+	cfg.Limits.Address.Handshakes = RateConfig{PerSecond: 0.001, Burst: 3}
+	r := start(t, idOf(t), cfg, next, false)
+	var got []int
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range 4 {
+		resp, err := client.Post("http://"+r.serving.addr.String()+"/ticket", "", nil)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		got = append(got, resp.StatusCode)
+	}
+	require.Equal(t, []int{401, 401, 401, 429}, got)
+	require.Equal(t, "handshakes_per_address", next.first(t, event.RateLimited).String(event.RateLimitPolicy))
+}
+
 func TestAnAddressInUseIsAnErrorWithARemedy(t *testing.T) {
 	t.Parallel()
 	r := start(t, idOf(t), testConfig(), &sink{}, false)
@@ -459,4 +478,19 @@ func TestAnAddressInUseIsAnErrorWithARemedy(t *testing.T) {
 	require.ErrorContains(t, err, "endpoint: listen tcp")
 	require.ErrorContains(t, err, "choose a free address")
 	require.NoError(t, second.Shutdown(context.Background()))
+}
+
+func TestTroubleOfTheIdentityProviderIsAChangeOfPolicy(t *testing.T) {
+	t.Parallel()
+	next := &sink{}
+	r := start(t, idOf(t), testConfig(), next, false)
+	r.serving.suspended(true)
+	r.serving.suspended(false)
+	eventually(t, "both are told", func() bool { return next.count(event.PolicyChanged) == 2 })
+	for i, state := range []string{"open", "closed"} {
+		e := next.events[i]
+		require.Equal(t, "circuit_breaker", e.String(event.PolicyKind))
+		require.Equal(t, state, e.String(event.PolicyState))
+		require.Equal(t, "identity_provider", e.String(event.PolicyReason))
+	}
 }

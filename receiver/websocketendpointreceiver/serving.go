@@ -134,6 +134,9 @@ func open(
 		}
 		s.group.Go(func() { s.revocations.Follow(run, cfg.RevocationsFile, revocationsInterval, fault) })
 	}
+	if tickets != nil {
+		tickets = s.endpoint.Limited(tickets)
+	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == cfg.Path:
@@ -361,8 +364,13 @@ func (s *serving) contentFault(err error) {
 	s.logger.Load().Error(text, zap.Int("faults", len(faults)), zap.Stringers("first", first))
 }
 
-// suspended logs that the identity provider is left alone, or that it answers again.
+// suspended tells that the identity provider is left alone, or that it answers again.
 func (s *serving) suspended(on bool) {
+	state := "closed"
+	if on {
+		state = "open"
+	}
+	s.endpoint.PolicyChanged(event.PolicyCircuitBreaker, state, "identity_provider")
 	if on {
 		s.logger.Load().Warn("the identity provider is in trouble and left alone for a while; known keys still serve")
 	} else {
