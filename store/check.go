@@ -120,6 +120,9 @@ func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) 
 	if o.Repair && s.cluster.Enabled() {
 		return CheckReport{}, errors.New("repair: not on a cluster, where a replica that lags looks like a difference")
 	}
+	if err := s.checkLayout(ctx); err != nil {
+		return CheckReport{}, err
+	}
 	c := &checker{Store: s, timeout: o.Timeout}
 	report, err := c.scope(ctx, o)
 	if err != nil {

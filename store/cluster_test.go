@@ -182,6 +182,8 @@ func TestTheLayoutOfADatabaseIsNotMistaken(t *testing.T) {
 	require.ErrorContains(t, err, "was made for a cluster; name it by cluster")
 	_, err = server.MigrationStatus(t.Context())
 	require.ErrorContains(t, err, "was made for a cluster")
+	_, err = server.Check(t.Context(), checkAll())
+	require.ErrorContains(t, err, "was made for a cluster")
 }
 
 func TestHostsThatStandInForEachOther(t *testing.T) {
