@@ -155,8 +155,8 @@ func (s Status) fault(database string) error {
 // checkLayout refuses to treat a server's tables as a cluster's, and the other way round.
 func (s *Store) checkLayout(ctx context.Context) error {
 	var engines []string
-	err := s.conn.QueryRow(ctx, "SELECT groupArray(engine) FROM system.tables WHERE database = currentDatabase() AND name = ?",
-		schema.Events).Scan(&engines)
+	err := s.conn.QueryRow(ctx, "SELECT groupArray(engine) FROM system.tables"+
+		" WHERE database = currentDatabase() AND name = ?", schema.Events).Scan(&engines)
 	if err != nil {
 		return s.explain("read the layout of tables", err)
 	}

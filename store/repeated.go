@@ -13,8 +13,8 @@ import (
 // another insert would count it twice. It is false for a chunk that is not stored, and for one whose token is surely
 // remembered: inserting that again changes nothing but to complete what a crash left half done.
 //
-// Tokens are forgotten by number, and by age on a cluster only: each table remembers the last of them as its deduplication window says,
-// and an INSERT leaves one in every partition that it touches. Half the window is kept as a margin for what chunks does
+// Tokens are forgotten by number, and by age on a cluster only: each table remembers the last of them as its
+// deduplication window says, and an INSERT leaves one in every partition that it touches. Half the window is kept as a margin for what chunks does
 // not count: inserts under way, and those of `store check --repair`.
 func (s *Store) StoredLongAgo(ctx context.Context, token string) (bool, error) {
 	chunks := s.cluster.Stored(schema.Chunks)

@@ -92,7 +92,8 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
 		printed,
 	)
 	cluster := cmd.PersistentFlags()
-	cluster.StringVar(&flags.cluster.Name, "cluster", "", "name of the cluster that the database lies on, as in system.clusters")
+	cluster.StringVar(&flags.cluster.Name, "cluster", "",
+		"name of the cluster that the database lies on, as in system.clusters")
 	cluster.StringVar(&flags.cluster.Path, "cluster-path", "", "where replicated tables meet in Keeper (default "+
 		schema.DefaultPath+")")
 	cluster.StringVar(&flags.cluster.StoragePolicy, "storage-policy", "", "storage policy of a cluster's tables")
