@@ -14,8 +14,8 @@ import (
 // remembered: inserting that again changes nothing but to complete what a crash left half done.
 //
 // Tokens are forgotten by number, and by age on a cluster only: each table remembers the last of them as its
-// deduplication window says, and an INSERT leaves one in every partition that it touches. Half the window is kept as a margin for what chunks does
-// not count: inserts under way, and those of `store check --repair`.
+// deduplication window says, and an INSERT leaves one in every partition that it touches. Half the window is kept as a
+// margin for what chunks does not count: inserts under way, and those of `store check --repair`.
 func (s *Store) StoredLongAgo(ctx context.Context, token string) (bool, error) {
 	chunks := s.cluster.Stored(schema.Chunks)
 	var inserted int64
