@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -115,6 +116,12 @@ func (d Difference) String() string {
 func (s *Store) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
+	}
+	if o.Repair && s.cluster.Enabled() {
+		return CheckReport{}, errors.New("repair: not on a cluster, where a replica that lags looks like a difference")
+	}
+	if err := s.checkLayout(ctx); err != nil {
+		return CheckReport{}, err
 	}
 	c := &checker{Store: s, timeout: o.Timeout}
 	report, err := c.scope(ctx, o)
@@ -297,7 +304,7 @@ func (c *checker) kept(ctx context.Context, table string, now time.Time) (time.T
 	var engine string
 	err := c.statement(ctx, "read retention of "+table, func(ctx context.Context) error {
 		return c.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?",
-			table).Scan(&engine)
+			c.cluster.Stored(table)).Scan(&engine)
 	})
 	if err != nil {
 		return time.Time{}, err
@@ -305,6 +312,9 @@ func (c *checker) kept(ctx context.Context, table string, now time.Time) (time.T
 	clause := ttlClause.FindStringSubmatch(engine)
 	if clause == nil {
 		return time.Time{}, nil
+	}
+	if shortest, ok := shortestByTenant(clause[1]); ok {
+		return now.Add(-shortest).Truncate(quarter).Add(2 * quarter), nil
 	}
 	parts := ttlInterval.FindStringSubmatch(clause[1])
 	if parts == nil {

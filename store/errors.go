@@ -60,6 +60,8 @@ const (
 	codeUnknownDatabase = 81
 	codeTableExists     = 57
 	codeDeadlockAvoided = 473
+	codeReplicaExists   = 253
+	codeAlterConflict   = 517
 )
 
 var kinds = map[int32]Kind{

@@ -31,9 +31,7 @@ func insertSettings(token string) clickhouse.Settings {
 
 var (
 	eventColumns    = columnList(schema.EventColumns())
-	insertEvents    = insertStatement(schema.Events, schema.EventColumns())
 	progressColumns = columnList(schema.ProgressColumns())
-	insertProgress  = insertStatement(schema.SourceProgress, schema.ProgressColumns())
 )
 
 func columnList(columns []schema.Column) []clickhouse.ColumnNameAndType {
@@ -44,12 +42,13 @@ func columnList(columns []schema.Column) []clickhouse.ColumnNameAndType {
 	return list
 }
 
-func insertStatement(table string, columns []schema.Column) string {
+// insertInto names the table of the shard itself: behind a Distributed one nobody knows the token.
+func (s *Store) insertInto(table string, columns []schema.Column) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = c.Name
 	}
-	return "INSERT INTO " + table + " (" + strings.Join(names, ", ") + ")"
+	return "INSERT INTO " + s.cluster.Stored(table) + " (" + strings.Join(names, ", ") + ")"
 }
 
 // InsertChunk stores rows as one INSERT with that deduplication token, which becomes their chunk_id. When it returns
@@ -63,7 +62,7 @@ func (s *Store) InsertChunk(ctx context.Context, token string, rows *Rows) error
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
 		clickhouse.WithColumnNamesAndTypes(eventColumns))
-	batch, err := s.conn.PrepareBatch(ctx, insertEvents)
+	batch, err := s.conn.PrepareBatch(ctx, s.insertInto(schema.Events, schema.EventColumns()))
 	if err != nil {
 		return s.explain("insert events", err)
 	}
@@ -107,7 +106,7 @@ func (s *Store) InsertProgress(ctx context.Context, progress []Progress) error {
 	token := "progress-" + hex.EncodeToString(hash.Sum(nil)[:16])
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
 		clickhouse.WithColumnNamesAndTypes(progressColumns))
-	batch, err := s.conn.PrepareBatch(ctx, insertProgress)
+	batch, err := s.conn.PrepareBatch(ctx, s.insertInto(schema.SourceProgress, schema.ProgressColumns()))
 	if err != nil {
 		return s.explain("insert progress", err)
 	}

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +63,9 @@ func (s *Store) MigrationStatus(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	if err := s.checkLayout(ctx); err != nil {
+		return Status{}, err
+	}
 	var status Status
 	for _, m := range known {
 		status.Migrations = append(status.Migrations, MigrationState{Migration: m})
@@ -100,8 +107,12 @@ func (s *Store) MigrationStatus(ctx context.Context) (Status, error) {
 // Migrate applies what is pending, in order, and returns how many migrations that was. It refuses a database to which
 // another form of a migration was applied. Several may run it at once: every statement may run twice.
 func (s *Store) Migrate(ctx context.Context) (int, error) {
-	if err := s.ddl(ctx, createMigrations); err != nil {
-		return 0, s.explainDDL("create "+schema.Migrations, err)
+	// Before anything is made, since what there is may be of the other layout.
+	if err := s.checkLayout(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.apply(ctx, "create "+schema.Migrations, createMigrations); err != nil {
+		return 0, err
 	}
 	status, err := s.MigrationStatus(ctx)
 	if err != nil {
@@ -116,8 +127,9 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 			continue
 		}
 		for i, statement := range m.Statements() {
-			if err := s.ddl(ctx, statement); err != nil {
-				return applied, s.explainDDL(fmt.Sprintf("migration %04d_%s, statement %d", m.Number, m.Name, i+1), err)
+			doing := fmt.Sprintf("migration %04d_%s, statement %d", m.Number, m.Name, i+1)
+			if err := s.apply(ctx, doing, statement); err != nil {
+				return applied, err
 			}
 		}
 		if err := s.record(ctx, m); err != nil {
@@ -140,17 +152,62 @@ func (s Status) fault(database string) error {
 	return errors.Join(faults...)
 }
 
+// checkLayout refuses to treat a server's tables as a cluster's, and the other way round.
+func (s *Store) checkLayout(ctx context.Context) error {
+	var engines []string
+	err := s.conn.QueryRow(ctx, "SELECT groupArray(engine) FROM system.tables"+
+		" WHERE database = currentDatabase() AND name = ?", schema.Events).Scan(&engines)
+	if err != nil {
+		return s.explain("read the layout of tables", err)
+	}
+	switch {
+	case len(engines) == 0 || strings.HasSuffix(engines[0], "MergeTree") != s.cluster.Enabled():
+		return nil
+	case s.cluster.Enabled():
+		return fmt.Errorf("database %q was made for one server, not for cluster %q; name another database", s.database,
+			s.cluster.Name)
+	}
+	return fmt.Errorf("database %q was made for a cluster; name it by cluster in the configuration, or by --cluster",
+		s.database)
+}
+
+// apply runs what a statement of a migration becomes.
+func (s *Store) apply(ctx context.Context, doing, statement string) error {
+	statements, err := s.cluster.Statements(s.database, statement)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	for _, statement := range statements {
+		if err := s.ddl(ctx, statement); err != nil {
+			return s.explainDDL(doing, err)
+		}
+	}
+	return nil
+}
+
 // ddl runs a statement that may run twice. Two runners at once can still meet between the check and the creation, which
 // the loser sees as an error; the second attempt then finds the table.
 func (s *Store) ddl(ctx context.Context, statement string) error {
 	var err error
 	for range 3 {
-		err = s.conn.Exec(ctx, statement)
-		if code := codeOf(err); code != codeTableExists && code != codeDeadlockAvoided {
+		err = s.conn.Exec(s.onCluster(ctx), statement)
+		switch codeOf(err) {
+		case codeTableExists, codeDeadlockAvoided, codeReplicaExists, codeAlterConflict:
+		default:
 			return err
 		}
 	}
 	return err
+}
+
+// onCluster waits for the nodes that are there: one that is down finds the statement in Keeper when it returns.
+func (s *Store) onCluster(ctx context.Context) context.Context {
+	if !s.cluster.Enabled() {
+		return ctx
+	}
+	return clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{
+		"distributed_ddl_output_mode": "none_only_active",
+	}))
 }
 
 // explainDDL adds the server's message, which names tables and columns and holds no stored value.
@@ -173,8 +230,18 @@ func (s *Store) record(ctx context.Context, m MigrationState) error {
 		schema.Migrations, m.Number, m.Name, m.Checksum()))
 }
 
-// Print returns the statements of all migrations as they run, for an administrator who applies them by hand.
-func Print() (string, error) {
+// blank is what a comment leaves behind.
+var blank = regexp.MustCompile(`[ \t]*\n(?:[ \t]*\n)*`)
+
+// Print returns the statements of all migrations as they run, for an administrator who applies them by hand. On a
+// cluster they name the database.
+func Print(cluster schema.Cluster, database string) (string, error) {
+	if err := cluster.Validate(); err != nil {
+		return "", fmt.Errorf("cluster: %w", err)
+	}
+	if !identifier.MatchString(database) {
+		return "", errDatabaseName
+	}
 	migrations, err := schema.All()
 	if err != nil {
 		return "", err
@@ -184,7 +251,20 @@ func Print() (string, error) {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "-- %04d_%s sha256:%s\n\n%s", m.Number, m.Name, m.Checksum(), m.SQL)
+		fmt.Fprintf(&b, "-- %04d_%s sha256:%s\n\n", m.Number, m.Name, m.Checksum())
+		if !cluster.Enabled() {
+			b.WriteString(m.SQL)
+			continue
+		}
+		for _, statement := range m.Statements() {
+			statements, err := cluster.Statements(database, statement)
+			if err != nil {
+				return "", fmt.Errorf("migration %04d_%s: %w", m.Number, m.Name, err)
+			}
+			for _, statement := range statements {
+				b.WriteString(blank.ReplaceAllString(statement, "\n") + ";\n\n")
+			}
+		}
 	}
 	return b.String(), nil
 }
@@ -193,6 +273,9 @@ func Print() (string, error) {
 // Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
 type Retention struct {
 	Events, Traces, PayloadSamples, Rollup10s, Rollup1m, Rollup15m time.Duration
+	// Tenants is how long events of a tenant are kept, by its name, instead of Events. Samples of its payloads are not kept
+	// for longer than its events.
+	Tenants map[string]time.Duration
 }
 
 // DefaultRetention is what the migrations set.
@@ -220,9 +303,63 @@ func (r *Retention) of(table string) *time.Duration {
 	return &r.Events
 }
 
-var ttlClause = regexp.MustCompile(`(?s)\sTTL\s+(.*?)(\s+SETTINGS\s|$)`)
+// byTenant is the retention of a table by tenant, where it differs from keep.
+func (r *Retention) byTenant(table string, keep time.Duration) map[string]time.Duration {
+	different := map[string]time.Duration{}
+	for name, d := range r.Tenants {
+		if table == schema.Events && d != keep || table == schema.PayloadSamples && d < keep {
+			different[name] = d
+		}
+	}
+	return different
+}
 
-// ApplyRetention alters the tables whose retention differs from r and returns their names.
+var (
+	ttlClause    = regexp.MustCompile(`(?s)\sTTL\s+(.*)\s+SETTINGS\s`)
+	tenantClause = regexp.MustCompile(`(?s)toIntervalSecond\(transform\(tenant, \[.*\], \[([\d, ]+)\], (\d+)\)\)$`)
+)
+
+// ttl is the TTL of a table as ClickHouse prints it back, so that an unchanged one is recognised.
+func (r *Retention) ttl(e schema.Expiry) string {
+	keep := *r.of(e.Table)
+	tenants := r.byTenant(e.Table, keep)
+	if e.Table == schema.Chunks {
+		// What is said of a chunk stays as long as any of its events.
+		for _, d := range r.Tenants {
+			keep = max(keep, d)
+		}
+	}
+	if len(tenants) == 0 {
+		return e.Expression + " + " + interval(keep)
+	}
+	var names, seconds []string
+	for _, name := range slices.Sorted(maps.Keys(tenants)) {
+		names = append(names, "'"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name)+"'")
+		seconds = append(seconds, strconv.FormatInt(int64(tenants[name]/time.Second), 10))
+	}
+	return fmt.Sprintf("%s + toIntervalSecond(transform(%s, [%s], [%s], %d))", e.Expression, schema.Tenant,
+		strings.Join(names, ", "), strings.Join(seconds, ", "), int64(keep/time.Second))
+}
+
+// shortestByTenant is the shortest time for which a TTL with tenants keeps a row.
+func shortestByTenant(ttl string) (time.Duration, bool) {
+	parts := tenantClause.FindStringSubmatch(ttl)
+	if parts == nil {
+		return 0, false
+	}
+	shortest := time.Duration(math.MaxInt64)
+	for _, text := range append(strings.Split(parts[1], ", "), parts[2]) {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n > int64(math.MaxInt64/time.Second) {
+			return 0, false
+		}
+		shortest = min(shortest, time.Duration(n)*time.Second)
+	}
+	return shortest, true
+}
+
+// ApplyRetention alters the tables whose retention differs from r and returns their names. Where tenants differ, expired
+// rows are removed by merges; otherwise whole parts are dropped, which costs nothing.
 func (s *Store) ApplyRetention(ctx context.Context, r Retention) ([]string, error) {
 	var changed []string
 	for _, e := range schema.Expiries() {
@@ -230,20 +367,33 @@ func (s *Store) ApplyRetention(ctx context.Context, r Retention) ([]string, erro
 		if keep == 0 {
 			continue
 		}
-		want := e.Expression + " + " + interval(keep)
+		stored := s.cluster.Stored(e.Table)
 		var engine string
 		err := s.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = ?",
-			e.Table).Scan(&engine)
+			stored).Scan(&engine)
 		if err != nil {
 			return changed, s.explain("read retention of "+e.Table, err)
 		}
-		if have := ttlClause.FindStringSubmatch(engine); have != nil && have[1] == want {
-			continue
+		var alterations []string
+		if want, have := r.ttl(e), ttlClause.FindStringSubmatch(engine); have == nil || have[1] != want {
+			alterations = append(alterations, "MODIFY TTL "+want)
 		}
-		if err := s.conn.Exec(ctx, "ALTER TABLE "+e.Table+" MODIFY TTL "+want); err != nil {
-			return changed, s.explainDDL("change retention of "+e.Table, err)
+		whole := "ttl_only_drop_parts = 1"
+		if len(r.byTenant(e.Table, keep)) > 0 {
+			whole = "ttl_only_drop_parts = 0"
 		}
-		changed = append(changed, e.Table)
+		if !strings.Contains(engine, whole) {
+			// First, so that no row waits for its part longer than the new TTL says.
+			alterations = slices.Insert(alterations, 0, "MODIFY SETTING "+whole)
+		}
+		for _, alteration := range alterations {
+			if err := s.ddl(ctx, s.cluster.Alter(s.database, e.Table)+" "+alteration); err != nil {
+				return changed, s.explainDDL("change retention of "+e.Table, err)
+			}
+		}
+		if len(alterations) > 0 {
+			changed = append(changed, e.Table)
+		}
 	}
 	return changed, nil
 }

@@ -48,7 +48,7 @@ func TestConcurrentRunnersMigrateOneDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := embeddedtest.Database(t)
 	var wait sync.WaitGroup
-	errs := make([]error, 4)
+	errs := make([]error, 8)
 	for i := range errs {
 		wait.Go(func() {
 			s, err := store.Open(t.Context(), dsn, store.Options{})
@@ -111,7 +111,7 @@ func TestANewerDatabaseIsReported(t *testing.T) {
 
 func TestPrintGivesStatementsThatRun(t *testing.T) {
 	t.Parallel()
-	text, err := store.Print()
+	text, err := store.Print(schema.Cluster{}, "sockeye")
 	require.NoError(t, err)
 	require.Contains(t, text, "-- 0001_events sha256:")
 	s := openEmpty(t)

@@ -34,10 +34,7 @@ func PayloadSampleOf(e *event.Event) PayloadSample {
 	}
 }
 
-var (
-	sampleColumns = columnList(schema.SampleColumns())
-	insertSamples = insertStatement(schema.PayloadSamples, schema.SampleColumns())
-)
+var sampleColumns = columnList(schema.SampleColumns())
 
 // InsertPayloadSamples stores samples as one INSERT. It needs no name: the same samples again change nothing.
 func (s *Store) InsertPayloadSamples(ctx context.Context, samples []PayloadSample) error {
@@ -51,7 +48,7 @@ func (s *Store) InsertPayloadSamples(ctx context.Context, samples []PayloadSampl
 	token := "samples-" + hex.EncodeToString(hash.Sum(nil)[:16])
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
 		clickhouse.WithColumnNamesAndTypes(sampleColumns))
-	batch, err := s.conn.PrepareBatch(ctx, insertSamples)
+	batch, err := s.conn.PrepareBatch(ctx, s.insertInto(schema.PayloadSamples, schema.SampleColumns()))
 	if err != nil {
 		return s.explain("insert payload samples", err)
 	}

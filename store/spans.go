@@ -236,10 +236,7 @@ func (r *SpanRows) fill(columns []column.Interface, chunkID string) error {
 	return nil
 }
 
-var (
-	spanColumns = columnList(schema.TraceColumns())
-	insertSpans = insertStatement(schema.Traces, schema.TraceColumns())
-)
+var spanColumns = columnList(schema.TraceColumns())
 
 // InsertSpans stores rows as [Store.InsertChunk] does.
 func (s *Store) InsertSpans(ctx context.Context, token string, rows *SpanRows) error {
@@ -251,7 +248,7 @@ func (s *Store) InsertSpans(ctx context.Context, token string, rows *SpanRows) e
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
 		clickhouse.WithColumnNamesAndTypes(spanColumns))
-	batch, err := s.conn.PrepareBatch(ctx, insertSpans)
+	batch, err := s.conn.PrepareBatch(ctx, s.insertInto(schema.Traces, schema.TraceColumns()))
 	if err != nil {
 		return s.explain("insert spans", err)
 	}

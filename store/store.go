@@ -12,6 +12,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // DefaultDatabase is used where neither the DSN nor the options name one.
@@ -32,6 +34,8 @@ type Options struct {
 	KeepDatabase bool
 	// Client names the program in the server's query log.
 	Client string
+	// Cluster is set where the database lies on a cluster.
+	Cluster schema.Cluster
 }
 
 // Store is an open connection pool. It is safe for concurrent use.
@@ -40,15 +44,59 @@ type Store struct {
 	address  string
 	database string
 	username string
+	cluster  schema.Cluster
 }
 
 var (
 	schemes    = []string{"clickhouse", "tcp", "http", "https"}
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+	errDatabaseName = errors.New("database: use letters, digits, _ and -, beginning with a letter or _")
 )
+
+// Hosts cuts a DSN that names several hosts, DSNs separated by commas, into one DSN a host. A comma that no scheme
+// follows belongs to what it stands in.
+func Hosts(dsn string) []string {
+	var hosts []string
+	for part := range strings.SplitSeq(dsn, ",") {
+		part = strings.TrimLeft(part, " ")
+		scheme, _, found := strings.Cut(part, "://")
+		if len(hosts) == 0 || found && slices.Contains(schemes, scheme) {
+			hosts = append(hosts, part)
+			continue
+		}
+		hosts[len(hosts)-1] += "," + part
+	}
+	return hosts
+}
 
 // parse makes the driver's options of a DSN. It never repeats the DSN in an error: it may hold a password.
 func parse(dsn string, o Options) (*clickhouse.Options, error) {
+	if err := o.Cluster.Validate(); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	hosts := Hosts(dsn)
+	opts, err := parseHost(hosts[0], o)
+	if err != nil {
+		return nil, err
+	}
+	for _, host := range hosts[1:] {
+		other, err := parseHost(host, o)
+		if err != nil {
+			return nil, err
+		}
+		if other.Protocol != opts.Protocol || other.Auth != opts.Auth || (other.TLS == nil) != (opts.TLS == nil) {
+			return nil, errors.New("endpoint: hosts that stand in for each other differ in more than host and port")
+		}
+		if slices.Contains(opts.Addr, other.Addr[0]) {
+			return nil, errors.New("endpoint: names a host twice")
+		}
+		opts.Addr = append(opts.Addr, other.Addr...)
+	}
+	return opts, nil
+}
+
+func parseHost(dsn string, o Options) (*clickhouse.Options, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
 		return nil, errors.New("endpoint: write it like http://127.0.0.1:8123/sockeye or clickhouse://host:9000/sockeye")
@@ -78,7 +126,7 @@ func parse(dsn string, o Options) (*clickhouse.Options, error) {
 	override(&opts.Auth.Password, o.Password)
 	override(&opts.Auth.Database, o.Database)
 	if !identifier.MatchString(opts.Auth.Database) {
-		return nil, errors.New("database: use letters, digits, _ and -, beginning with a letter or _")
+		return nil, errDatabaseName
 	}
 	switch o.Compression {
 	case "":
@@ -117,14 +165,15 @@ func CheckDSN(dsn string, o Options) error {
 	return err
 }
 
-// Open connects, checks name and password, and creates the database if it is absent. The error, if any, is an [*Error]
+// Open connects, to the first of several hosts that answers, checks name and password, and creates the database if it is absent. The error, if any, is an [*Error]
 // or a fault of dsn.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	opts, err := parse(dsn, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{address: strings.Join(opts.Addr, ","), database: opts.Auth.Database, username: opts.Auth.Username}
+	s := &Store{address: strings.Join(opts.Addr, ","), database: opts.Auth.Database,
+		username: opts.Auth.Username, cluster: o.Cluster}
 	if s.username == "" {
 		s.username = "default"
 	}
@@ -150,7 +199,8 @@ func (s *Store) createDatabase(ctx context.Context, opts clickhouse.Options) err
 		return err
 	}
 	defer admin.Close()
-	if err := admin.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+quote(s.database)); err != nil {
+	statement := "CREATE DATABASE IF NOT EXISTS " + quote(s.database) + s.cluster.OnCluster()
+	if err := admin.Exec(s.onCluster(ctx), statement); err != nil {
 		return err
 	}
 	return s.conn.Ping(ctx)

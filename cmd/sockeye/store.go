@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // storePasswordEnv carries the password of `sockeye store`: a flag would show it to everyone who lists processes.
@@ -21,6 +23,7 @@ const storePasswordEnv = "SOCKEYE_STORE_PASSWORD"
 type storeFlags struct {
 	endpoint, username, database, output string
 	timeout                              time.Duration
+	cluster                              schema.Cluster
 }
 
 func newStoreCommand() *cobra.Command {
@@ -35,6 +38,7 @@ applies them itself unless its exporter says create_schema: false; then an admin
 The password of the endpoint is read from ` + storePasswordEnv + `, or stands in the endpoint.`,
 		Example: `  sockeye store status --endpoint http://127.0.0.1:8123/sockeye
   sockeye store migrate --endpoint clickhouse://clickhouse:9000/sockeye --username admin
+  sockeye store migrate --endpoint http://ch-1:8123/sockeye,http://ch-2:8123/sockeye --cluster sockeye
   sockeye store print > schema.sql`,
 	}
 	withEndpoint := func(sub *cobra.Command) *cobra.Command {
@@ -52,6 +56,21 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
 		},
 	})
 	status.Flags().StringVar(&flags.output, "output", "text", "text or json")
+	printed := &cobra.Command{
+		Use:   "print",
+		Short: "Print the statements of all migrations",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := store.Print(flags.cluster, cmp.Or(flags.database, store.DefaultDatabase))
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	printed.Flags().StringVar(&flags.database, "database", "", "database that statements for a cluster name (default "+
+		store.DefaultDatabase+")")
 	cmd.AddCommand(
 		withEndpoint(&cobra.Command{
 			Use:   "migrate",
@@ -70,27 +89,22 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
 		}),
 		status,
 		withEndpoint(newStoreCheckCommand(flags)),
-		&cobra.Command{
-			Use:   "print",
-			Short: "Print the statements of all migrations",
-			Args:  cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				text, err := store.Print()
-				if err != nil {
-					return err
-				}
-				_, err = io.WriteString(cmd.OutOrStdout(), text)
-				return err
-			},
-		},
+		printed,
 	)
+	cluster := cmd.PersistentFlags()
+	cluster.StringVar(&flags.cluster.Name, "cluster", "",
+		"name of the cluster that the database lies on, as in system.clusters")
+	cluster.StringVar(&flags.cluster.Path, "cluster-path", "", "where replicated tables meet in Keeper (default "+
+		schema.DefaultPath+")")
+	cluster.StringVar(&flags.cluster.StoragePolicy, "storage-policy", "", "storage policy of a cluster's tables")
 	return cmd
 }
 
 // add adds the flags that say where the store is.
 func (f *storeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.endpoint, "endpoint", "http://127.0.0.1:8123/sockeye",
-		"where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database")
+		"where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database; several, with commas "+
+			"between them, stand in for each other")
 	cmd.Flags().StringVar(&f.username, "username", "", "user name, if it does not stand in the endpoint")
 	cmd.Flags().StringVar(&f.database, "database", "", "database, if it does not stand in the endpoint")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait for an answer")
@@ -101,6 +115,7 @@ func (f *storeFlags) withStore(cmd *cobra.Command, keep bool, do func(context.Co
 	defer cancel()
 	s, err := store.Open(ctx, f.endpoint, store.Options{
 		Username: f.username, Password: os.Getenv(storePasswordEnv), Database: f.database, KeepDatabase: keep,
+		Cluster: f.cluster,
 	})
 	if err != nil {
 		return err

@@ -37,6 +37,16 @@ func TestStoreCommand(t *testing.T) {
 	require.Zero(t, code)
 	require.Contains(t, out, "CREATE TABLE IF NOT EXISTS events")
 
+	code, out, _ = sockeye("store", "print", "--cluster", "c", "--database", "d", "--storage-policy", "tiers", "--cluster-path", "/p/{uuid}/{shard}")
+	require.Zero(t, code)
+	require.Contains(t, out, "CREATE TABLE IF NOT EXISTS `d`.events_local ON CLUSTER 'c'")
+	require.Contains(t, out, "ReplicatedMergeTree('/p/{uuid}/{shard}', '{replica}')")
+	require.Contains(t, out, "storage_policy = 'tiers'")
+
+	code, _, errs = sockeye("store", "migrate", "--endpoint", dsn, "--cluster", "c")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, `was made for one server, not for cluster "c"`)
+
 	address := testenv.Address(t)
 	code, _, errs = sockeye("store", "migrate", "--endpoint", "http://ann:hunter2@"+address)
 	require.Equal(t, 1, code)

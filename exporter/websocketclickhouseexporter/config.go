@@ -3,6 +3,8 @@ package websocketclickhouseexporter
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,15 +14,19 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // Config is the exporter's section of a collector configuration.
 type Config struct {
 	// Endpoint is where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database. What else the
-	// ClickHouse driver takes stands in its query, TLS included.
+	// ClickHouse driver takes stands in its query, TLS included. Several, with commas between them, are replicas.
 	Endpoint string `mapstructure:"endpoint"`
-	// Shards stands instead of Endpoint for a cluster: one endpoint a shard, in an order that must not change.
-	Shards []string `mapstructure:"shards"`
+	// Shards stands instead of Endpoint for a cluster: the endpoints of each shard's replicas, the shards in an order that
+	// must not change.
+	Shards [][]string `mapstructure:"shards"`
+	// Cluster makes the tables of a cluster; without it each server has tables of its own.
+	Cluster ClusterConfig `mapstructure:"cluster"`
 	// Username, Password and Database override the endpoint's.
 	Username string              `mapstructure:"username"`
 	Password configopaque.String `mapstructure:"password"`
@@ -49,6 +55,13 @@ type Config struct {
 	MaxQueueAge time.Duration `mapstructure:"max_queue_age"`
 }
 
+// ClusterConfig is how the tables lie on a cluster; without a name there is none.
+type ClusterConfig struct {
+	Name          string `mapstructure:"name"`
+	Path          string `mapstructure:"path"`
+	StoragePolicy string `mapstructure:"storage_policy"`
+}
+
 // RetentionConfig is how long each table keeps its rows; 0 leaves a table as it is. The side tables follow a tier.
 type RetentionConfig struct {
 	Events time.Duration `mapstructure:"events"`
@@ -58,21 +71,28 @@ type RetentionConfig struct {
 	Rollup10s      time.Duration `mapstructure:"rollup_10s"`
 	Rollup1m       time.Duration `mapstructure:"rollup_1m"`
 	Rollup15m      time.Duration `mapstructure:"rollup_15m"`
+	// Tenants is how long events of a tenant are kept instead of Events, by its name.
+	Tenants map[string]time.Duration `mapstructure:"tenants"`
 }
 
-// endpoints returns where chunks go, at least one.
-func (c *Config) endpoints() []string {
-	if len(c.Shards) > 0 {
-		return c.Shards
+// endpoints returns where chunks go: of each shard, at least one, its replicas, at least one.
+func (c *Config) endpoints() [][]string {
+	if len(c.Shards) == 0 {
+		return [][]string{store.Hosts(c.Endpoint)}
 	}
-	return []string{c.Endpoint}
+	shards := make([][]string, len(c.Shards))
+	for i, replicas := range c.Shards {
+		// The configuration is cut at every comma, also at one in a password.
+		shards[i] = store.Hosts(strings.Join(replicas, ","))
+	}
+	return shards
 }
 
 // options is what the store needs to know besides the endpoint.
 func (c *Config) options() store.Options {
 	return store.Options{
 		Username: c.Username, Password: string(c.Password), Database: c.Database, Compression: c.Compression,
-		MaxConnections: c.MaxConnections, KeepDatabase: !c.CreateSchema,
+		MaxConnections: c.MaxConnections, KeepDatabase: !c.CreateSchema, Cluster: schema.Cluster(c.Cluster),
 	}
 }
 
@@ -107,6 +127,8 @@ func (c *Config) Validate() error {
 	if most := 7 * 24 * time.Hour; c.Retention.PayloadSamples > most {
 		fault("retention.payload_samples: must be at most %s, got %s", most, c.Retention.PayloadSamples)
 	}
+	c.validateTenants(fault)
+	c.validateCluster(fault)
 	if c.MaxTenantsPerService < 1 {
 		fault("max_tenants_per_service: must be at least 1, got %d", c.MaxTenantsPerService)
 	}
@@ -137,15 +159,48 @@ func (c *Config) validateEndpoints(fault func(string, ...any)) {
 		}
 	}
 	first := map[string]int{}
-	for i, dsn := range c.Shards {
-		if err := store.CheckDSN(dsn, store.Options{}); err != nil {
+	for i, replicas := range c.Shards {
+		hosts := store.Hosts(strings.Join(replicas, ","))
+		if err := store.CheckDSN(strings.Join(hosts, ","), store.Options{}); err != nil {
 			fault("shards[%d]: %w", i, err)
 		}
-		if j, twice := first[dsn]; twice {
-			fault("shards[%d]: is the same as shards[%d]; each shard stands there once", i, j)
-		} else {
+		for _, dsn := range hosts {
+			if j, twice := first[dsn]; twice && i != j {
+				fault("shards[%d]: has an endpoint of shards[%d]; each belongs to one shard", i, j)
+			}
 			first[dsn] = i
 		}
+	}
+}
+
+// maxRetentionTenants bounds an expression that ClickHouse keeps with the table.
+const maxRetentionTenants = 1000
+
+func (c *Config) validateTenants(fault func(string, ...any)) {
+	tenants := c.Retention.Tenants
+	if len(tenants) > maxRetentionTenants {
+		fault("retention.tenants: must be at most %d, got %d", maxRetentionTenants, len(tenants))
+	}
+	if len(tenants) > 0 && c.Retention.Events == 0 {
+		fault("retention.tenants: needs retention.events for all other tenants")
+	}
+	for _, name := range slices.Sorted(maps.Keys(tenants)) {
+		if keep := tenants[name]; keep < time.Hour {
+			fault("retention.tenants.%s: must be at least 1h, got %s", name, keep)
+		}
+	}
+}
+
+func (c *Config) validateCluster(fault func(string, ...any)) {
+	cluster := schema.Cluster(c.Cluster)
+	if err := cluster.Validate(); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fault("cluster.%s", line)
+		}
+	}
+	if cluster.Enabled() && c.QueueConfig.HasValue() && (c.MaxQueueAge == 0 || c.MaxQueueAge > schema.TokensKept) {
+		fault("max_queue_age: must be above 0 and at most %s with cluster.name, got %s; tables remember a chunk for as long",
+			schema.TokensKept, c.MaxQueueAge)
 	}
 }
 

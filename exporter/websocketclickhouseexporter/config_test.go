@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
 	"github.com/sockeye-project/sockeye/internal/testenv"
+	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 func load(t *testing.T, file string) (*Config, error) {
@@ -57,6 +59,19 @@ func TestConfigIsRead(t *testing.T) {
 	require.Equal(t, time.Hour, cfg.MaxQueueAge)
 }
 
+func TestAClusterIsRead(t *testing.T) {
+	cfg, err := load(t, "cluster.yaml")
+	require.NoError(t, err)
+	require.Equal(t, [][]string{
+		{"clickhouse://ch-1-1:9000/sockeye", "clickhouse://ch-1-2:9000/sockeye"},
+		{"clickhouse://u:p,w@ch-2-1:9000/sockeye", "clickhouse://u:p,w@ch-2-2:9000/sockeye"},
+	}, cfg.endpoints())
+	require.Equal(t, schema.Cluster{Name: "sockeye", Path: "/tables/{uuid}/{shard}", StoragePolicy: "tiered"},
+		cfg.options().Cluster)
+	require.Equal(t, map[string]time.Duration{"acme": 720 * time.Hour, "other": 12 * time.Hour}, cfg.Retention.Tenants)
+	require.Equal(t, cfg.Retention.Tenants, store.Retention(cfg.Retention).Tenants)
+}
+
 func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 	for file, want := range map[string][]string{
 		"endpoint.bad.yaml":    {"endpoint: must be set, such as http://127.0.0.1:8123/sockeye"},
@@ -75,9 +90,20 @@ func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 		"shards.bad.yaml": {
 			"endpoint: must not be set with shards; put it first among them",
 			"shards[1]: endpoint: write it like http://127.0.0.1:8123/sockeye",
-			"shards[2]: is the same as shards[0]; each shard stands there once",
+			"shards[2]: has an endpoint of shards[0]; each belongs to one shard",
 		},
 		"one_shard.bad.yaml": {"shards: must be at least 2; for one use endpoint"},
+		"cluster.bad.yaml": {
+			"shards[0]: endpoint: hosts that stand in for each other differ in more than host and port",
+			"shards[1]: has an endpoint of shards[0]; each belongs to one shard",
+			"cluster.name: use letters, digits, _, . and -",
+			"cluster.path: must begin with / and hold {shard} and {table}",
+			"cluster.storage_policy: use letters, digits, _ and -",
+			"retention.tenants: needs retention.events for all other tenants",
+			"retention.tenants.acme: must be at least 1h, got 1m0s",
+			"max_queue_age: must be above 0 and at most 168h0m0s with cluster.name, got 169h0m0s",
+		},
+		"cluster_name.bad.yaml": {"cluster.name: must be set with path and storage_policy"},
 		"several_faults.bad.yaml": {
 			"endpoint: write it like http://127.0.0.1:8123/sockeye or clickhouse://host:9000/sockeye",
 			"database: use letters, digits, _ and -, beginning with a letter or _",

@@ -58,8 +58,8 @@ func newExporter(config *Config, set exporter.Settings) (*clickhouseExporter, er
 		tenants: store.NewTenants(config.MaxTenantsPerService),
 		batches: make(chan *batch, keptBatches), cancel: func() {},
 	}
-	for _, endpoint := range config.endpoints() {
-		e.targets = append(e.targets, newTarget(config, endpoint, set.Logger))
+	for _, replicas := range config.endpoints() {
+		e.targets = append(e.targets, newTarget(config, replicas, set.Logger))
 	}
 	e.targets[0].tenants = e.tenants
 	return e, nil

@@ -163,6 +163,7 @@ func TestAgainstTheEngine(t *testing.T) {
 		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
+		"a replica stands in for another":                  testAReplicaStandsInForAnother,
 		"tenants are bounded for good":                     testTenantsAreBoundedForGood,
 		"services that have tenants are bounded":           testServicesThatHaveTenantsAreBounded,
 		"two collectors share the limit":                   testTwoCollectorsShareTheLimit,

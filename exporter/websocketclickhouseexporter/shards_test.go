@@ -72,7 +72,11 @@ type cluster struct {
 const chunkSize = 50
 
 // configure points an exporter at the shards.
-func (c *cluster) configure(cfg *Config) { cfg.Shards = c.dsns }
+func (c *cluster) configure(cfg *Config) {
+	for _, dsn := range c.dsns {
+		cfg.Shards = append(cfg.Shards, []string{dsn})
+	}
+}
 
 // chunk is the chunk of that number, of five tenants in each of two services.
 func (c *cluster) chunk(n int) (id string, ld plog.Logs) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,9 +20,12 @@ const prepareRetry = 5 * time.Second
 
 // target is one database that chunks go to: the only one, or a shard.
 type target struct {
-	config   *Config
-	endpoint string
-	logger   *zap.Logger
+	config *Config
+	// replicas are endpoints of the same tables, and failovers says which comes first: all share the tokens of chunks, so
+	// it does not matter which of them is sent a chunk.
+	replicas  []string
+	failovers atomic.Uint32
+	logger    *zap.Logger
 	// tenants are read from this target; nil for all but the first.
 	tenants *store.Tenants
 
@@ -32,8 +37,8 @@ type target struct {
 	down atomic.Bool
 }
 
-func newTarget(config *Config, endpoint string, logger *zap.Logger) *target {
-	t := &target{config: config, endpoint: endpoint, logger: logger, preparing: make(chan struct{}, 1)}
+func newTarget(config *Config, replicas []string, logger *zap.Logger) *target {
+	t := &target{config: config, replicas: replicas, logger: logger, preparing: make(chan struct{}, 1)}
 	t.preparing <- struct{}{}
 	return t
 }
@@ -83,6 +88,7 @@ func (t *target) ready(ctx context.Context) (*store.Store, error) {
 	s, err := t.prepare(ctx)
 	if err != nil {
 		t.unusable(err)
+		t.failovers.Add(1)
 		return nil, err
 	}
 	t.store.Store(s)
@@ -91,7 +97,10 @@ func (t *target) ready(ctx context.Context) (*store.Store, error) {
 }
 
 func (t *target) prepare(ctx context.Context) (*store.Store, error) {
-	s, err := store.Open(ctx, t.endpoint, t.config.options())
+	// Whoever does not answer is passed over at once; one that answers, and cannot do what it should, at the next attempt.
+	first := int(t.failovers.Load() % uint32(len(t.replicas)))
+	order := slices.Concat(t.replicas[first:], t.replicas[:first])
+	s, err := store.Open(ctx, strings.Join(order, ","), t.config.options())
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +158,8 @@ func (t *target) usable(s *store.Store) {
 }
 
 // failed notes an insert's failure. Where the tables or the database are gone the schema is looked at again before the
-// next attempt: an engine whose data folder was replaced needs it made anew.
+// next attempt: an engine whose data folder was replaced needs it made anew. Where there are replicas, the next one's turn
+// it is.
 func (t *target) failed(s *store.Store, err error) {
 	var fault *store.Error
 	if !errors.As(err, &fault) {
@@ -159,8 +169,9 @@ func (t *target) failed(s *store.Store, err error) {
 		return
 	}
 	t.unusable(err)
-	if fault.Kind == store.Schema || fault.Kind == store.UnknownDatabase {
+	if fault.Kind == store.Schema || fault.Kind == store.UnknownDatabase || len(t.replicas) > 1 {
 		if t.store.CompareAndSwap(s, nil) {
+			t.failovers.Add(1)
 			if err := s.Close(); err != nil {
 				t.logger.Debug("close connection", zap.Error(err))
 			}
