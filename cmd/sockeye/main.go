@@ -51,6 +51,7 @@ func subcommands() []*cobra.Command {
 		newGenerateCommand(),
 		newParseCommand(),
 		newPolicyCommand(),
+		newQueryCommand(),
 		newRedactCommand(),
 		newSLOCommand(),
 		newStoreCommand(),

@@ -38,11 +38,7 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
   sockeye store print > schema.sql`,
 	}
 	withEndpoint := func(sub *cobra.Command) *cobra.Command {
-		sub.Flags().StringVar(&flags.endpoint, "endpoint", "http://127.0.0.1:8123/sockeye",
-			"where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database")
-		sub.Flags().StringVar(&flags.username, "username", "", "user name, if it does not stand in the endpoint")
-		sub.Flags().StringVar(&flags.database, "database", "", "database, if it does not stand in the endpoint")
-		sub.Flags().DurationVar(&flags.timeout, "timeout", time.Minute, "how long to wait for an answer")
+		flags.add(sub)
 		return sub
 	}
 	status := withEndpoint(&cobra.Command{
@@ -89,6 +85,15 @@ The password of the endpoint is read from ` + storePasswordEnv + `, or stands in
 		},
 	)
 	return cmd
+}
+
+// add adds the flags that say where the store is.
+func (f *storeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.endpoint, "endpoint", "http://127.0.0.1:8123/sockeye",
+		"where ClickHouse is: http(s)://host:8123/database or clickhouse://host:9000/database")
+	cmd.Flags().StringVar(&f.username, "username", "", "user name, if it does not stand in the endpoint")
+	cmd.Flags().StringVar(&f.database, "database", "", "database, if it does not stand in the endpoint")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "how long to wait for an answer")
 }
 
 func (f *storeFlags) withStore(cmd *cobra.Command, keep bool, do func(context.Context, *store.Store) error) error {

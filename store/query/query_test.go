@@ -1,0 +1,128 @@
+package query_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sockeye-project/sockeye/event"
+	"github.com/sockeye-project/sockeye/internal/golden"
+	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+	"github.com/sockeye-project/sockeye/store/query"
+)
+
+func TestMain(m *testing.M) {
+	// The engine that the tests share lives in a child process; two goroutines of embeddedtest wait for it.
+	goleak.VerifyTestMain(embeddedtest.Shared(m))
+}
+
+// The events of the test are of yesterday, because the store keeps none for long; written they are of this day.
+const written = "2026-11-22"
+
+var yesterday = time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+
+// stored returns a store that holds the events of testdata/events.ndjson.
+func stored(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), embeddedtest.Database(t), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	_, err = s.Migrate(t.Context())
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join("testdata", "events.ndjson"))
+	require.NoError(t, err)
+	var rows store.Rows
+	var d event.Decoder
+	for i, line := range bytes.Split(bytes.TrimSpace(bytes.ReplaceAll(text, []byte(written), []byte(yesterday))), []byte("\n")) {
+		var e event.Event
+		require.NoError(t, d.Decode(line, &e), "line %d", i+1)
+		rows.Append(&e)
+	}
+	require.NoError(t, s.InsertChunk(t.Context(), "all", &rows))
+	require.NoError(t, s.InsertProgress(t.Context(), []store.Progress{
+		{Source: "edge-1:access.log", ReadThrough: at("12:59:58"), Wall: at("12:59:59")},
+		{Source: "edge-2:access.log", ReadThrough: at("12:30:00"), Wall: at("12:31:00"), Backlog: 7},
+	}))
+	return s
+}
+
+func at(clock string) time.Time {
+	t, err := time.Parse(time.DateTime, yesterday+" "+clock)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func TestEveryQueryAnswersWhatItAsks(t *testing.T) {
+	t.Parallel()
+	s := stored(t)
+	values := map[string]string{
+		query.Since: yesterday + " 12:00:00.000", query.Until: yesterday + " 13:00:00.000", query.Limit: "100",
+		query.Client: "p1:k1:aa", query.Connection: "c1", query.Declared: "['chat.example.com/ws/*','old.example.com/ws']",
+	}
+	for _, q := range query.All() {
+		t.Run(q.Name, func(t *testing.T) {
+			t.Parallel()
+			a, err := q.Run(t.Context(), s.Conn(), values)
+			require.NoError(t, err)
+			require.NotEmpty(t, a.Rows, "the events of the test have nothing for it")
+			golden.Assert(t, filepath.Join("testdata", q.Name+".golden"), []byte(strings.ReplaceAll(write(a), yesterday, written)))
+
+			again := map[string]string{}
+			for k, v := range values {
+				again[k] = v
+			}
+			again[query.Limit] = "1"
+			a, err = q.Run(t.Context(), s.Conn(), again)
+			require.NoError(t, err)
+			require.Len(t, a.Rows, 1)
+
+			again[query.Limit], again[query.Service] = "100", "nobody's"
+			if q.Has(query.Service) && !q.Has(query.Declared) {
+				a, err = q.Run(t.Context(), s.Conn(), again)
+				require.NoError(t, err)
+				require.Empty(t, a.Rows)
+			}
+		})
+	}
+}
+
+// write is one line a value, so that a difference is seen where it is.
+func write(a *query.Answer) string {
+	var b strings.Builder
+	for _, row := range a.Rows {
+		for i, v := range row {
+			switch v := v.(type) {
+			case nil:
+				fmt.Fprintf(&b, "%s: -\n", a.Columns[i])
+			case time.Time:
+				fmt.Fprintf(&b, "%s: %s\n", a.Columns[i], v.UTC().Format(time.RFC3339Nano))
+			default:
+				fmt.Fprintf(&b, "%s: %v\n", a.Columns[i], v)
+			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func TestWhatAQueryNeedsIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, q := range query.All() {
+		require.True(t, q.Has(query.Limit), q.Name)
+		require.True(t, q.Has(query.Until), q.Name)
+		require.NotContains(t, q.Question, "`", q.Name)
+		_, err := q.Run(t.Context(), nil, nil)
+		require.ErrorContains(t, err, q.Name+": ")
+		require.ErrorContains(t, err, " is missing: ")
+	}
+}

@@ -1,0 +1,19 @@
+-- Which clients send and receive the most?
+-- Messages where the source counts them; else the bytes that it saw at the connection's end.
+SELECT
+    if(client_hash != '', client_hash, client_address) AS client,
+    arraySort(groupUniqArray(10)(tenant)) AS tenants,
+    uniqExact(connection_id) AS connections,
+    sumIf(count, event = 'websocket.message' AND direction = 'receive') AS messages_received,
+    sumIf(count, event = 'websocket.message' AND direction = 'transmit') AS messages_sent,
+    if(messages_received + messages_sent > 0, sumIf(bytes, event = 'websocket.message'),
+        toUInt64(sumIf(ifNull(io_received, 0) + ifNull(io_sent, 0), event = 'websocket.close'))) AS bytes_in_all,
+    max(time) AS last
+FROM events
+WHERE event IN ('websocket.message', 'websocket.close') AND client != ''
+    AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
+    AND ({service:String} = '' OR service = {service:String})
+    AND ({tenant:String} = '' OR tenant = {tenant:String})
+GROUP BY client
+ORDER BY bytes_in_all DESC, messages_received + messages_sent DESC, client
+LIMIT {limit:UInt32}

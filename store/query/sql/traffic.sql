@@ -1,0 +1,20 @@
+-- What happened, minute by minute?
+-- The newest minute comes first. Messages are those of sources that count them.
+SELECT
+    bucket AS minute, service, vantage,
+    sumIf(count, event = 'websocket.open') AS opens,
+    sumIf(count, event = 'websocket.handshake.rejected') AS rejects,
+    sumIf(count, event = 'websocket.auth' AND outcome = 'failure') AS auth_failures,
+    sumIf(count, event = 'websocket.close') AS closes,
+    sumIf(count, event = 'websocket.close' AND outcome = 'failure') AS unexpected_closes,
+    sumIf(count, event = 'websocket.message') AS messages,
+    sumIf(count, event = 'websocket.error') AS errors,
+    sumIf(count, event = 'websocket.rate_limited') AS rate_limited
+FROM rollup_1m
+WHERE event IN ('websocket.open', 'websocket.handshake.rejected', 'websocket.auth', 'websocket.close', 'websocket.message',
+        'websocket.error', 'websocket.rate_limited')
+    AND bucket >= {since:DateTime64(3)} AND bucket < {until:DateTime64(3)}
+    AND ({service:String} = '' OR service = {service:String})
+GROUP BY minute, service, vantage
+ORDER BY minute DESC, service, vantage
+LIMIT {limit:UInt32}
