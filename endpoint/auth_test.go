@@ -385,6 +385,8 @@ func TestAConfigurationWithFaults(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, fault)
 	}
+	_, err = endpoint.New(endpoint.Config{Handle: echo, InsecureAnonymous: true, Blocks: endpoint.NewBlocks(0, nil)})
+	require.EqualError(t, err, "Blocks: needs HashKey, by which users are named")
 }
 
 func TestServersThatCannotBe(t *testing.T) {

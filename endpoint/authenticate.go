@@ -174,11 +174,14 @@ func (s *Session) setIdentity(id auth.Identity) {
 	s.notAfter.Store(end)
 }
 
-// checkRevoked ends a connection whose identity was revoked after the Authenticator had looked, and before Revoke could
-// see it.
-func (s *Session) checkRevoked() {
-	list := s.e.config.Revocations
-	if id := s.identity.Load(); list != nil && id != nil && list.Revoked(*id) {
+// checkAgain ends a connection that was revoked or blocked after that had been looked at, and before others could see it.
+func (s *Session) checkAgain() {
+	id := s.identity.Load()
+	if s.e.config.Blocks.address(s.peer.client.Addr()) || id != nil && s.e.blocked(*id) {
+		s.endSoon(blockedReason())
+		return
+	}
+	if list := s.e.config.Revocations; list != nil && id != nil && list.Revoked(*id) {
 		s.deauthorize(auth.Revoked)
 	}
 }
@@ -202,6 +205,10 @@ func (s *Session) authenticateFirst() error {
 		s.begin(reason{code: o.failure.CloseCode(), text: o.failure.Reason(), cause: o.failure})
 		return o.failure
 	}
+	if s.e.blocked(o.identity) {
+		s.begin(blockedReason())
+		return errBlocked
+	}
 	a, over := s.e.admit(o.identity, s.now)
 	if over != "" {
 		s.limited(over.scope(), string(over))
@@ -209,7 +216,7 @@ func (s *Session) authenticateFirst() error {
 		return over
 	}
 	s.become(o.identity, a)
-	s.checkRevoked()
+	s.checkAgain()
 	return nil
 }
 
@@ -249,7 +256,7 @@ func (s *Session) Refresh(token string) error {
 	case o.failure == 0:
 		s.tier.Store(s.e.tierOf(o.identity))
 		s.setIdentity(o.identity)
-		s.checkRevoked()
+		s.checkAgain()
 		return nil
 	case o.failure.Fault() == event.FaultIDP:
 	default:
@@ -258,21 +265,39 @@ func (s *Session) Refresh(token string) error {
 	return o.failure
 }
 
-// revokedWithin is how long a connection whose right has ended has for its closing handshake.
-const revokedWithin = 400 * time.Millisecond
+// endWithin is how long a connection whose right has ended has for its closing handshake.
+const endWithin = 400 * time.Millisecond
 
-// deauthorize ends a connection whose right to be has ended.
-func (s *Session) deauthorize(f auth.Failure) bool {
-	if !s.terminate(reason{code: f.CloseCode(), text: f.Reason(), cause: f, within: revokedWithin}) {
+// endSoon ends a connection by r, whatever the client does, within r.within if that is set. It reports whether r is how it
+// ends.
+func (s *Session) endSoon(r reason) bool {
+	if !s.terminate(r) {
 		return false
 	}
-	// The sweep may look a tick later than a second allows.
-	time.AfterFunc(revokedWithin, func() { s.cut(true) })
-	if s.e.pump != nil {
-		v := s.event(event.AuthRevoked)
-		v.Accept(event.AuthMethod, text(string(s.Identity().Method)))
-		v.SetString(event.ErrorType, f.ErrorType())
-		s.e.pump.decided(v)
+	if r.within > 0 {
+		// The sweep may look a tick later than a second allows.
+		time.AfterFunc(r.within, func() { s.cut(true) })
 	}
 	return true
+}
+
+// deauthorize ends a connection whose right to be has ended.
+func (s *Session) deauthorize(f auth.Failure) {
+	if s.endSoon(deauthorized(f)) {
+		s.tellDeauthorized(f)
+	}
+}
+
+func deauthorized(f auth.Failure) reason {
+	return reason{code: f.CloseCode(), text: f.Reason(), cause: f, within: endWithin}
+}
+
+func (s *Session) tellDeauthorized(f auth.Failure) {
+	if s.e.pump == nil {
+		return
+	}
+	v := s.event(event.AuthRevoked)
+	v.Accept(event.AuthMethod, text(string(s.Identity().Method)))
+	v.SetString(event.ErrorType, f.ErrorType())
+	s.e.pump.decided(v)
 }

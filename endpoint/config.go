@@ -26,6 +26,9 @@ type Config struct {
 	Authenticator auth.Authenticator
 	// Revocations, if not nil, refuses newcomers that are on the list, and ends their connections when they come on it.
 	Revocations *auth.Revocations
+	// Blocks, if not nil, keeps out who is on the list, by address before anything else is looked at, by user and tenant once
+	// they are known: with 403, and 1008 for connections that are open. It needs a HashKey.
+	Blocks *Blocks
 	// InsecureAnonymous lets everybody in where there is no Authenticator.
 	InsecureAnonymous bool
 	// Credentials says where a handshake may have its credential. Nil means [auth.DefaultSources].
@@ -220,6 +223,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.HashKey != nil && len(c.HashKey) < 16 {
 		fault("HashKey: must have at least 16 bytes")
+	}
+	if c.Blocks != nil && c.HashKey == nil {
+		fault("Blocks: needs HashKey, by which users are named")
 	}
 	switch c.Vantage {
 	case "":

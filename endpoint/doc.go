@@ -23,9 +23,12 @@
 // Authenticator. Who a client is, is decided in [github.com/sockeye-project/sockeye/endpoint/auth]; frames and handshakes
 // are those of [github.com/sockeye-project/sockeye/wire].
 //
+// [Endpoint.Admin] serves operators: they list, inspect and close connections, revoke, and block by [Config.Blocks].
+//
 // # What a maintainer keeps
 //
 // Nothing is unbounded: every table, queue and wait has a limit in [Config]. A connection has one [ending], decided once,
 // by whoever is first. All deadlines are watched by one goroutine for all connections, see sweep.go. No token, payload or
-// name of a user is in an event, an error or a log; an address is in events only, for the pii processor to cut.
+// name of a user is in an event, an error, a log or what operators see; an address is in events only, for the pii processor
+// to cut.
 package endpoint

@@ -21,6 +21,7 @@ type Endpoint struct {
 	began    time.Time
 	clock    atomic.Int64 // nanoseconds since began, as of the last sweep
 	tick     time.Duration
+	keyID    string // names HashKey, and does not say what it is
 	pump     *pump
 	standard *tier
 	tiers    map[string]*tier
@@ -37,7 +38,7 @@ type Endpoint struct {
 	left        chan struct{} // a connection has ended while draining
 	stop, done  chan struct{}
 	stopOnce    sync.Once
-	unwatch     func()
+	unwatch     []func()
 }
 
 // shard is a part of the connections.
@@ -64,6 +65,7 @@ func New(c Config) (*Endpoint, error) {
 	}
 	e.standard, e.tiers = newTiers(c.Limits)
 	e.clock.Store(e.nanos())
+	e.keyID = lowerBase32.EncodeToString(e.hash("\x00key"))[:8]
 	if c.Observer != nil {
 		e.pump = newPump(c.Observer, c.Timeouts.Observe)
 	}
@@ -71,7 +73,10 @@ func New(c Config) (*Endpoint, error) {
 		c.Logger.Warn("every client is let in: InsecureAnonymous is set")
 	}
 	if c.Revocations != nil {
-		e.unwatch = c.Revocations.Watch(func(r auth.Revocation) { e.Revoke(r.Matches) })
+		e.unwatch = append(e.unwatch, c.Revocations.Watch(func(r auth.Revocation) { e.Revoke(r.Matches) }))
+	}
+	if c.Blocks != nil {
+		e.unwatch = append(e.unwatch, c.Blocks.list.Watch(e.closeBlocked))
 	}
 	go e.sweep()
 	return e, nil
@@ -135,17 +140,16 @@ func (e *Endpoint) sessions() []*Session {
 // handled, and within a second they are closed, whatever the client does. It knows nothing of those who come later:
 // Config.Revocations does.
 func (e *Endpoint) Revoke(match func(auth.Identity) bool) int {
-	n := 0
+	var ended []*Session
 	for _, s := range e.sessions() {
-		id := s.identity.Load()
-		if id == nil || !match(*id) {
-			continue
-		}
-		if s.deauthorize(auth.Revoked) {
-			n++
+		if id := s.identity.Load(); id != nil && match(*id) && s.endSoon(deauthorized(auth.Revoked)) {
+			ended = append(ended, s)
 		}
 	}
-	return n
+	for _, s := range ended { // only now, since the Observer may be slow
+		s.tellDeauthorized(auth.Revoked)
+	}
+	return len(ended)
 }
 
 // Sessions calls f for every open connection, until it returns false.
@@ -216,8 +220,8 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 		s.lose(reason{code: wire.CloseServiceRestart, errorType: event.OtherError, cause: errShutdown})
 	}
 	e.stopOnce.Do(func() {
-		if e.unwatch != nil {
-			e.unwatch()
+		for _, unwatch := range e.unwatch {
+			unwatch()
 		}
 		close(e.stop)
 	})
@@ -240,7 +244,7 @@ func (e *Endpoint) refuseAll() {
 		return
 	}
 	v := e.instance(event.PolicyChanged)
-	v.SetString(event.PolicyKind, "drain")
+	v.SetString(event.PolicyKind, event.PolicyDrain)
 	v.SetString(event.PolicyState, "on")
 	v.SetString(event.PolicyReason, "shutdown")
 	e.pump.decided(v)

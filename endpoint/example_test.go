@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -86,4 +87,50 @@ func Example() {
 	// websocket.message
 	// websocket.close
 	// ann said hello
+}
+
+// Operators are served at a loopback address, or elsewhere with certificates of theirs.
+func ExampleEndpoint_Admin() {
+	blocks := endpoint.NewBlocks(0, nil)
+	e, err := endpoint.New(endpoint.Config{
+		Authenticator: auth.AuthenticatorFunc(func(context.Context, auth.Credential) (auth.Identity, error) {
+			return auth.Identity{Subject: "ann"}, nil
+		}),
+		Handle:  func(context.Context, *endpoint.Session) error { return nil },
+		HashKey: []byte("sixteen bytes or more"),
+		Blocks:  blocks,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer e.Shutdown(context.Background())
+	admin, err := e.Admin(endpoint.AdminSettings{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // 127.0.0.1:8444 is where `sockeye endpoint` asks
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go admin.Serve(listener)
+	defer admin.Shutdown(context.Background())
+
+	response, err := http.Post("http://"+listener.Addr().String()+"/v1/block", "application/json",
+		strings.NewReader(`{"address": "203.0.113.0/24", "reason": "flood", "for": "30m"}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	fmt.Println(response.Status)
+	for _, b := range blocks.All() {
+		fmt.Println(b.Address, b.Reason)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	// Output:
+	// 200 OK
+	// 203.0.113.0/24 flood
 }

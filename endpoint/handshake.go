@@ -43,6 +43,10 @@ type refusal struct {
 // net/http keeps no memory for it.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := &handshake{e: e, w: w, r: r, began: time.Now(), peer: e.newPeer(r)}
+	if e.config.Blocks.address(h.peer.client.Addr()) {
+		h.refuse(blocked()) // before it takes a place from anybody
+		return
+	}
 	if n := e.handshaking.Add(1); n > int64(e.config.Limits.Handshakes) {
 		e.handshaking.Add(-1)
 		h.refuse(&refusal{status: http.StatusServiceUnavailable, over: policyHandshakes})
@@ -107,6 +111,9 @@ func (h *handshake) check() *refusal {
 	return h.authenticate(now)
 }
 
+// blocked is the answer to a client that is kept out. It does not say by what.
+func blocked() *refusal { return &refusal{status: http.StatusForbidden, text: "forbidden"} }
+
 func tooMany(over policy) *refusal {
 	return &refusal{status: http.StatusTooManyRequests, over: over}
 }
@@ -139,6 +146,9 @@ func (h *handshake) authenticate(now int64) *refusal {
 		return &refusal{status: o.failure.Status(), failure: o.failure}
 	}
 	h.identity, h.granted = o.identity, true
+	if e.blocked(o.identity) {
+		return blocked()
+	}
 	var over policy
 	if h.admitted, over = e.admit(o.identity, now); over != "" {
 		h.admitted = admitted{}
@@ -273,7 +283,7 @@ func (h *handshake) upgrade() (*Session, *refusal) {
 	h.opened(agreed)
 	// Only now may others close it, with a frame behind the 101. What they had decided before is asked for again.
 	e.join(s)
-	s.checkRevoked()
+	s.checkAgain()
 	if e.draining.Load() {
 		s.askToDrain()
 	}

@@ -29,17 +29,6 @@ func newLimiter(r Rate) limiter {
 
 func (l limiter) on() bool { return l.depth > 0 }
 
-// bucket is the state of a limiter: when it will be full again, in the endpoint's nanoseconds. A bucket whose time has
-// come is as good as a new one.
-type bucket int64
-
-// take takes n out of b, or nothing where there is less.
-func (b *bucket) take(l limiter, now int64, n float64) bool {
-	next, ok := l.after(int64(*b), now, n)
-	*b = bucket(next)
-	return ok
-}
-
 func (l limiter) after(full, now int64, n float64) (next int64, ok bool) {
 	if !l.on() {
 		return full, true
@@ -50,10 +39,12 @@ func (l limiter) after(full, now int64, n float64) (next int64, ok bool) {
 	return next, true
 }
 
-// sharedBucket is a bucket that several goroutines use.
-type sharedBucket struct{ full atomic.Int64 }
+// bucket is the state of a limiter: when it will be full again, in the endpoint's nanoseconds. A bucket whose time has
+// come is as good as a new one. Several goroutines may use it.
+type bucket struct{ full atomic.Int64 }
 
-func (b *sharedBucket) take(l limiter, now int64, n float64) bool {
+// take takes n out of b, or nothing where there is less.
+func (b *bucket) take(l limiter, now int64, n float64) bool {
 	for {
 		full := b.full.Load()
 		next, ok := l.after(full, now, n)
@@ -66,7 +57,7 @@ func (b *sharedBucket) take(l limiter, now int64, n float64) bool {
 // tally is what is remembered of an address, a user or a tenant.
 type tally struct {
 	connections                 atomic.Int32
-	handshakes, messages, bytes sharedBucket
+	handshakes, messages, bytes bucket
 }
 
 // fresh reports whether forgetting t would change nothing.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
 	"net/http"
 	"net/netip"
@@ -181,6 +182,17 @@ func (e *Endpoint) hash(s string) []byte {
 	return h.Sum(nil)
 }
 
+// UserHash is the attribute user.hash of a subject's events, "" without a HashKey. It has the form of the pii processor's
+// pseudonyms, which lets no other through: p1, which key, which user.
+func (e *Endpoint) UserHash(subject string) string {
+	if e.config.HashKey == nil || subject == "" {
+		return ""
+	}
+	return "p1:" + e.keyID + ":" + lowerBase32.EncodeToString(e.hash(subject)[:16])
+}
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
 // instance is an event of the endpoint itself.
 func (e *Endpoint) instance(name event.Name) *event.Event {
 	v := &event.Event{Name: name, Time: time.Now(), Resource: e.config.Resource}
@@ -255,9 +267,7 @@ func (s *Session) event(name event.Name) *event.Event {
 func (e *Endpoint) identify(v *event.Event, subject, tenant, tier string) {
 	v.Accept(event.TenantID, text(tenant))
 	v.Accept(event.TenantTier, text(tier))
-	if subject != "" && e.config.HashKey != nil {
-		v.SetString(event.UserHash, hex.EncodeToString(e.hash(subject)[:16]))
-	}
+	v.Accept(event.UserHash, text(e.UserHash(subject)))
 }
 
 // counts are the messages of one direction and type since they were told last.

@@ -78,28 +78,37 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 		}
 		return s, nil
 	}
+	var err error
+	if s.tls, err = e.tlsConfig(set); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// tlsConfig reads the files that set names.
+func (e *Endpoint) tlsConfig(set ServerSettings) (*tls.Config, error) {
 	pair := &keyPair{certFile: set.CertFile, keyFile: set.KeyFile, logger: e.config.Logger}
 	if err := pair.load(); err != nil {
 		return nil, err
 	}
-	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: pair.get}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: pair.get}
 	if set.ClientCAFile != "" {
 		pem, err := os.ReadFile(set.ClientCAFile)
 		if err != nil {
 			return nil, fmt.Errorf("ClientCAFile: %w", err)
 		}
-		s.tls.ClientCAs = x509.NewCertPool()
-		if !s.tls.ClientCAs.AppendCertsFromPEM(pem) {
+		c.ClientCAs = x509.NewCertPool()
+		if !c.ClientCAs.AppendCertsFromPEM(pem) {
 			return nil, errors.New("ClientCAFile: no certificate found")
 		}
-		s.tls.ClientAuth = tls.VerifyClientCertIfGiven
+		c.ClientAuth = tls.VerifyClientCertIfGiven
 		if set.RequireClientCert {
-			s.tls.ClientAuth = tls.RequireAndVerifyClientCert
+			c.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 	} else if set.RequireClientCert {
 		return nil, errors.New("RequireClientCert: needs ClientCAFile")
 	}
-	return s, nil
+	return c, nil
 }
 
 // Serve serves connections of l until Shutdown, and closes l. It returns nil after Shutdown.

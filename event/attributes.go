@@ -137,6 +137,8 @@ const (
 	PolicyKind
 	PolicyState
 	PolicyReason
+	PolicyActor
+	PolicyCount
 
 	AnomalyKind
 	AnomalyScore
@@ -204,6 +206,16 @@ const (
 	InitiatorServer  = "server"
 	InitiatorProxy   = "proxy"
 	InitiatorUnknown = "unknown"
+
+	PolicyRateLimit      = "rate_limit"
+	PolicyIPBlock        = "ip_block"
+	PolicyUserBlock      = "user_block"
+	PolicyTenantBlock    = "tenant_block"
+	PolicyRevocation     = "revocation"
+	PolicyDisconnect     = "disconnect"
+	PolicyDegradedAuth   = "degraded_auth"
+	PolicyDrain          = "drain"
+	PolicyCircuitBreaker = "circuit_breaker"
 )
 
 var definitions = [keyCount]Definition{
@@ -285,9 +297,11 @@ var definitions = [keyCount]Definition{
 
 	PolicyID: {Name: "websocket.policy.id", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "949110", Brief: "Rule of a firewall or gateway that refused."},
 
-	PolicyKind:   {Name: "websocket.policy.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{"rate_limit", "ip_block", "degraded_auth", "drain", "circuit_breaker"}, Example: "drain", Brief: "Which policy changed."},
+	PolicyKind:   {Name: "websocket.policy.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{PolicyRateLimit, PolicyIPBlock, PolicyUserBlock, PolicyTenantBlock, PolicyRevocation, PolicyDisconnect, PolicyDegradedAuth, PolicyDrain, PolicyCircuitBreaker}, Example: "drain", Brief: "Which policy changed."},
 	PolicyState:  {Name: "websocket.policy.state", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "on", Brief: "What it changed to."},
 	PolicyReason: {Name: "websocket.policy.reason", Kind: KindString, Level: Recommended, Origin: Ours, Low: true, Example: "operator", Brief: "Why it changed."},
+	PolicyActor:  {Name: "websocket.policy.actor", Kind: KindString, Level: OptIn, Origin: Ours, Low: true, Example: "loopback", Brief: "Who changed it, where it was an operator: \"loopback\" for whoever is on the host, else the keyed hash of the name of a client certificate. What the event says of a user, a tenant, an address or a connection is whom the change is about."},
+	PolicyCount:  {Name: "websocket.policy.connections", Kind: KindInt, Level: OptIn, Origin: Ours, Max: maxExact, Example: "3", Brief: "Connections that the change closed."},
 
 	AnomalyKind:     {Name: "websocket.anomaly.kind", Kind: KindString, Level: Required, Origin: Ours, Low: true, Values: []string{"connect_rate", "message_rate", "payload_size", "auth_failures", "geo", "session_takeover", "token_replay"}, Example: "connect_rate", Brief: "What is unusual."},
 	AnomalyScore:    {Name: "websocket.anomaly.score", Kind: KindDouble, Level: Recommended, Origin: Ours, Example: "6.2", Brief: "How unusual: distance from the baseline in robust standard deviations."},

@@ -136,7 +136,7 @@ var schemas = []Schema{
 	{Name: Idle, Severity: SeverityInfo, Needs: []Key{IdleDuration}, Brief: "A connection had no frame for the idle threshold."},
 	{Name: Close, Severity: SeverityInfo, SeverityOnFailure: SeverityWarn, Needs: []Key{CloseInitiator}, May: []Key{CloseCode, CloseReason, CloseClean, ErrorType, ConnectionDuration, IOReceived, IOSent, IOMessagesReceived, IOMessagesSent, Subprotocol, HTTPResponseStatusCode}, ErrorTypes: []string{IdleTimeout, ConnectionReset, ConnectionLost, UpstreamLost, CaptureEnded, OtherError}, Brief: "The connection ended."},
 	{Name: CaptureGap, Severity: SeverityWarn, Needs: []Key{CaptureMissingBytes}, May: []Key{Direction}, Brief: "The capture lost packets, so what follows may look broken and is not counted as a protocol error."},
-	{Name: PolicyChanged, Severity: SeverityInfo, Needs: []Key{PolicyKind, PolicyState}, May: []Key{PolicyReason}, Brief: "An enforcement policy changed its state."},
+	{Name: PolicyChanged, Severity: SeverityInfo, Needs: []Key{PolicyKind, PolicyState}, May: []Key{PolicyReason, PolicyActor, PolicyCount}, Brief: "An enforcement policy changed its state."},
 	{Name: Anomaly, Severity: SeverityWarn, Needs: []Key{AnomalyKind}, May: []Key{AnomalyScore, AnomalyBaseline}, Brief: "Behaviour left its robust baseline."},
 	{Name: Connections, Severity: SeverityInfo, Needs: []Key{ConnectionsActive}, May: []Key{ConnectionsIdle, ConnectionsCapacity, ProcessMemory, ProcessFDs, ProcessFDLimit}, Brief: "Gauges of one instance, every 10 s, from sources that know them."},
 	{Name: Deploy, Severity: SeverityInfo, Needs: []Key{DeployVersion}, Brief: "A version was deployed; annotates dashboards."},

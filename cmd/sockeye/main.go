@@ -48,6 +48,7 @@ func subcommands() []*cobra.Command {
 	return []*cobra.Command{
 		newClickhouseCommand(),
 		newDemoCommand(),
+		newEndpointCommand(),
 		newGenerateCommand(),
 		newParseCommand(),
 		newPolicyCommand(),

@@ -8,8 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
+
+	"github.com/sockeye-project/sockeye/endpoint/internal/expiry"
 )
 
 const (
@@ -83,13 +84,8 @@ var ErrTooManyRevocations = errors.New("revocations: the list is full; " +
 // Revocations is a list of what was revoked, in about 200 bytes each. [Revocations.Guard] refuses newcomers;
 // [Revocations.Watch] tells who keeps sessions that one of them may have to end.
 type Revocations struct {
-	capacity int
-	now      func() time.Time
-
-	mu       sync.RWMutex
-	list     map[target]Revocation
-	shapes   [16]int // how many of the list have these names
-	watchers map[*func(Revocation)]struct{}
+	now  func() time.Time
+	list *expiry.List[target, Revocation]
 }
 
 // NewRevocations returns an empty list for at most capacity revocations, 100,000 if 0. now is the clock, time.Now if nil.
@@ -100,16 +96,28 @@ func NewRevocations(capacity int, now func() time.Time) *Revocations {
 	if now == nil {
 		now = time.Now
 	}
-	return &Revocations{
-		capacity: capacity, now: now, list: map[target]Revocation{}, watchers: map[*func(Revocation)]struct{}{},
-	}
+	return &Revocations{now: now, list: expiry.New(expiry.Settings[target, Revocation]{
+		Capacity: capacity, Now: now, Until: func(r Revocation) time.Time { return r.Until },
+		Shape: target.shape, Shapes: 16,
+	})}
 }
 
 // Add revokes, and returns when every watcher has been told. A second revocation with the same names makes the first
 // reach further, never less far.
-func (l *Revocations) Add(r Revocation) error { return l.put(r, false) }
+func (l *Revocations) Add(r Revocation) error { return l.put(r, Revocation.further) }
 
-func (l *Revocations) put(r Revocation, instead bool) error {
+// further is the reach of both.
+func (r Revocation) further(added Revocation) Revocation {
+	if r.Until.After(added.Until) {
+		added.Until = r.Until
+	}
+	if !added.Before.IsZero() && (r.Before.IsZero() || r.Before.After(added.Before)) {
+		added.Before = r.Before
+	}
+	return added
+}
+
+func (l *Revocations) put(r Revocation, merge func(old, r Revocation) Revocation) error {
 	now := l.now()
 	switch {
 	case r.target() == (target{}):
@@ -119,102 +127,29 @@ func (l *Revocations) put(r Revocation, instead bool) error {
 	case !r.Until.After(now):
 		return nil
 	}
-	told, err := l.add(r, now, instead)
-	for _, tell := range told {
-		tell(r)
+	if l.list.Put(r.target(), r, merge) != nil {
+		return ErrTooManyRevocations
 	}
-	return err
-}
-
-func (l *Revocations) add(r Revocation, now time.Time, instead bool) ([]func(Revocation), error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old, again := l.list[r.target()]
-	if again && !instead && old.Until.After(now) {
-		if old.Until.After(r.Until) {
-			r.Until = old.Until
-		}
-		if !r.Before.IsZero() && (old.Before.IsZero() || old.Before.After(r.Before)) {
-			r.Before = old.Before
-		}
-		if r == old {
-			return nil, nil
-		}
-	}
-	if !again && len(l.list) >= l.capacity {
-		for key, old := range l.list {
-			if !old.Until.After(now) {
-				l.drop(key)
-			}
-		}
-		if len(l.list) >= l.capacity {
-			return nil, ErrTooManyRevocations
-		}
-	}
-	if !again {
-		l.shapes[r.target().shape()]++
-	}
-	l.list[r.target()] = r
-	var told []func(Revocation)
-	for tell := range l.watchers {
-		told = append(told, *tell)
-	}
-	return told, nil
+	return nil
 }
 
 // Lift takes back a revocation with the same names. It reports whether there was one. Sessions that ended stay ended.
-func (l *Revocations) Lift(r Revocation) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.drop(r.target())
-}
-
-func (l *Revocations) drop(t target) bool {
-	_, ok := l.list[t]
-	if ok {
-		delete(l.list, t)
-		l.shapes[t.shape()]--
-	}
-	return ok
-}
+func (l *Revocations) Lift(r Revocation) bool { return l.list.Drop(r.target()) }
 
 // Len returns how many revocations are kept, some of which may have ended.
-func (l *Revocations) Len() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.list)
-}
+func (l *Revocations) Len() int { return l.list.Len() }
 
 // Revoked reports whether id is revoked.
 func (l *Revocations) Revoked(id Identity) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	now := l.now()
-	for names := range l.shapes {
-		if l.shapes[names] == 0 {
-			continue
-		}
-		t := target{id.TokenID, id.Subject, id.Tenant, id.Session}.only(names)
-		if r, ok := l.list[t]; ok && r.Until.After(now) && r.appliesTo(id) {
-			return true
-		}
-	}
-	return false
+	all := target{id.TokenID, id.Subject, id.Tenant, id.Session}
+	_, ok := l.list.Find(all.only, func(r Revocation) bool { return r.appliesTo(id) })
+	return ok
 }
 
 // Watch calls tell with every revocation that is added from now on, until stop is called. tell must be quick, since Add waits
 // for it, and must not call the list. Whoever keeps sessions first adds a session to its table, then asks Revoked, and
 // only then serves it: so none slips between the check at its start and a revocation at the same time.
-func (l *Revocations) Watch(tell func(Revocation)) (stop func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.watchers[&tell] = struct{}{}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.watchers, &tell)
-	}
-}
+func (l *Revocations) Watch(tell func(Revocation)) (stop func()) { return l.list.Watch(tell) }
 
 // Guard returns an Authenticator that refuses what a accepts but is revoked.
 func (l *Revocations) Guard(a Authenticator) Authenticator {
@@ -231,12 +166,15 @@ func (l *Revocations) Guard(a Authenticator) Authenticator {
 }
 
 // Follow keeps the list in step with a file until ctx ends: what is added to the file is revoked for as long as it is there or
-// until its Until, and what is taken out of it is lifted. The file has one [Revocation] a line, as JSON; to change it,
+// until its Until, and what is taken out of it is lifted; in the end all of it. The file has one [Revocation] a line, as JSON; to change it,
 // write it anew and rename it. It is looked at every interval; a file that is missing or cannot be understood changes
 // nothing and is told to fault, once for each reason, by its line, never by what is in it.
 func (l *Revocations) Follow(ctx context.Context, path string, interval time.Duration, fault func(error)) {
 	f := follower{list: l, was: map[target]Revocation{}}
 	follow(ctx, path, interval, f.take, fault)
+	for _, r := range f.was {
+		l.Lift(r)
+	}
 }
 
 // never is when a revocation of a file ends that says nothing of it: with its line.
@@ -270,7 +208,7 @@ func (f *follower) take(text []byte) error {
 		if f.was[key] == r {
 			continue
 		}
-		if err := f.list.put(r, true); err != nil {
+		if err := f.list.put(r, nil); err != nil {
 			return err
 		}
 		f.was[key] = r

@@ -52,6 +52,9 @@ type Config struct {
 	// Handler is what becomes of messages.
 	Handler string `mapstructure:"handler"`
 
+	// Admin serves operators, where its endpoint is set.
+	Admin AdminConfig `mapstructure:"admin"`
+
 	Limits   LimitsConfig   `mapstructure:"limits"`
 	Timeouts TimeoutsConfig `mapstructure:"timeouts"`
 
@@ -81,6 +84,25 @@ type TLSConfig struct {
 	KeyFile           string `mapstructure:"key_file"`
 	ClientCAFile      string `mapstructure:"client_ca_file"`
 	RequireClientCert bool   `mapstructure:"require_client_cert"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// AdminConfig is the operators' side: at a loopback address, or with TLS and certificates of operators.
+type AdminConfig struct {
+	Endpoint string         `mapstructure:"endpoint"`
+	TLS      AdminTLSConfig `mapstructure:"tls"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// AdminTLSConfig has all three files or none.
+type AdminTLSConfig struct {
+	CertFile     string `mapstructure:"cert_file"`
+	KeyFile      string `mapstructure:"key_file"`
+	ClientCAFile string `mapstructure:"client_ca_file"`
 
 	// prevent unkeyed literal initialization
 	_ struct{}
@@ -215,6 +237,7 @@ func (c *Config) Validate() error {
 	var f faults
 	c.validateAddress(&f)
 	c.validateAuth(&f)
+	c.validateAdmin(&f)
 	if _, err := wire.ParseOrigins(c.Origins...); err != nil {
 		f.add("origins", "%w", err)
 	}
@@ -348,6 +371,31 @@ func (c *Config) validateAuth(f *faults) {
 	}
 	if c.RevocationsFile != "" && !c.authenticates() {
 		f.add("revocations_file", "needs jwt or client_certificate_name")
+	}
+}
+
+func (c *Config) validateAdmin(f *faults) {
+	if !isSet(c.Admin) {
+		return
+	}
+	t := c.Admin.TLS
+	host, _, err := net.SplitHostPort(c.Admin.Endpoint)
+	switch {
+	case err != nil:
+		f.add("admin.endpoint", "must be host:port, for example 127.0.0.1:8444")
+	case c.Admin.Endpoint == c.Endpoint:
+		f.add("admin.endpoint", "must be another than endpoint, which clients reach")
+	case !isSet(t) && !loopback(host):
+		f.add("admin.endpoint", "must be a loopback address, or give tls, with certificates that operators must have")
+	}
+	if isSet(t) && (t.CertFile == "" || t.KeyFile == "" || t.ClientCAFile == "") {
+		f.add("admin.tls", "cert_file, key_file and client_ca_file must all be set")
+	}
+	if t.ClientCAFile != "" && t.ClientCAFile == c.TLS.ClientCAFile {
+		f.add("admin.tls.client_ca_file", "must be another than tls.client_ca_file, or every client is an operator")
+	}
+	if c.KeyFile == "" {
+		f.add("admin", "needs key_file, since it names users by user.hash")
 	}
 }
 

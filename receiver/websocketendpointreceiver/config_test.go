@@ -54,6 +54,15 @@ func TestConfig(t *testing.T) {
 	want.Timeouts.Idle, want.Timeouts.Lifetime = 10*time.Second, -time.Second
 	want.Resource = map[string]string{"service.name": "chat"}
 	require.Equal(t, want, cfg)
+
+	cfg, err = load(t, "config.yaml", "websocketendpoint/operators")
+	require.NoError(t, err)
+	want = createDefaultConfig().(*Config)
+	want.Endpoint, want.InsecureAnonymous, want.KeyFile = "127.0.0.1:8080", true, "/var/lib/sockeye/installation.key"
+	want.Admin = AdminConfig{
+		Endpoint: "0.0.0.0:8444", TLS: AdminTLSConfig{CertFile: "a.crt", KeyFile: "a.key", ClientCAFile: "ca.crt"},
+	}
+	require.Equal(t, want, cfg)
 }
 
 func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
@@ -85,6 +94,12 @@ func TestFaultsOfAConfigNameTheirKeys(t *testing.T) {
 			"timeouts.shutdown: must be longer than 0s, got 0s", "chunk.max_records: must be from 1 to 50000, got 0",
 			"chunk.max_age: must be longer than 0s, got 0s", "max_waiting_events: must be from 1000 to 1000000, got 1",
 			"progress_interval: must be longer than 0s, got 0s"},
+		"admin": {"admin.endpoint: must be another than endpoint, which clients reach",
+			"admin.tls: cert_file, key_file and client_ca_file must all be set",
+			"admin.tls.client_ca_file: must be another than tls.client_ca_file, or every client is an operator",
+			"admin: needs key_file, since it names users by user.hash"},
+		"operators":   {"admin.endpoint: must be a loopback address, or give tls, with certificates that operators must have"},
+		"nowhere":     {"admin.endpoint: must be host:port, for example 127.0.0.1:8444"},
 		"unknown_key": {"limit"},
 	} {
 		t.Run(file, func(t *testing.T) {

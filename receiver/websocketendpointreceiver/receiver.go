@@ -109,7 +109,8 @@ func (r *endpointReceiver) Start(ctx context.Context, host component.Host) error
 // serve takes over the endpoint that the last receiver of this name left, or opens one.
 func (r *endpointReceiver) serve(ctx context.Context) (err error) {
 	rec := newRecorder(r.cfg.MaxWaitingEvents)
-	if left := process.shelf.take(r.settings.ID); left != nil {
+	left := process.shelf.take(r.settings.ID)
+	if left != nil {
 		left.logger.Store(r.logger)
 		if sameSection(left.cfg, r.cfg) {
 			left.reload()
@@ -127,7 +128,7 @@ func (r *endpointReceiver) serve(ctx context.Context) (err error) {
 		rec = left.recorder
 		rec.resize(r.cfg.MaxWaitingEvents)
 	}
-	if r.serving, err = open(r.cfg, rec, r.logger); err != nil {
+	if r.serving, err = open(r.cfg, rec, r.logger, left); err != nil {
 		return err
 	}
 	r.warn()
@@ -142,6 +143,9 @@ func (r *endpointReceiver) warn() {
 		r.logger.Warn("no key_file: events have no websocket.handshake.key_hash and no user.hash")
 	}
 	r.logger.Info("endpoint is served", zap.String("server.address", r.serving.addr.String()))
+	if r.serving.admin != nil {
+		r.logger.Info("operators are served", zap.String("server.address", r.serving.adminAddr.String()))
+	}
 }
 
 // Shutdown implements component.Component.

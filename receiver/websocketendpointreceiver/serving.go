@@ -2,6 +2,7 @@ package websocketendpointreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -32,21 +33,25 @@ type serving struct {
 	endpoint *endpoint.Endpoint
 	server   *endpoint.Server
 	addr     net.Addr
-	logger   *atomic.Pointer[zap.Logger]
+	// admin is nil unless operators are served. What they have revoked and blocked outlives a changed section.
+	admin       *endpoint.Admin
+	adminAddr   net.Addr
+	revocations *auth.Revocations
+	blocks      *endpoint.Blocks
+	logger      *atomic.Pointer[zap.Logger]
 	// failed gets the error that ended the server before its shutdown.
 	failed chan error
 
 	// keys are those of jwt.key_file.
-	keys    *auth.KeySet
-	remote  *auth.RemoteKeys
-	unwatch func()
-	cancel  context.CancelFunc
-	group   sync.WaitGroup
+	keys   *auth.KeySet
+	remote *auth.RemoteKeys
+	cancel context.CancelFunc
+	group  sync.WaitGroup
 }
 
-// open serves cfg. What the endpoint tells goes to rec.
-func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error) {
-	s := &serving{cfg: cfg, recorder: rec, logger: new(atomic.Pointer[zap.Logger]), failed: make(chan error, 1)}
+// open serves cfg. What the endpoint tells goes to rec. left, if not nil, is what served before and has ended.
+func open(cfg *Config, rec *recorder, logger *zap.Logger, left *serving) (_ *serving, err error) {
+	s := &serving{cfg: cfg, recorder: rec, logger: new(atomic.Pointer[zap.Logger]), failed: make(chan error, 2)}
 	s.logger.Store(logger)
 	run, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -68,33 +73,29 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	if err != nil {
 		return nil, err
 	}
-	var revocations *auth.Revocations
-	guard := func(a auth.Authenticator) auth.Authenticator { return a }
-	if cfg.RevocationsFile != "" {
-		revocations = auth.NewRevocations(0, nil)
-		guard = revocations.Guard
-		// What is revoked between its verification and its place in the table is found here.
-		handle := set.Handle
-		set.Handle = func(ctx context.Context, e *endpoint.Session) error {
-			if revocations.Revoked(e.Identity()) {
-				return &endpoint.CloseError{Code: auth.Revoked.CloseCode(), Reason: auth.Revoked.Reason()}
-			}
-			return handle(ctx, e)
+	if isSet(cfg.Admin) {
+		if s.blocks = endpoint.NewBlocks(0, nil); left != nil && left.blocks != nil {
+			s.blocks = left.blocks
 		}
 	}
-	tickets, err := s.tickets(&set, authenticator, guard)
+	if authenticator != nil && (isSet(cfg.Admin) || cfg.RevocationsFile != "") {
+		if s.revocations = auth.NewRevocations(0, nil); left != nil && left.revocations != nil {
+			s.revocations = left.revocations
+		}
+	}
+	set.Revocations, set.Blocks = s.revocations, s.blocks
+	tickets, err := s.tickets(&set, authenticator)
 	if err != nil {
 		return nil, err
 	}
 	if s.endpoint, err = endpoint.New(set); err != nil {
 		return nil, err
 	}
-	if revocations != nil {
-		s.unwatch = revocations.Watch(func(r auth.Revocation) { s.endpoint.Revoke(r.Matches) })
+	if cfg.RevocationsFile != "" {
 		fault := func(err error) {
 			s.logger.Load().Error("revocations_file: nothing is changed until it can be read", zap.Error(err))
 		}
-		s.group.Go(func() { revocations.Follow(run, cfg.RevocationsFile, revocationsInterval, fault) })
+		s.group.Go(func() { s.revocations.Follow(run, cfg.RevocationsFile, revocationsInterval, fault) })
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -116,6 +117,9 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w; choose a free address", err)
 	}
+	if err = s.administer(); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	s.addr = listener.Addr()
 	s.group.Go(func() {
 		if err := s.server.Serve(listener); err != nil {
@@ -123,6 +127,30 @@ func open(cfg *Config, rec *recorder, logger *zap.Logger) (_ *serving, err error
 		}
 	})
 	return s, nil
+}
+
+// administer serves operators, if that is asked for.
+func (s *serving) administer() (err error) {
+	c := s.cfg.Admin
+	if !isSet(c) {
+		return nil
+	}
+	if s.admin, err = s.endpoint.Admin(endpoint.AdminSettings{
+		CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, ClientCAFile: c.TLS.ClientCAFile,
+	}); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Endpoint)
+	if err != nil {
+		return fmt.Errorf("admin.endpoint: %w; choose a free address", err)
+	}
+	s.adminAddr = listener.Addr()
+	s.group.Go(func() {
+		if err := s.admin.Serve(listener); err != nil {
+			s.failed <- err
+		}
+	})
+	return nil
 }
 
 // settings are those of the endpoint but for authentication.
@@ -255,9 +283,7 @@ func (s *serving) suspended(on bool) {
 }
 
 // tickets sets who authenticates, and where credentials may be. It returns what issues tickets, if somebody does.
-func (s *serving) tickets(
-	set *endpoint.Config, authenticator auth.Authenticator, guard func(auth.Authenticator) auth.Authenticator,
-) (http.Handler, error) {
+func (s *serving) tickets(set *endpoint.Config, authenticator auth.Authenticator) (http.Handler, error) {
 	c := s.cfg
 	if authenticator == nil {
 		return nil, nil
@@ -265,7 +291,7 @@ func (s *serving) tickets(
 	set.Credentials = &auth.Sources{
 		Header: isSet(c.JWT), Subprotocol: isSet(c.JWT), Cookie: c.JWT.Cookie, Certificate: c.ClientCertificateName != "",
 	}
-	set.Authenticator = guard(authenticator)
+	set.Authenticator = authenticator
 	if c.Tickets.Path == "" {
 		return nil, nil
 	}
@@ -274,11 +300,15 @@ func (s *serving) tickets(
 		return nil, fmt.Errorf("tickets: %w", err)
 	}
 	set.Credentials.Ticket = "ticket"
+	trusted := authenticator
+	if s.revocations != nil {
+		trusted = s.revocations.Guard(authenticator)
+	}
 	issuer := &auth.TicketHandler{
-		Tickets: tickets, Authenticator: set.Authenticator, Sources: auth.Sources{Header: true, Cookie: c.JWT.Cookie},
+		Tickets: tickets, Authenticator: trusted, Sources: auth.Sources{Header: true, Cookie: c.JWT.Cookie},
 		Origins: set.Origins, InsecureHTTP: !c.TLS.serves(),
 	}
-	set.Authenticator = guard(auth.Chain(authenticator, tickets))
+	set.Authenticator = auth.Chain(authenticator, tickets)
 	return issuer, nil
 }
 
@@ -298,6 +328,9 @@ func (s *serving) reload() {
 // shutdown closes every connection, as far as ctx allows. All events are with the recorder then.
 func (s *serving) shutdown(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
+	if s.admin != nil {
+		err = errors.Join(err, s.admin.Shutdown(ctx))
+	}
 	s.release()
 	return err
 }
@@ -305,9 +338,6 @@ func (s *serving) shutdown(ctx context.Context) error {
 // release ends what is not the endpoint.
 func (s *serving) release() {
 	s.cancel()
-	if s.unwatch != nil {
-		s.unwatch()
-	}
 	if s.remote != nil {
 		s.remote.Close()
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,6 +143,7 @@ func TestTheEndpointsIndicatorsAreTheTruth(t *testing.T) {
 	collector := start(t, []string{
 		"SOCKEYE_DATA=" + dir, "SOCKEYE_ENDPOINT=" + addr, "SOCKEYE_CLICKHOUSE=" + engine, "SOCKEYE_SLO=" + api,
 		"SOCKEYE_CERT=" + pem, "SOCKEYE_CERT_KEY=" + pem, "SOCKEYE_JWKS=" + provider.server.URL,
+		"SOCKEYE_ADMIN=" + testenv.Address(t),
 	}, binary(t), "--config", filepath.Join(testenv.Root(), "examples", "endpoint.yaml"),
 		"--set", "service.telemetry.metrics.level=none",
 		// So that what is over a limit is known to the message.
@@ -321,19 +323,21 @@ func TestAReloadWithAnUnchangedEndpointSectionClosesNoConnection(t *testing.T) {
 	t.Parallel()
 	const config = `
 receivers:
-  websocketendpoint: {endpoint: %s, insecure_anonymous: true, allow_missing_origin: true, handler: echo, limits: {max_message_bytes: %d}}
+  websocketendpoint:
+    {endpoint: %[1]s, insecure_anonymous: true, allow_missing_origin: true, handler: echo, limits: {max_message_bytes: %[2]d},
+    key_file: %[3]s/key, admin: {endpoint: %[5]s}}
 processors:
-  pii: {key_file: %s/key}
+  pii: {key_file: %[3]s/key}
 exporters:
   nop: {}
 service:
-  telemetry: {metrics: {level: none}, logs: {level: %s}}
+  telemetry: {metrics: {level: none}, logs: {level: %[4]s}}
   pipelines:
     logs: {receivers: [websocketendpoint], processors: [pii], exporters: [nop]}
 `
-	dir, addr := t.TempDir(), testenv.Address(t)
+	dir, addr, admin := t.TempDir(), testenv.Address(t), testenv.Address(t)
 	write := func(path string, limit int, level string) {
-		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, config, addr, limit, dir, level), 0o600))
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, config, addr, limit, dir, level, admin), 0o600))
 	}
 	file := configFile(t, "")
 	write(file, 1000, "info")
@@ -360,6 +364,9 @@ service:
 		reload(i + 2)
 		echo(c)
 		echo(v.enter(""))
+		text, err := exec.Command(binary(t), "endpoint", "connections", "--admin", "http://"+admin).CombinedOutput()
+		require.NoError(t, err, string(text))
+		require.Equal(t, 1+i+2, strings.Count(string(text), "\n"), "a line each, and the names: %s", text)
 	}
 
 	write(file, 2000, "info")
@@ -372,9 +379,91 @@ service:
 	d := v.enter("")
 	echo(d)
 	go func() { code <- closed(d) }()
-	require.NoError(t, os.WriteFile(file, bytes.ReplaceAll(fmt.Appendf(nil, config, addr, 2000, dir, "info"), []byte("nop"), []byte("nosuch")), 0o600))
+	require.NoError(t, os.WriteFile(file, bytes.ReplaceAll(fmt.Appendf(nil, config, addr, 2000, dir, "info", admin), []byte("nop"), []byte("nosuch")), 0o600))
 	require.NoError(t, collector.cmd.Process.Signal(syscall.SIGHUP))
 	require.Equal(t, websocket.CloseServiceRestart, <-code)
 	require.NotEqual(t, 0, collector.wait(30*time.Second))
 	collector.ended = true
+}
+
+// TestAnOperatorKeepsAnAttackerOut runs examples/endpoint.yaml, and `sockeye endpoint` beside it as an operator would: who
+// is here, who misbehaves, out with them; and what was done is stored.
+func TestAnOperatorKeepsAnAttackerOut(t *testing.T) {
+	t.Parallel()
+	provider := newIdentityProvider(t)
+	provider.up.Store(true)
+	dir, addr, engine, admin := t.TempDir(), testenv.Address(t), testenv.Address(t), testenv.Address(t)
+	pem := filepath.Join(dir, "tls.pem")
+	selfSigned(t, pem)
+	collector := start(t, []string{
+		"SOCKEYE_DATA=" + dir, "SOCKEYE_ENDPOINT=" + addr, "SOCKEYE_CLICKHOUSE=" + engine, "SOCKEYE_SLO=" + testenv.Address(t),
+		"SOCKEYE_CERT=" + pem, "SOCKEYE_CERT_KEY=" + pem, "SOCKEYE_JWKS=" + provider.server.URL, "SOCKEYE_ADMIN=" + admin,
+	}, binary(t), "--config", filepath.Join(testenv.Root(), "examples", "endpoint.yaml"),
+		"--set", "service.telemetry.metrics.level=none")
+	collector.listening(addr)
+	operator := func(args ...string) (string, error) {
+		text, err := exec.Command(binary(t), append(append([]string{"endpoint"}, args...), "--admin", "http://"+admin)...).CombinedOutput()
+		return string(text), err
+	}
+	ask := func(args ...string) string {
+		t.Helper()
+		text, err := operator(args...)
+		require.NoError(t, err, text)
+		return text
+	}
+	v := &visitors{t: t, url: "wss://" + addr + "/", told: map[string]int{}}
+	mallory, friend := v.enter(provider.token("mallory", time.Hour)), v.enter(provider.token("friend", time.Hour))
+	v.say(mallory, 7)
+	v.say(friend, 1)
+	type connection struct {
+		ID       string `json:"id"`
+		UserHash string `json:"user_hash"`
+		Received struct {
+			Messages int `json:"messages"`
+		} `json:"received"`
+	}
+	var busy connection
+	eventually(t, 30*time.Second, "the busy one seen", func() (bool, string) {
+		var all []connection
+		text := ask("connections", "--tenant", "acme", "--address", "127.0.0.0/8", "--output", "json")
+		require.NoError(t, json.Unmarshal([]byte(text), &all), text)
+		for _, c := range all {
+			if c.Received.Messages == 7 {
+				busy = c
+			}
+		}
+		return len(all) == 2 && busy.ID != "", text
+	})
+	require.Contains(t, ask("inspect", busy.ID), "127.0.0.0/24")
+	require.Equal(t, "blocked; closed 1 connection\n", ask("block", "--user-hash", busy.UserHash, "--reason", "abuse", "--for", "1h"))
+	require.Equal(t, websocket.ClosePolicyViolation, closed(mallory))
+	_, status := v.come(provider.token("mallory", time.Hour), nil)
+	require.Equal(t, http.StatusForbidden, status)
+	v.say(friend, 1)
+	require.Contains(t, ask("blocks"), busy.UserHash)
+	require.Equal(t, "unblocked\n", ask("unblock", "--user-hash", busy.UserHash))
+	v.leave(v.enter(provider.token("mallory", time.Hour)))
+	require.Equal(t, "closed 1 connection\n", ask("close", "--all", "--code", "4000"))
+	require.Equal(t, 4000, closed(friend))
+
+	for what, sql := range map[string]string{
+		"1 the refusal": "event = 'websocket.handshake.rejected' AND error_type = 'forbidden' AND fault = 'policy'",
+		"3 the changes": "event = 'websocket.policy.changed' AND policy IN ('user_block', 'disconnect')",
+		"2 the closes":  "event = 'websocket.close' AND close_code IN (1008, 4000)",
+	} {
+		eventually(t, 60*time.Second, what, func() (bool, string) {
+			got, err := query(engine, "SELECT count() FROM events WHERE "+sql)
+			return got == what[:1], fmt.Sprint(got, err)
+		})
+	}
+	stored, err := query(engine, "SELECT * FROM events WHERE event = 'websocket.policy.changed' FORMAT JSONEachRow")
+	require.NoError(t, err)
+	for _, want := range []string{busy.UserHash, "loopback", "abuse", "websocket.policy.connections"} {
+		require.Contains(t, stored, want)
+	}
+	require.NotContains(t, collector.out.String()+stored, "mallory")
+	collector.stop()
+	text, err := operator("blocks")
+	require.Error(t, err)
+	require.Contains(t, text, "no endpoint answers operators at "+admin)
 }
