@@ -383,12 +383,6 @@ func newBlocksCommand(a *adminFlags) *cobra.Command {
 		}))
 }
 
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
-}
-
 // change has something changed, and says how many connections that closed.
 func (a *adminFlags) change(cmd *cobra.Command, path string, body any, done string) error {
 	var answer struct {
