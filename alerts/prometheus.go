@@ -23,8 +23,15 @@ const (
 	Absent = "SLOMetricsAbsent"
 )
 
-// Names returns them.
-func Names() []string { return []string{Burn, Silent, Watchdog, Absent} }
+// Names returns the names of all alerts that are written.
+func Names() []string {
+	names := []string{Burn, Absent, Watchdog}
+	for name := range DefaultThresholds() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
 
 // Options are what a rule file is written with. The zero Options are right but for the links.
 type Options struct {
@@ -34,6 +41,8 @@ type Options struct {
 	Scale int
 	// Metrics says what the metrics hold.
 	Metrics slo.Metrics
+	// Thresholds are when symptoms fire; nil means the default ones.
+	Thresholds map[string]Threshold
 	// RecordOnly leaves out the alerts, where somebody else owns alerting.
 	RecordOnly bool
 	// RunbookURL and DashboardURL are links of the alerts, in which {alertname}, {service}, {slo} and {severity} are replaced.
@@ -55,20 +64,20 @@ type Group struct {
 
 // Rule records a series or raises an alert.
 type Rule struct {
-	Record      string            `yaml:"record,omitempty"`
-	Alert       string            `yaml:"alert,omitempty"`
-	Expr        string            `yaml:"expr"`
-	For         string            `yaml:"for,omitempty"`
-	Labels      map[string]string `yaml:"labels,omitempty"`
-	Annotations map[string]string `yaml:"annotations,omitempty"`
+	Record string `yaml:"record,omitempty"`
+	Alert  string `yaml:"alert,omitempty"`
+	Expr   string `yaml:"expr"`
+	For    string `yaml:"for,omitempty"`
+	// KeepFiringFor is how long it stays after it held last.
+	KeepFiringFor string            `yaml:"keep_firing_for,omitempty"`
+	Labels        map[string]string `yaml:"labels,omitempty"`
+	Annotations   map[string]string `yaml:"annotations,omitempty"`
 }
 
-// Prometheus returns the rules of the SLOs. Each of notes names something that rules cannot express, and who does.
+// Prometheus returns the rules of the SLOs, of symptoms and of the collector. Each of notes names something that rules cannot
+// express, and who does.
 func Prometheus(slos []slo.SLO, o Options) (file File, notes []string) {
-	if o.Interval == 0 {
-		o.Interval = time.Minute
-	}
-	o.Scale = max(o.Scale, 1)
+	o.setDefaults()
 	for i := range slos {
 		w := writer{slo: &slos[i], options: &o}
 		group, err := w.group()
@@ -79,10 +88,21 @@ func Prometheus(slos []slo.SLO, o Options) (file File, notes []string) {
 		file.Groups = append(file.Groups, group)
 		notes = append(notes, w.notes...)
 	}
+	file.Groups = append(file.Groups, o.symptoms())
 	if !o.RecordOnly {
-		file.Groups = append(file.Groups, o.common())
+		file.Groups = append(file.Groups, o.collector())
 	}
 	return file, notes
+}
+
+func (o *Options) setDefaults() {
+	if o.Interval == 0 {
+		o.Interval = time.Minute
+	}
+	if o.Thresholds == nil {
+		o.Thresholds = DefaultThresholds()
+	}
+	o.Scale = max(o.Scale, 1)
 }
 
 // YAML is the file as Prometheus reads it.
@@ -374,6 +394,9 @@ func (w *writer) annotations(alert string, severity slo.Severity, summary, descr
 	return a
 }
 
+// serviceOfAlert stands in a link for the service that an alert turns out to be about.
+const serviceOfAlert = "SERVICE-OF-ALERT"
+
 // link adds the links.
 func (o *Options) link(annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity) {
 	runbook := o.RunbookURL
@@ -384,36 +407,22 @@ func (o *Options) link(annotations map[string]string, alert string, s *slo.SLO, 
 			runbook = s.RunbookURL
 		}
 	}
+	fill := func(template string) string {
+		text := literal(expand(template, values))
+		if s == nil {
+			text = strings.ReplaceAll(text, serviceOfAlert, "{{ urlquery $labels.service }}")
+		}
+		return text
+	}
+	if s == nil {
+		values["service"] = serviceOfAlert
+	}
 	if runbook != "" {
-		annotations["runbook_url"] = literal(expand(runbook, values))
+		annotations["runbook_url"] = fill(runbook)
 	}
 	if o.DashboardURL != "" {
-		annotations["dashboard_url"] = literal(expand(o.DashboardURL, values))
+		annotations["dashboard_url"] = fill(o.DashboardURL)
 	}
-}
-
-// common are the alerts that are about no SLO.
-func (o *Options) common() Group {
-	through := promName(event.ProgressReadThrough) + "_seconds"
-	source := promName(event.ProgressSource)
-	dog := map[string]string{
-		"summary":     "Prometheus evaluates the rules of Sockeye and reaches Alertmanager",
-		"description": "It always fires. If it stops, alerts do not arrive.",
-	}
-	o.link(dog, Watchdog, nil, slo.SeverityNone)
-	silent := map[string]string{
-		"summary": "Source {{ $labels." + source + " }} reports nothing, or lags",
-		"description": "What it saw is known up to {{ $value | humanizeDuration }} ago. What it would have seen since is missing from " +
-			"every SLO of its vantage.",
-	}
-	o.link(silent, Silent, nil, slo.SeverityTicket)
-	return Group{Name: "sockeye", Interval: slo.PromDuration(o.Interval), Rules: []Rule{
-		{Alert: Watchdog, Expr: "vector(1)", Labels: map[string]string{"severity": "none"}, Annotations: dog},
-		{
-			Alert: Silent, Labels: map[string]string{"severity": string(slo.SeverityTicket)}, Annotations: silent,
-			Expr: fmt.Sprintf("time() - max by (%s) (max_over_time(%s[1h])) > 300", source, through),
-		},
-	}}
 }
 
 // literal keeps a template from taking text of a document for its own.

@@ -174,17 +174,23 @@ var promLabels = map[string]string{
 // PromLabel returns the label of a dimension.
 func PromLabel(dimension string) string { return promLabels[dimension] }
 
+// PromMatchers are the matchers of what a term matches, as between the braces of a selector.
+func (t Term) PromMatchers() string {
+	matchers := []string{matcher(schema.EventName, []string{t.Event}, true)}
+	for _, f := range t.Where {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, true))
+	}
+	for _, f := range t.Except {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, false))
+	}
+	return strings.Join(matchers, ",")
+}
+
 // rises is a vector of what each series of a selection rose by; one that several terms match is there once.
 func (p *promql) rises(m promMetric, s Selection) string {
 	each := make([]string, len(s))
 	for i, t := range s {
-		matchers := append(p.common(), matcher(schema.EventName, []string{t.Event}, true))
-		for _, f := range t.Where {
-			matchers = append(matchers, matcher(f.Dimension, f.Values, true))
-		}
-		for _, f := range t.Except {
-			matchers = append(matchers, matcher(f.Dimension, f.Values, false))
-		}
+		matchers := append(p.common(), t.PromMatchers())
 		if m.matchers != "" {
 			matchers = append(matchers, m.matchers)
 		}

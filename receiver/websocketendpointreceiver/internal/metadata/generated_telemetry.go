@@ -23,15 +23,16 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                  metric.Meter
-	mu                                     sync.Mutex
-	registrations                          []metric.Registration
-	ReceiverWebsocketendpointChunks        metric.Int64Counter
-	ReceiverWebsocketendpointConnections   metric.Int64Gauge
-	ReceiverWebsocketendpointEvents        metric.Int64Counter
-	ReceiverWebsocketendpointLostEvents    metric.Int64Counter
-	ReceiverWebsocketendpointRefusedChunks metric.Int64Counter
-	ReceiverWebsocketendpointWaitingEvents metric.Int64Gauge
+	meter                                        metric.Meter
+	mu                                           sync.Mutex
+	registrations                                []metric.Registration
+	ReceiverWebsocketendpointCertificateNotAfter metric.Int64Gauge
+	ReceiverWebsocketendpointChunks              metric.Int64Counter
+	ReceiverWebsocketendpointConnections         metric.Int64Gauge
+	ReceiverWebsocketendpointEvents              metric.Int64Counter
+	ReceiverWebsocketendpointLostEvents          metric.Int64Counter
+	ReceiverWebsocketendpointRefusedChunks       metric.Int64Counter
+	ReceiverWebsocketendpointWaitingEvents       metric.Int64Gauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -63,6 +64,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ReceiverWebsocketendpointCertificateNotAfter, err = builder.meter.Int64Gauge(
+		"otelcol_receiver_websocketendpoint_certificate_not_after",
+		metric.WithDescription("Unix time at which the certificate that is served ends. Absent without TLS. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverWebsocketendpointChunks, err = builder.meter.Int64Counter(
 		"otelcol_receiver_websocketendpoint_chunks",
 		metric.WithDescription("Chunks that the pipeline has acknowledged. [Alpha]"),

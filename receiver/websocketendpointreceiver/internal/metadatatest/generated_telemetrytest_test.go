@@ -19,12 +19,16 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	tb.ReceiverWebsocketendpointCertificateNotAfter.Record(context.Background(), 1)
 	tb.ReceiverWebsocketendpointChunks.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointConnections.Record(context.Background(), 1)
 	tb.ReceiverWebsocketendpointEvents.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointLostEvents.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointRefusedChunks.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointWaitingEvents.Record(context.Background(), 1)
+	AssertEqualReceiverWebsocketendpointCertificateNotAfter(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
