@@ -333,6 +333,8 @@ func (s *SLO) mostJudged(k uint64, budget float64) uint64 {
 // GuardTail is the table's end where it is endless, as PromQL: how many judged events so many bad ones allow, by Wilson's and
 // Hilferty's approximation of the Poisson distribution. bad is an expression.
 func (s *SLO) GuardTail(bad string) string {
-	// 1.239672 is a third of the normal quantile of guardChance.
-	return fmt.Sprintf("%s * (1 - 1 / (9 * %s) - 1.239672 / sqrt(%s)) ^ 3 / %s", bad, bad, bad, decimal(s.budget()))
+	return fmt.Sprintf("%s * (1 - 1 / (9 * %s) - %s / sqrt(%s)) ^ 3 / %s", bad, bad, guardQuantile, bad, decimal(s.budget()))
 }
+
+// guardQuantile is a third of the normal quantile of guardChance.
+const guardQuantile = "1.239672"
