@@ -63,6 +63,8 @@ type Settings struct {
 	Owners []Owner
 	// Quiet is when tickets wait; none means never. It is in the words of Alertmanager's time_intervals.
 	Quiet []yaml.Node
+	// Watchdog says how whoever misses the watchdog hears it, as Page does.
+	Watchdog map[string]yaml.Node
 }
 
 // Owner is a team.
@@ -97,6 +99,7 @@ func ParseSettings(name string, data []byte) (Settings, error) {
 		Thresholds map[string]yaml.Node `yaml:"thresholds"`
 		Owners     []Owner              `yaml:"owners"`
 		Quiet      *[]yaml.Node         `yaml:"quiet"`
+		Watchdog   map[string]yaml.Node `yaml:"watchdog"`
 	}
 	if err := strict(data, &file); err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
@@ -127,6 +130,7 @@ func ParseSettings(name string, data []byte) (Settings, error) {
 	if len(file.Owners) > 0 {
 		s.Owners = file.Owners
 	}
+	s.Watchdog = file.Watchdog
 	if file.Quiet != nil {
 		s.Quiet = *file.Quiet
 	}

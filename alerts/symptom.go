@@ -242,7 +242,11 @@ func (o *Options) alert(name string, t Threshold, expr, summary, description str
 	if t.Keep > 0 {
 		r.KeepFiringFor = slo.PromDuration(t.Keep)
 	}
-	o.link(r.Annotations, name, nil, t.Severity)
+	var labels []string
+	if strings.Contains(summary, "$labels.service") {
+		labels = []string{"service"}
+	}
+	o.link(r.Annotations, name, nil, t.Severity, labels...)
 	return r
 }
 
