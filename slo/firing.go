@@ -67,7 +67,7 @@ func SelectFiring(slos []SLO, now string) (sql string, notes []string) {
     ) AS sources,
     sources.1 > 0 AND sources.2 >= moment - %[9]d AS known,
     toStartOfMinute(if(known, sources.2, moment)) AS asof
-SELECT service, slo, severity, if(any(known), maxIf(bad_long / judged_long / budget, fires), %[10]d) AS burn
+SELECT service, slo, severity, assumeNotNull(if(any(known), maxIf(bad_long / judged_long / budget, fires), %[10]d)) AS burn
 FROM
 (
     SELECT rule.2 AS service, rule.3 AS slo, rule.4 AS severity, rule.13 AS budget,
