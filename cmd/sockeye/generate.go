@@ -9,7 +9,7 @@ import (
 func newGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write files that are generated: rules for Prometheus, the event reference",
+		Short: "Write files that are generated: alerts for Prometheus, Grafana and Alertmanager, the event reference",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
