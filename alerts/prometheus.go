@@ -45,8 +45,7 @@ type Options struct {
 	Thresholds map[string]Threshold
 	// RecordOnly leaves out the alerts, where somebody else owns alerting.
 	RecordOnly bool
-	// RunbookURL and DashboardURL are links of the alerts, in which {alertname}, {service}, {slo} and {severity} are replaced.
-	// An SLO's own runbook wins.
+	// RunbookURL and DashboardURL are links of the alerts, in which [Placeholders] are replaced. An SLO's own runbook wins.
 	RunbookURL, DashboardURL string
 	// DatasourceUID is the identity of the ClickHouse datasource in Grafana.
 	DatasourceUID string
@@ -235,7 +234,7 @@ func scaled(d time.Duration, scale int) time.Duration {
 
 // guards records, for each long window, whether its bad events are too many for an accident.
 func (w *writer) guards() {
-	if w.slo.Unguarded {
+	if !w.slo.Guarded() {
 		return
 	}
 	least := map[string]slo.Number{}
@@ -253,8 +252,8 @@ func (w *writer) guards() {
 	}
 }
 
-// guard compares the judged events with what so many bad ones allow. Each step adds what one more bad event allows, so the sum
-// is the last step that is reached.
+// guard compares the judged events with what so many bad ones allow. Each step adds what one more bad event allows, so
+// the sum is the last step that is reached.
 func (w *writer) guard(window string, burn slo.Number) string {
 	steps, endless := w.slo.GuardSteps(burn)
 	// Counters rise by what is extrapolated.
@@ -321,7 +320,7 @@ func (w *writer) alerts() {
 			worst = min(worst, severity) // page sorts before ticket
 			limit := w.slo.Threshold(r)
 			all := []string{w.of(recordRatio, r.Long) + " > " + limit, w.of(recordRatio, r.Short) + " > " + limit}
-			if !w.slo.Unguarded {
+			if w.slo.Guarded() {
 				all = append(all, w.of(recordBeyond, r.Long)+" == 1")
 			}
 			any = append(any, "(\n  "+strings.Join(all, "\n  and ")+"\n)")
@@ -340,8 +339,8 @@ func (w *writer) alerts() {
 				fmt.Sprintf("%s of %s burns its error budget too fast", w.slo.Title, w.slo.Service), w.burning(severity, windows)),
 		})
 	}
-	alive := fmt.Sprintf("time() - max(%s_seconds{%s=%q}) < 300", promName(event.ProgressReadThrough), promName(event.Vantage),
-		w.slo.Indicator.Vantage)
+	alive := fmt.Sprintf("time() - max(%s_seconds{%s=%q}) < 300", promName(event.ProgressReadThrough),
+		promName(event.Vantage), w.slo.Indicator.Vantage)
 	w.rules = append(w.rules, Rule{
 		Alert: Absent, For: slo.PromDuration(max(10*w.options.Interval, time.Second)),
 		// A source that is alive and a service that nobody ever used is no traffic.
@@ -349,8 +348,8 @@ func (w *writer) alerts() {
 		Labels: w.alertLabels(worst),
 		Annotations: w.annotations(Absent, worst,
 			fmt.Sprintf("Nothing is known about %s of %s", w.slo.Title, w.slo.Service),
-			fmt.Sprintf("Prometheus has no metrics of %s from vantage %s, and no source there is alive. The collector may be down, or "+
-				"not be scraped. No other alert of this SLO can fire.", w.slo.Service, w.slo.Indicator.Vantage)),
+			fmt.Sprintf("Prometheus has no metrics of %s from vantage %s, and no source there is alive. The collector may "+
+				"be down, or not be scraped. No other alert of this SLO can fire.", w.slo.Service, w.slo.Indicator.Vantage)),
 	})
 }
 
@@ -368,7 +367,8 @@ func (w *writer) burning(severity slo.Severity, windows []string) string {
 	var rules []string
 	for _, r := range w.slo.Rules {
 		if r.Severity == severity {
-			rules = append(rules, fmt.Sprintf("%s %% over %s and %s", percent(w.slo.Threshold(r)), w.span(r.Long), w.span(r.Short)))
+			rules = append(rules, fmt.Sprintf("%s %% over %s and %s", percent(w.slo.Threshold(r)), w.span(r.Long),
+				w.span(r.Short)))
 		}
 	}
 	fmt.Fprintf(&b, ". It fires above %s. Objective %s %%.", strings.Join(rules, ", or "), w.slo.Objective.Percent(10))

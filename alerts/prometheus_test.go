@@ -82,6 +82,33 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 	require.Contains(t, promtool(t, "check", "rules", file), "SUCCESS")
 }
 
+// TestWindowsOfBucketsAreHalfOpen: Debian's Prometheus 2.42 takes both ends of a range, the one that test/oracle runs takes
+// the right end only, and both count five minutes in five minutes.
+func TestWindowsOfBucketsAreHalfOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+		return filepath.Join(dir, name)
+	}
+	put("rules.yaml", write(t, availability(t), alerts.Options{Metrics: slo.Buckets}))
+	promtool(t, "test", "rules", put("test.yaml", `
+rule_files: [rules.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'websocket_events_total{service_name="chat",websocket_vantage="edge",event_name="websocket.open"}', values: 1x40}
+    promql_expr_test:
+      - expr: slo:events_judged:sum5m
+        eval_time: 35m
+        exp_samples: [{labels: 'slo:events_judged:sum5m{service="chat",slo="connection-availability"}', value: 5}]
+      - expr: slo:events_judged:sum30m
+        eval_time: 35m
+        exp_samples: [{labels: 'slo:events_judged:sum30m{service="chat",slo="connection-availability"}', value: 30}]
+`))
+}
+
 // TestWhatFires runs the scenarios of testdata: input series, and the alerts that they raise.
 func TestWhatFires(t *testing.T) {
 	t.Parallel()

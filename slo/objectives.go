@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // maxObjectives bounds the objectives of one document.
@@ -100,8 +103,11 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 }
 
 // composite makes one SLO of members.
-func (p *parser) composite(s SLO, members []SLO, objectives []objective, o object, d document, used map[string]bool) []SLO {
-	s.Combine = Combine(p.choice(d, annotationComposite, string(CombineWeighted), string(CombineWeighted), string(CombineWorst)))
+func (p *parser) composite(
+	s SLO, members []SLO, objectives []objective, o object, d document, used map[string]bool,
+) []SLO {
+	s.Combine = Combine(p.choice(d, annotationComposite, string(CombineWeighted),
+		string(CombineWeighted), string(CombineWorst)))
 	weights, weighted := new(big.Rat), new(big.Rat)
 	for i, m := range members {
 		weight := rat(one)
@@ -146,7 +152,8 @@ func (p *parser) choice(d document, annotation, assumed string, values ...string
 	v := at.text()
 	if !slices.Contains(values, v) {
 		last := len(values) - 1
-		at.fault("must be %s, got %q", strings.TrimPrefix(strings.Join(values[:last], ", ")+" or "+values[last], " or "), clip(v))
+		list := strings.TrimPrefix(strings.Join(values[:last], ", ")+" or "+values[last], " or ")
+		at.fault("must be %s, got %q", list, clip(v))
 		return assumed
 	}
 	return v
@@ -270,7 +277,8 @@ func (p *parser) slices(s *SLO, o objective, method node) {
 		}
 	}
 	if s.Indicator.Active {
-		method.fault("must be Occurrences for a total with active: how many connections are open is known at the end of a window")
+		method.fault("must be Occurrences for a total with active: " +
+			"how many connections are open is known at the end of a window")
 	}
 	at := o.require("timeSliceWindow", "write the length of a slice, such as 1m")
 	text := at.word()
@@ -284,7 +292,8 @@ func (p *parser) slices(s *SLO, o objective, method node) {
 	case length > time.Hour || time.Hour%length != 0:
 		at.fault("must divide an hour, such as 1m, 5m, 15m or 1h, got %s", clip(text))
 	case s.Calendar != nil && quarter%length != 0:
-		at.fault("must be 1m, 3m, 5m or 15m for a calendar window, whose days begin at any quarter of an hour, got %s", clip(text))
+		at.fault("must be 1m, 3m, 5m or 15m for a calendar window, whose days begin at any quarter of an hour, got %s",
+			clip(text))
 	case s.long() && length%quarter != 0:
 		at.fault("must be a multiple of 15m, as rows older than %dd are kept, got %s", minuteRetention/day, clip(text))
 	default:
@@ -316,9 +325,16 @@ func (p *parser) limit(s *SLO, o objective, indicator sli) {
 // retention refuses a window that is longer than what it reads is kept.
 func (p *parser) retention(s *SLO, window node) {
 	table, age := s.Indicator.Measure.retention()
-	if s.Window <= age {
+	if table == schema.Rollup15m && s.slice()%quarter != 0 {
+		table, age = schema.Rollup1m, minuteRetention
+	}
+	if s.longest() <= age {
 		return
 	}
-	window.fault("must be at most %dd, for which %s is kept, got %s", age/day, table, clip(window.y.Value))
+	got := window.y.Value
+	if s.Calendar != nil && s.Calendar.Unit != "d" {
+		got += fmt.Sprintf(", which may have %d days", s.longest()/day)
+	}
+	window.fault("must be at most %dd, for which %s is kept, got %s", age/day, table, got)
 	s.Window = 0
 }

@@ -34,7 +34,8 @@ const (
 )
 
 var annotations = []string{
-	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationBudget, annotationComposite, annotationGroupAlerts,
+	annotationAlerts, annotationRunbook, annotationGuard, annotationServiceName, annotationBudget, annotationComposite,
+	annotationGroupAlerts,
 }
 
 const (
@@ -241,8 +242,10 @@ func (p *parser) metadata(n node) metadata {
 	annotated := o.get("annotations").object()
 	for key := range annotated.values {
 		m.annotations[key] = annotated.get(key)
-		if domain, name, found := strings.Cut(key, "/"); !labelKey.MatchString(name) && found || !labelKey.MatchString(domain) {
-			m.annotations[key].fault("an annotation's key must be like a label's, behind a domain and a slash if need be, got %q", clip(key))
+		domain, name, found := strings.Cut(key, "/")
+		if !labelKey.MatchString(name) && found || !labelKey.MatchString(domain) {
+			m.annotations[key].fault("an annotation's key must be like a label's, with a domain and a slash before it or not, "+
+				"got %q", clip(key))
 		}
 		if strings.HasPrefix(key, "sockeye/") && !slices.Contains(annotations, key) {
 			m.annotations[key].fault("unknown annotation%s", suggest(key, annotations))

@@ -94,7 +94,9 @@ func TestOneFaultOneSentence(t *testing.T) {
 		"an unreachable page":                    {replace("99.9", "93"), "login.yaml:24:22: spec.objectives[0].targetPercent: leaves the alert \"burn over 1h and 5m > 14.4\" unreachable: with every event bad the burn rate is 14.29; raise the objective, or name alertPolicies of your own, or set the annotation sockeye/alerts"},
 		"an unknown guard":                       {replace("metadata:\n  name: login", "metadata:\n  annotations: {sockeye/guard: poisson}\n  name: login"), "login.yaml:4:32: metadata.annotations.sockeye/guard: must be binomial or none, got \"poisson\""},
 		"good that total lacks":                  {replace("select: [{event: websocket.auth}]", "select: [{event: websocket.auth, where: {tenant: acme}}]"), "login.yaml:15:43: spec.indicator.spec.ratioMetric.good.metricSource.spec.select[0]: selects events that total does not; every one of its filters in total must hold here too"},
-		"a calendar window beyond retention":     {all(calendarly, replace("1M", "2Y")), "login.yaml:21:18: spec.timeWindow[0].duration: must be at most 396d, for which rollup_15m is kept, got 2Y"},
+		"a calendar window beyond retention":     {all(calendarly, replace("1M", "2Y")), "login.yaml:21:18: spec.timeWindow[0].duration: must be at most 396d, for which rollup_15m is kept, got 2Y, which may have 732 days"},
+		"minutes beyond their retention":         {all(thresholded, replace("measure: idle_share", "measure: count, select: [{event: websocket.auth}]"), replace("3d", "36d")), "login.yaml:15:18: spec.timeWindow[0].duration: must be at most 35d, for which rollup_1m is kept, got 36d"},
+		"thirteen months, which may be 397 days": {all(calendarly, replace("1M", "13M")), "login.yaml:21:18: spec.timeWindow[0].duration: must be at most 396d, for which rollup_15m is kept, got 13M, which may have 403 days"},
 		"gauges beyond their retention":          {all(thresholded, replace("3d", "30d")), "login.yaml:15:18: spec.timeWindow[0].duration: must be at most 3d, for which gauges_10s is kept, got 30d"},
 		"a calendar of hours":                    {all(calendarly, replace("1M", "96h")), "login.yaml:21:18: spec.timeWindow[0].duration: must be days, weeks, months, quarters or years for a calendar, such as 1M, got 96h"},
 		"a calendar in the machine's own zone":   {all(calendarly, replace("Europe/Berlin", "Local")), `login.yaml:21:93: spec.timeWindow[0].calendar.timeZone: unknown time zone "Local"; write a name of the IANA database, such as Europe/Berlin, or UTC`},
@@ -370,6 +372,32 @@ func TestSDKJudgesAlike(t *testing.T) {
 	for name, change := range invalid {
 		t.Run(name, check(change, false))
 	}
+}
+
+// TestManual reads the document that docs/slo.md shows, and the composite's objectives in its place.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/slo.md")
+	require.NoError(t, err)
+	var blocks []string
+	for i, block := range strings.Split(string(text), "```") {
+		if yaml, ok := strings.CutPrefix(block, "yaml\n"); ok && i%2 == 1 {
+			blocks = append(blocks, yaml)
+		}
+	}
+	require.Len(t, blocks, 2)
+	slos, err := slo.Parse(slo.Source{Name: "docs/slo.md", Data: []byte(blocks[0])})
+	require.NoError(t, err)
+	require.Equal(t, "eu-login of chat: 99.5 % over 28d", strings.SplitN(slos[0].Summary(), ";", 2)[0])
+
+	head, tail, _ := strings.Cut(blocks[0], "  indicator:")
+	_, tail, _ = strings.Cut(tail, "  timeWindow:")
+	window, _, _ := strings.Cut(tail, "  objectives:")
+	composite := head + "  timeWindow:" + window + blocks[1] + strings.Replace(shared, "name: shared", "name: opened", 1) +
+		strings.Replace(shared, "name: shared", "name: signed-in", 1)
+	slos, err = slo.Parse(slo.Source{Name: "docs/slo.md", Data: []byte(composite)})
+	require.NoError(t, err)
+	require.Equal(t, "eu-login of chat: 99.675 % of the mean of 3 × opened, 1 × signed-in over 28d", strings.SplitN(slos[0].Summary(), ";", 2)[0])
 }
 
 func FuzzParse(f *testing.F) {

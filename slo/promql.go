@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -32,18 +33,22 @@ type PromQL struct {
 	Total, Judged, Bad string
 }
 
-// PromQL returns the expressions of a window that ends now. Bad is written with what judged says of Judged, such as the name
-// that it is recorded under, or with Judged itself where that is empty. An error says why they cannot be written.
+// PromQL returns the expressions of a window that ends now. Bad is written with what judged says of Judged, such as
+// the name that it is recorded under, or with Judged itself where that is empty. An error says why they cannot be
+// written.
 func (s *SLO) PromQL(window time.Duration, metrics Metrics, judged string) (PromQL, error) {
 	in := &s.Indicator
 	switch {
 	case len(s.Members) > 0:
-		return PromQL{}, fmt.Errorf("it is a composite; write its members as SLOs of their own, or let the engine evaluate it")
-	case s.Budgeting.Method == Timeslices || s.Budgeting.Method == RatioTimeslices:
-		return PromQL{}, fmt.Errorf("budgetingMethod %s counts slices of time, and rules count events; let the engine evaluate it",
-			s.Budgeting.Method)
+		return PromQL{}, errors.New("it is a composite; write its members as SLOs of their own, " +
+			"or let the engine evaluate it")
+	case s.Budgeting.Method == RatioTimeslices:
+		return PromQL{}, fmt.Errorf("budgetingMethod %s rounds each slice, which floating-point numbers cannot; "+
+			"let the engine evaluate it", s.Budgeting.Method)
 	case in.Measure != "":
 		return PromQL{}, fmt.Errorf("its measure %s is judged minute by minute; let the engine evaluate it", in.Measure)
+	case s.Budgeting.Method == Timeslices:
+		return s.slicesPromQL(window, metrics, judged)
 	}
 	p := promql{service: s.Service, in: in, window: window, metrics: metrics}
 	out := PromQL{Total: sum(p.rises(promEvents, append(slices.Clone(in.Total), in.Unjudged...)))}
@@ -79,6 +84,30 @@ func (s *SLO) PromQL(window time.Duration, metrics Metrics, judged string) (Prom
 		// Nothing bad is 0, where anything is known.
 		out.Bad += " or 0 * " + judged
 	}
+	return out, nil
+}
+
+// slicesPromQL counts slices: a subquery evaluates each of them at its end. Windows are whole slices, and end with the
+// last one that has ended.
+func (s *SLO) slicesPromQL(window time.Duration, metrics Metrics, judged string) (PromQL, error) {
+	slice := s.Budgeting.Slice
+	events := *s
+	events.Budgeting = Budgeting{Method: Occurrences}
+	one, err := events.PromQL(slice, metrics, "")
+	if err != nil {
+		return PromQL{}, err
+	}
+	window = (window + slice - 1) / slice * slice
+	over := func(each string) string {
+		return "sum_over_time((" + each + ")[" + PromHalfOpen(window) + ":" + PromDuration(slice) + "])"
+	}
+	out := PromQL{Total: over("(" + one.Total + ") > bool 0"), Judged: over("(" + one.Judged + ") > bool 0")}
+	if judged == "" {
+		judged = out.Judged
+	}
+	good := "(" + one.Judged + ") - (" + one.Bad + ")"
+	target := decimal(s.Budgeting.SliceTarget.rat)
+	out.Bad = over("("+good+") / (("+one.Judged+") > 0) < bool "+target) + " or 0 * " + judged
 	return out, nil
 }
 
@@ -176,14 +205,7 @@ func PromLabel(dimension string) string { return promLabels[dimension] }
 
 // PromMatchers are the matchers of what a term matches, as between the braces of a selector.
 func (t Term) PromMatchers() string {
-	matchers := []string{matcher(schema.EventName, []string{t.Event}, true)}
-	for _, f := range t.Where {
-		matchers = append(matchers, matcher(f.Dimension, f.Values, true))
-	}
-	for _, f := range t.Except {
-		matchers = append(matchers, matcher(f.Dimension, f.Values, false))
-	}
-	return strings.Join(matchers, ",")
+	return strings.Join(append([]string{matcher(schema.EventName, []string{t.Event}, true)}, filters(t)...), ",")
 }
 
 // rises is a vector of what each series of a selection rose by; one that several terms match is there once.
@@ -213,18 +235,20 @@ func (p *promql) common() []string {
 	return of
 }
 
-// active is how many connections are open, by those who know. Where the terms ask for an environment or a region, the
-// gauges are asked for it too.
+// active is how many connections are open, by those who know. What the term of the total asks for, the gauges have too.
 func (p *promql) active() string {
-	matchers := p.common()
-	if len(p.in.Total) == 1 {
-		for _, f := range p.in.Total[0].Where {
-			if slices.Contains(gaugeDimensions, f.Dimension) {
-				matchers = append(matchers, matcher(f.Dimension, f.Values, true))
-			}
-		}
-	}
+	matchers := append(p.common(), filters(p.in.Total[0])...)
 	return "sum(" + promName(event.ConnectionsActive.String()) + "{" + strings.Join(matchers, ",") + "})"
+}
+
+func filters(t Term) (matchers []string) {
+	for _, f := range t.Where {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, true))
+	}
+	for _, f := range t.Except {
+		matchers = append(matchers, matcher(f.Dimension, f.Values, false))
+	}
+	return matchers
 }
 
 func sum(vector string) string { return "sum(" + vector + ")" }
@@ -258,11 +282,12 @@ func PromDuration(d time.Duration) string {
 }
 
 // PromHalfOpen is a range that takes as many of samples that come at a step of its as fit, whichever moment it ends at.
-// Prometheus before 3 takes both ends of a range, later ones the right end only; a millisecond less is half-open in both.
+// Prometheus before 3 takes both ends of a range, later ones the right end only; a millisecond less is half-open in
+// both.
 func PromHalfOpen(window time.Duration) string { return PromDuration(window - time.Millisecond) }
 
-// Threshold is the error ratio that burns as fast as r says, as an exact decimal: a correctly rounded quotient of counts
-// compares with it as the fractions themselves do.
+// Threshold is the error ratio that burns as fast as r says, as an exact decimal: a correctly rounded quotient of
+// counts compares with it as the fractions themselves do.
 func (s *SLO) Threshold(r Rule) string {
 	return decimal(new(big.Rat).Mul(r.Burn.rat, s.budget()))
 }
@@ -276,7 +301,8 @@ func decimal(r *big.Rat) string {
 	return trim(r.FloatString(places))
 }
 
-// Step is one step of the guard as a table: with at least Bad bad events, a rule may fire if no more than Judged were judged.
+// Step is one step of the guard as a table: with at least Bad bad events, a rule may fire if no more than Judged were
+// judged.
 type Step struct{ Bad, Judged uint64 }
 
 // Limits of [SLO.GuardSteps].
@@ -287,13 +313,16 @@ const (
 	always = 1_000_000_000_000
 )
 
-// GuardSteps writes the guard for low traffic as a table, for those who cannot compute binomials: bad events are too many
-// for an accident if the last step whose Bad they reach allows as many judged ones. It is exact where burn rates above
-// burn are concerned: others never ask. endless says that the table ends although more bad events need a guard still, as with
-// burn rates near 1; they are then to be approximated.
+// Guarded reports whether few bad events may be taken for an accident.
+func (s *SLO) Guarded() bool { return !s.Unguarded && s.countsEvents() }
+
+// GuardSteps writes the guard for low traffic as a table, for those who cannot compute binomials: bad events are too
+// many for an accident if the last step whose Bad they reach allows as many judged ones. It is exact where burn rates
+// above burn are concerned: others never ask. endless says that the table ends although more bad events need a guard
+// still, as with burn rates near 1; they are then to be approximated.
 func (s *SLO) GuardSteps(burn Number) (steps []Step, endless bool) {
 	budget := s.Budget().Float64()
-	if s.Unguarded {
+	if !s.Guarded() {
 		return []Step{{0, always}}, false
 	}
 	// needless: whoever burns that fast with k bad events has so few judged ones that the guard allows them.
@@ -330,8 +359,8 @@ func (s *SLO) mostJudged(k uint64, budget float64) uint64 {
 	return low
 }
 
-// GuardTail is the table's end where it is endless, as PromQL: how many judged events so many bad ones allow, by Wilson's and
-// Hilferty's approximation of the Poisson distribution. bad is an expression.
+// GuardTail is the table's end where it is endless, as PromQL: how many judged events so many bad ones allow, by
+// Wilson's and Hilferty's approximation of the Poisson distribution. bad is an expression.
 func (s *SLO) GuardTail(bad string) string {
 	return fmt.Sprintf("%s * (1 - 1 / (9 * %s) - %s / sqrt(%s)) ^ 3 / %s", bad, bad, guardQuantile, bad, decimal(s.budget()))
 }

@@ -166,12 +166,14 @@ func (p *parser) ratioMetric(n node, sources map[string]bool) sli {
 // active checks a total to which the open connections are added: only the connections that ended can be counted beside them.
 func (p *parser) active(total, hit metric) {
 	if len(total.selection) != 1 || event.Name(total.selection[0].Event) != event.Close || len(total.unjudged) > 0 {
-		total.list.fault("must select %s alone: with active it counts the connections that ended and those still open", event.Close)
+		total.list.fault("must select %s alone: with active it counts the connections that ended and those still open",
+			event.Close)
 		return
 	}
 	for _, f := range slices.Concat(total.selection[0].Where, total.selection[0].Except) {
 		if !slices.Contains(gaugeDimensions, f.Dimension) {
-			total.terms[0].fault("must not filter on %s: the connections open are known by environment and region alone", f.Dimension)
+			total.terms[0].fault("must not filter on %s: the connections open are known by environment and region alone",
+				f.Dimension)
 		}
 	}
 	if hit.threshold != 0 {

@@ -51,8 +51,8 @@ func (q *Query) answer(index int, p *part) string {
 	if p.kind == ofRates {
 		b.WriteString(indent(fold))
 	} else {
-		b.WriteString("    SELECT slot, grp, at, sum(h) AS h, sum(t) AS t, sum(j) AS j\n    FROM\n    (\n" + indent(indent(fold)) +
-			"\n    )\n    GROUP BY slot, grp, at")
+		b.WriteString("    SELECT slot, grp, at, sum(h) AS h, sum(t) AS t, sum(j) AS j\n    FROM\n    (\n" +
+			indent(indent(fold)) + "\n    )\n    GROUP BY slot, grp, at")
 	}
 	b.WriteString("\n)\nGROUP BY slot, grp, span")
 	return b.String()
@@ -207,9 +207,18 @@ func (q *Query) ranking(slots []int) string {
 		most[limit] = append(most[limit], i)
 	}
 	slices.Sort(others)
-	return "SELECT slot, grp FROM\n(\n    SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place\n    FROM\n    (\n" +
-		indent(indent(strings.Join(folds, "\nUNION ALL\n"))) + "\n    )\n    WHERE grp NOT IN (" +
-		strings.Join(slices.Compact(others), ", ") + ")\n    GROUP BY slot, grp\n)\nWHERE place <= " + oneOf(most)
+	return fmt.Sprintf(`SELECT slot, grp FROM
+(
+    SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place
+    FROM
+    (
+%s
+    )
+    WHERE grp NOT IN (%s)
+    GROUP BY slot, grp
+)
+WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))),
+		strings.Join(slices.Compact(others), ", "), oneOf(most))
 }
 
 // group is the column of the group's key, folded if it is not among the first.
@@ -238,8 +247,9 @@ func (q *Query) matched(p *part, slots []int, ranking bool, more, inner string, 
 	if p.grouped {
 		first = 4
 	}
-	fmt.Fprintf(&b, "SELECT m.1 AS slot, %s AS grp, at, m.%d AS h, m.%d AS t, m.%d AS j%s\nFROM\n(\n%s\n)\nARRAY JOIN arrayFilter(x -> x.2, [",
+	fmt.Fprintf(&b, "SELECT m.1 AS slot, %s AS grp, at, m.%d AS h, m.%d AS t, m.%d AS j%s\nFROM\n(\n%s\n)\n",
 		q.group(p, slots, ranking), first, first+1, first+2, more, indent(inner))
+	b.WriteString("ARRAY JOIN arrayFilter(x -> x.2, [")
 	for n, i := range slots {
 		t := q.slots[i]
 		m := of(t.slo)
@@ -420,14 +430,18 @@ func (q *Query) foldRates(p *part, slots []int, ranking bool) string {
 	dimensions := q.dimensions(slots, sideDimensions, "")
 	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ")
 	for _, way := range []string{"received", "sent"} {
-		inner += fmt.Sprintf(",\n    sum(%[1]s_count) AS %[1]s_n,\n    %[2]s(%[1]s_rate) AS %[1]s_state,\n    max(%[1]s_rate_max) AS %[1]s_highest", way,
-			fmt.Sprintf(quantiles, "State"))
+		inner += fmt.Sprintf(`,
+    sum(%[1]s_count) AS %[1]s_n,
+    %[2]s(%[1]s_rate) AS %[1]s_state,
+    max(%[1]s_rate_max) AS %[1]s_highest`, way, fmt.Sprintf(quantiles, "State"))
 	}
-	inner += "\nFROM " + schema.ConnectionRate + "\n" + q.where(p, slots, false) + "\nGROUP BY at, " + strings.Join(dimensions, ", ")
+	inner += "\nFROM " + schema.ConnectionRate + "\n" + q.where(p, slots, false) + "\nGROUP BY at, " +
+		strings.Join(dimensions, ", ")
 	of := func(s *SLO) match {
 		return match{s.of(), "0", "received_n + sent_n", strings.SplitN(string(s.Indicator.Measure), "_", 2)[0] + "_n"}
 	}
-	matched := q.matched(p, slots, ranking, ", received_state, sent_state, received_highest, sent_highest", inner, of)
+	const states = ", received_state, sent_state, received_highest, sent_highest"
+	matched := q.matched(p, slots, ranking, states, inner, of)
 	if ranking {
 		return matched
 	}

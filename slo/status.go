@@ -155,7 +155,7 @@ func (s *SLO) window(c Count, members []Counts, of func(Counts) Count) WindowSta
 // of time are never few by chance, and neither are they independent of each other.
 func (s *SLO) guard(w WindowStatus) (fires bool, chance float64) {
 	bad, budget := w.Judged-w.Good, s.Budget().Float64()
-	if s.Unguarded || !s.countsEvents() || unlikely(bad, w.Judged, budget, guardChance) {
+	if !s.Guarded() || unlikely(bad, w.Judged, budget, guardChance) {
 		return true, 0
 	}
 	return false, Chance(bad, w.Judged, budget)

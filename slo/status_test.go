@@ -200,3 +200,79 @@ func TestWorkbookDetectionTimes(t *testing.T) {
 		})
 	}
 }
+
+// TestComposites: each member's burn rate is against its own objective, and the weights share out the common budget.
+func TestComposites(t *testing.T) {
+	t.Parallel()
+	member := func(objective, weight string) slo.Member {
+		s := plain(t, objective)
+		s.Rules = nil
+		return slo.Member{SLO: s, Weight: number(t, weight)}
+	}
+	s := plain(t, "0.9975")
+	s.Rules = nil
+	s.Members, s.Combine = []slo.Member{member("0.999", "3"), member("0.99", "1")}, slo.CombineWeighted
+	counts := func(bad ...uint64) slo.Counts {
+		q := slo.Plan([]slo.SLO{s}, epoch, slo.Timing{})
+		c := q.Nothing()[0]
+		for i, b := range bad {
+			m := &c.Members[i]
+			for _, n := range append([]*slo.Count{&m.Budget}, pointers(m.Windows)...) {
+				n.Judged, n.Total, n.Good = 10_000, 10_000, 10_000-b
+				if b > 10_000 {
+					n.Judged, n.Total, n.Good = 0, 0, 0 // nothing came
+				}
+			}
+		}
+		for i := range c.Windows { // as Read adds them up
+			for _, m := range c.Members {
+				c.Windows[i].Good += m.Windows[i].Good
+				c.Windows[i].Judged += m.Windows[i].Judged
+				c.Windows[i].Total += m.Windows[i].Total
+			}
+		}
+		return c
+	}
+	for name, tc := range map[string]struct {
+		combine      slo.Combine
+		bad          []uint64
+		burn, remain string
+		state        slo.State
+	}{
+		"both burn half":                          {slo.CombineWeighted, []uint64{5, 50}, "0.5", "0.5", slo.StateOK},
+		"the heavy one burns twice":               {slo.CombineWeighted, []uint64{20, 0}, "1.5", "-0.5", slo.StateExhausted},
+		"the light one burns twice":               {slo.CombineWeighted, []uint64{0, 200}, "0.5", "0.5", slo.StateOK},
+		"the light one burns twice, worst":        {slo.CombineWorst, []uint64{0, 200}, "2", "-1", slo.StateExhausted},
+		"a member without events has no say":      {slo.CombineWeighted, []uint64{99_999, 50}, "0.5", "0.5", slo.StateOK},
+		"no member has events: there is no ratio": {slo.CombineWeighted, []uint64{99_999, 99_999}, "-", "-", slo.StateNoTraffic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			composite := s
+			composite.Combine = tc.combine
+			st := slo.Evaluate(&composite, epoch, counts(tc.bad...), true)
+			require.Equal(t, tc.burn, st.Window.Burn.String())
+			require.Equal(t, tc.burn, st.Windows[2].Burn.String())
+			require.Equal(t, tc.remain, st.Remaining.String())
+			require.Equal(t, tc.state, st.State)
+		})
+	}
+}
+
+func pointers(counts []slo.Count) []*slo.Count {
+	var all []*slo.Count
+	for i := range counts {
+		all = append(all, &counts[i])
+	}
+	return all
+}
+
+// TestUnbudgeted: an indicator watched by its rules alone is never exhausted.
+func TestUnbudgeted(t *testing.T) {
+	t.Parallel()
+	s := plain(t, "0.9")
+	s.Unbudgeted, s.Rules = true, nil
+	st := slo.Evaluate(&s, epoch, same(&s, 10, 100, 100), true)
+	require.Equal(t, slo.StateOK, st.State)
+	require.Equal(t, "-", st.Remaining.String())
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // WriteTable writes statuses for a terminal: one line per SLO, the budget first, then the burn rate of each window.
@@ -73,4 +74,46 @@ func share(n Number, places int) string {
 		return "-"
 	}
 	return n.Percent(places) + " %"
+}
+
+// Summary is the SLO in one line: what is to be reached over which window, and what alerts.
+func (s *SLO) Summary() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s: %s %%", s.Name, s.Service, s.Objective.Percent(10))
+	in := s.Indicator
+	slice := strings.NewReplacer("60m", "1h").Replace(fmt.Sprintf("%dm", s.slice()/time.Minute))
+	switch {
+	case len(s.Members) > 0:
+		var members []string
+		for _, m := range s.Members {
+			_, name, _ := strings.Cut(m.SLO.Name, "/")
+			if s.Combine == CombineWeighted {
+				name = m.Weight.String() + " × " + name
+			}
+			members = append(members, name)
+		}
+		how := map[Combine]string{CombineWeighted: "the mean", CombineWorst: "the worst"}[s.Combine]
+		fmt.Fprintf(&b, " of %s of %s", how, strings.Join(members, ", "))
+	case in.Measure != "":
+		fmt.Fprintf(&b, " of slices of %s with %s %s", slice, in.Measure, in.Limit)
+	case s.Budgeting.Method == Timeslices:
+		fmt.Fprintf(&b, " of slices of %s with at least %s %%", slice, s.Budgeting.SliceTarget.Percent(10))
+	case s.Budgeting.Method == RatioTimeslices:
+		fmt.Fprintf(&b, " in the mean of slices of %s", slice)
+	}
+	if s.Calendar != nil {
+		fmt.Fprintf(&b, " in each %s of %s", s.Calendar.name(), s.Calendar.Start.Location())
+	} else {
+		fmt.Fprintf(&b, " over %dd", s.Window/day)
+	}
+	if len(s.Grouping.By) > 0 {
+		fmt.Fprintf(&b, ", by %s (at most %d)", strings.Join(s.Grouping.By, " and "), s.Grouping.Max)
+	}
+	if len(s.Rules) == 0 {
+		b.WriteString("; no alerts")
+	}
+	for _, r := range s.Rules {
+		fmt.Fprintf(&b, "; %s if %s", r.Severity, r)
+	}
+	return b.String()
 }

@@ -110,7 +110,16 @@ var minuteRetention = kept(schema.Rollup1m)
 const quarter = 15 * time.Minute
 
 // long reports whether the budget window is read by the quarter of an hour.
-func (s *SLO) long() bool { return s.Window > minuteRetention }
+func (s *SLO) long() bool { return s.longest() > minuteRetention }
+
+// longest is how long the budget window can be.
+func (s *SLO) longest() time.Duration {
+	if s.Calendar == nil {
+		return s.Window
+	}
+	days := map[string]int{"d": 1, "w": 7, "M": 31, "Q": 92, "Y": 366}[s.Calendar.Unit]
+	return time.Duration(s.Calendar.Count*days)*day + time.Hour // the clocks may be put back
+}
 
 // Timing is how an engine reads the rollups. The zero Timing is the right one outside of demonstrations.
 type Timing struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -169,7 +170,7 @@ func writeConnections(w io.Writer, all []endpoint.Connection) error {
 			strconv.FormatInt(c.Sent.Messages, 10),
 		}
 		for i := range row {
-			row[i] = or(printable(row[i]), "-")
+			row[i] = cmp.Or(printable(row[i]), "-")
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
@@ -376,7 +377,7 @@ func newBlocksCommand(a *adminFlags) *cobra.Command {
 				if b.Address.IsValid() {
 					address = b.Address.String()
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", address, or(b.UserHash, "-"), or(printable(b.Tenant), "-"), b.Reason,
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", address, cmp.Or(b.UserHash, "-"), cmp.Or(printable(b.Tenant), "-"), b.Reason,
 					b.Until.Format(time.RFC3339))
 			}
 			return t.Flush()

@@ -57,6 +57,7 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 	}
 	f := cmd.Flags()
 	f.StringArrayVar(&o.shipped.Services, "service", nil, "add the SLOs that ship, for this `SERVICE`; may be repeated")
+	f.StringSliceVar(&o.shipped.Indicators, "indicator", nil, "only these of those SLOs: `NAMES`, with commas between")
 	f.StringVar(&o.shipped.Vantage, "vantage", "", "`VANTAGE` from which those count connections (default edge)")
 	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "", "`VANTAGE` from which they count authentications (default app)")
 	f.StringVar(&o.kind, "kind", kindPrometheus, "prometheus, grafana or alertmanager")

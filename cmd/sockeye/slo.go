@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,13 +43,8 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 			if err != nil {
 				return err
 			}
-			for _, s := range slos {
-				rules := make([]string, len(s.Rules))
-				for i, r := range s.Rules {
-					rules[i] = fmt.Sprintf("%s if %s", r.Severity, r)
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s of %s: %s %% over %s; %s\n", s.Name, s.Service, s.Objective.Percent(10),
-					days(s.Window), or(strings.Join(rules, "; "), "no alerts"))
+			for i := range slos {
+				fmt.Fprintln(cmd.OutOrStdout(), slos[i].Summary())
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%d SLOs, no faults\n", len(slos))
 			return nil
@@ -72,15 +66,6 @@ func loadSLOs(cmd *cobra.Command, files []string) ([]slo.SLO, error) {
 		return nil, fmt.Errorf("%d faults", len(faults))
 	}
 	return nil, errors.New("the documents cannot be used")
-}
-
-func days(d time.Duration) string { return fmt.Sprintf("%dd", d/(24*time.Hour)) }
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 type sloStatusOptions struct {

@@ -45,7 +45,8 @@ func TestSLOValidate(t *testing.T) {
 	code, out, errs := sloCommand(t, "validate", "../../slo/defaults/*.yaml")
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "auth-latency of example: 99 % over 30d; ticket if burn over 1d and 2h > 3; ")
-	require.Contains(t, out, "5 SLOs, no faults\n")
+	require.Contains(t, out, "connection-churn of example: 90 % of slices of 1h with connection_churn < 0.1 over 3d; ")
+	require.Contains(t, out, "12 SLOs, no faults\n")
 
 	file := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("apiVersion: openslo/v1\nkind: SLO\nspec: {service: chat}\n"), 0o600))

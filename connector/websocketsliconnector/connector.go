@@ -103,8 +103,8 @@ func (c *sliConnector) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// ConsumeLogs counts each chunk that it has not counted before. An error means that the storage keeps nothing: the chunks
-// until then are counted, and the source is to send again.
+// ConsumeLogs counts each chunk that it has not counted before. An error means that the storage keeps nothing: the
+// chunks until then are counted, and the source is to send again.
 func (c *sliConnector) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	for _, g := range eventlog.Groups(ld) {
 		var late time.Time

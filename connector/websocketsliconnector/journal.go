@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// journal keeps the state in a storage extension: a snapshot, and one entry for each chunk since. A chunk is in it before
-// it is counted, so that what has been published never exceeds what is kept.
+// journal keeps the state in a storage extension: a snapshot, and one entry for each chunk since. A chunk is in it
+// before it is counted, so that what has been published never exceeds what is kept.
 type journal struct {
 	client storage.Client
 	// next is the number of the next entry, first that of the first entry after the snapshot.

@@ -226,8 +226,8 @@ func (s *state) entryOf(t *tally, chunk chunkKey, at int64) (e entry, dropped ui
 	return e, dropped
 }
 
-// admit returns the key that an event counts under. fresh is how many new series the same chunk makes already, which are
-// in index.
+// admit returns the key that an event counts under. fresh is how many new series the same chunk makes already, which
+// are in index.
 func (s *state) admit(k key, letIn bool, fresh int, index map[key]int) (key, bool) {
 	exists := func() bool {
 		_, there := index[k]

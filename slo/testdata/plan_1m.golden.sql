@@ -81,7 +81,7 @@ FROM
             WHERE grp NOT IN ('x6F74686572')
             GROUP BY slot, grp
         )
-        WHERE place <= transform(slot, [3, 9], [20, 20], 0)
+        WHERE place <= 20
     ), m.3, 'x6F74686572') AS grp, at, m.4 AS h, m.5 AS t, m.6 AS j
     FROM
     (

@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +34,7 @@ receivers:
 processors:
   pii: {key_file: %[1]s/installation.key}
 connectors:
-  websocketsli: {interval: 1s, zero_for: 3s, storage: file_storage}
+  websocketsli: {interval: 1s, zero_for: 5s, storage: file_storage}
 exporters:
   prometheus: {endpoint: "%[3]s", enable_open_metrics: true}
 service:
@@ -82,12 +83,14 @@ spec:
   alertPolicies:
     - kind: AlertPolicy
       metadata: {name: page}
-      spec: {conditions: [{kind: AlertCondition, metadata: {name: page}, spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h}}}]}
+      spec: {notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: on-call}, spec: {target: alertmanager}}], conditions: [{kind: AlertCondition, metadata: {name: page}, spec: {severity: page, condition: {kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h}}}]}
     - kind: AlertPolicy
       metadata: {name: ticket}
-      spec: {conditions: [{kind: AlertCondition, metadata: {name: ticket}, spec: {severity: ticket, condition: {kind: burnrate, op: gt, threshold: 6, lookbackWindow: 6h}}}]}
+      spec: {notificationTargets: [{kind: AlertNotificationTarget, metadata: {name: queue}, spec: {target: alertmanager}}], conditions: [{kind: AlertCondition, metadata: {name: ticket}, spec: {severity: ticket, condition: {kind: burnrate, op: gt, threshold: 6, lookbackWindow: 6h}}}]}
   objectives: [{targetPercent: 99.9}]
 `
+
+const traceID = "0af70000000000000000000000000001"
 
 // traffic appends opens to a log all the time, or failures while it is told to.
 type traffic struct {
@@ -119,7 +122,7 @@ func (f *traffic) write(n int) error {
 	}
 	var b strings.Builder
 	for range n {
-		fmt.Fprintf(&b, `{"time":%q,"event":%q,"websocket.connection.id":"c","websocket.vantage":"edge",`+
+		fmt.Fprintf(&b, `{"time":%q,"event":%q,"trace_id":"`+traceID+`","span_id":"b700000000000002","websocket.connection.id":"c","websocket.vantage":"edge",`+
 			`"websocket.source.visibility":"at_open","websocket.source.type":"app","websocket.source.evidence":"observed",`+
 			`"network.protocol.name":"websocket",%s,"resource":{"service.name":"chat"}}`+"\n",
 			time.Now().UTC().Format(time.RFC3339Nano), name, more)
@@ -300,6 +303,18 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 	})
 	require.Empty(t, p.ask(`ALERTS{alertname="ErrorBudgetBurn"}`))
 
+	request, err := http.NewRequest(http.MethodGet, "http://"+metricsAddr+"/metrics", nil)
+	require.NoError(t, err)
+	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	resp, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	exposed, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, series := range []string{"websocket_events_total{", "websocket_event_duration_seconds_bucket{"} {
+		require.Regexp(t, "(?m)^"+series+`.* # \{.*trace_id="`+traceID, string(exposed))
+	}
+
 	flow.fail(true)
 	eventually(t, limit, "a page", func() (bool, string) {
 		found := p.ask(`ALERTS{alertstate="firing"}`)
@@ -314,10 +329,12 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 		}
 		return over(120) && over(10)
 	}
-	// The evaluations since the closed form held on what had been scraped.
+	// The evaluations since the closed form held on what had been scraped. A sample has the time at which its scrape began.
+	slowest, known := p.one(`max(max_over_time(scrape_duration_seconds[10m]))`)
+	require.True(t, known)
 	late := 0
 	for _, e := range p.ask(`slo:objective:ratio[10m]`)[""] {
-		if e.at < fired && burning(e.at) {
+		if e.at < fired && burning(e.at-slowest) {
 			late++
 		}
 	}

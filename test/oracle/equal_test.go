@@ -47,7 +47,7 @@ func history(random *rand.Rand, asof time.Time, rows int) []row {
 			r.dimensions[schema.EventName], r.dimensions[schema.Outcome] = string(name), string(outcome)
 			r.dimensions[schema.Fault], r.dimensions[schema.ErrorType] = fault, errorType
 		}
-		switch random.IntN(9) {
+		switch random.IntN(13) {
 		case 0, 1, 2:
 			set(event.Open, event.OutcomeSuccess, "", "")
 		case 3:
@@ -58,6 +58,17 @@ func history(random *rand.Rand, asof time.Time, rows int) []row {
 			set(event.Auth, event.OutcomeSuccess, "", "")
 		case 7:
 			set(event.Auth, event.OutcomeFailure, pick("client", "idp", "server", "unknown"), "idp_timeout")
+		case 8:
+			set(event.Message, event.OutcomeSuccess, "", "")
+			r.dimensions[schema.Direction] = pick("receive", "transmit")
+		case 9:
+			set(event.MessageRejected, event.OutcomeFailure, "client", pick("schema_invalid", "unknown_type"))
+			r.dimensions[schema.Direction] = "receive"
+		case 10:
+			set(event.MessageDropped, event.OutcomeFailure, "server", "queue_full")
+			r.dimensions[schema.Direction] = pick("receive", "transmit")
+		case 11:
+			set(event.Error, event.OutcomeFailure, "client", "invalid_utf8")
 		default:
 			set(event.Close, event.Outcome(pick("success", "failure", "unknown")), "", "")
 		}
@@ -170,6 +181,30 @@ spec:
   timeWindow: [{duration: 28d, isRolling: true}]
   budgetingMethod: Occurrences
   objectives: [{targetPercent: 93.5}]
+---
+apiVersion: openslo/v1
+kind: SLO
+metadata: {name: slices}
+spec:
+  service: chat
+  indicator:
+    metadata: {name: slices}
+    spec:
+      ratioMetric:
+        counter: true
+        good: {metricSource: {type: Sockeye, spec: {vantage: edge, select: [{event: websocket.open}]}}}
+        total:
+          metricSource:
+            type: Sockeye
+            spec:
+              vantage: edge
+              select: [{event: websocket.open}, {event: websocket.handshake.rejected, except: {fault: [unknown]}}]
+              unjudged: [{event: websocket.close}]
+  timeWindow: [{duration: 3d, isRolling: true}]
+  budgetingMethod: Timeslices
+  objectives:
+    - {displayName: Minutes, targetPercent: 95, timeSliceTarget: 0.98, timeSliceWindow: 1m}
+    - {displayName: Quarters, targetPercent: 94, timeSliceTarget: 0.9, timeSliceWindow: 15m}
 `
 
 func open(t testing.TB) (*store.Store, string) {
@@ -194,9 +229,12 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 	for i := range staging {
 		staging[i].Name += "-staging"
 	}
+	byMessage, err := slo.Defaults(slo.DefaultSettings{
+		Services: []string{"chat"}, Indicators: []string{"message-delivery", "message-parse", "connection-stability"}})
+	require.NoError(t, err)
 	more, err := slo.Parse(slo.Source{Name: "more.yaml", Data: []byte(documents)})
 	require.NoError(t, err)
-	slos = slices.Concat(slos, staging, more)
+	slos = slices.Concat(slos, staging, byMessage, more)
 	counted, judged, fired, guarded := 0, 0, 0, 0
 	for seed := range uint64(4) {
 		random := rand.New(rand.NewPCG(seed, 8)) //nolint:gosec // a test wants the same numbers again
@@ -205,9 +243,19 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 		s, dsn := open(t)
 		insert(t, dsn, rows)
 		p := newProm(t)
-		p.add(buckets(rows))
+		series := buckets(rows)
+		for _, env := range []string{"production", "staging"} { // connections that are open at the end
+			report := asof.Add(-20 * time.Second)
+			embeddedtest.Exec(t, dsn, fmt.Sprintf("INSERT INTO %s (bucket, service, environment, vantage, instance, active) "+
+				"VALUES (%d, 'chat', '%s', 'edge', 'chat-1', 70)", schema.Gauges10s, report.Unix(), env))
+			series[fmt.Sprintf(`websocket_connections_active{service_name="chat",websocket_vantage="edge",`+
+				`deployment_environment_name=%q}`, env)] = []sample{{report, 70}}
+		}
+		p.add(series)
 		file, notes := alerts.Prometheus(slos, alerts.Options{Metrics: slo.Buckets})
-		require.Empty(t, notes)
+		for _, note := range notes {
+			require.Contains(t, note, "its groups are left out")
+		}
 		text, err := file.YAML()
 		require.NoError(t, err)
 		p.load(string(text))
