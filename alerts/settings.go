@@ -90,17 +90,19 @@ func DefaultSettings() Settings {
 	return Settings{Thresholds: DefaultThresholds(), Owners: []Owner{{Name: "sockeye"}}, Quiet: quiet.Quiet}
 }
 
+type settingsFile struct {
+	Thresholds map[string]yaml.Node `yaml:"thresholds"`
+	Owners     []Owner              `yaml:"owners"`
+	Quiet      *[]yaml.Node         `yaml:"quiet"`
+	Watchdog   map[string]yaml.Node `yaml:"watchdog"`
+}
+
 var ownerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // ParseSettings reads a file. What it leaves out has its default.
 func ParseSettings(name string, data []byte) (Settings, error) {
 	s := DefaultSettings()
-	var file struct {
-		Thresholds map[string]yaml.Node `yaml:"thresholds"`
-		Owners     []Owner              `yaml:"owners"`
-		Quiet      *[]yaml.Node         `yaml:"quiet"`
-		Watchdog   map[string]yaml.Node `yaml:"watchdog"`
-	}
+	var file settingsFile
 	if err := strict(data, &file); err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}

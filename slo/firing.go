@@ -59,7 +59,9 @@ func SelectFiring(slos []SLO, now string) (sql string, notes []string) {
         SELECT (countIf(alive), minIf(through, alive))
         FROM
         (
-            SELECT least(toDateTime(argMax(%[2]s, %[3]s)), moment) AS through, argMax(%[4]s, %[3]s) > moment - %[5]d AS alive
+            SELECT
+                least(toDateTime(argMax(%[2]s, %[3]s)), moment) AS through,
+                argMax(%[4]s, %[3]s) > moment - %[5]d AS alive
             FROM %[6]s
             WHERE %[4]s >= moment - %[7]d
             GROUP BY %[8]s
@@ -67,7 +69,9 @@ func SelectFiring(slos []SLO, now string) (sql string, notes []string) {
     ) AS sources,
     sources.1 > 0 AND sources.2 >= moment - %[9]d AS known,
     toStartOfMinute(if(known, sources.2, moment)) AS asof
-SELECT service, slo, severity, assumeNotNull(if(any(known), maxIf(bad_long / judged_long / budget, fires), %[10]d)) AS burn
+SELECT
+    service, slo, severity,
+    assumeNotNull(if(any(known), maxIf(bad_long / judged_long / budget, fires), %[10]d)) AS burn
 FROM
 (
     SELECT rule.2 AS service, rule.3 AS slo, rule.4 AS severity, rule.13 AS budget,
@@ -78,13 +82,15 @@ FROM
         arraySum(c -> if(c.1 = rule.5 AND c.2 >= rule.7, c.4, 0), cells) AS counted_short,
         counted_long + open AS judged_long,
         counted_short + open AS judged_short,
-        if(rule.8 = 1, least(hits_long, if(rule.9 = 1, counted_long, hits_long)), counted_long - hits_long) AS bad_long,
-        if(rule.8 = 1, least(hits_short, if(rule.9 = 1, counted_short, hits_short)), counted_short - hits_short) AS bad_short,
+        if(rule.8 = 0, counted_long - hits_long, if(rule.9 = 1, least(hits_long, counted_long), hits_long)) AS bad_long,
+        if(rule.8 = 0, counted_short - hits_short, if(rule.9 = 1, least(hits_short, counted_short), hits_short))
+            AS bad_short,
         toUInt256(bad_long) * toUInt256(rule.12) > toUInt256(judged_long) * toUInt256(rule.11)
             AND toUInt256(bad_short) * toUInt256(rule.12) > toUInt256(judged_short) * toUInt256(rule.11)
             AND judged_long <= arraySum((k, n) -> if(bad_long >= k, n, 0), rule.14, rule.15)
                 + if(rule.16 > 0 AND bad_long > rule.16,
-                    greatest(bad_long * pow(1 - 1 / (9 * bad_long) - %[13]s / sqrt(bad_long), 3) / budget - arraySum(rule.15), 0), 0) AS fires
+                    greatest(bad_long * pow(1 - 1 / (9 * bad_long) - %[13]s / sqrt(bad_long), 3) / budget
+                        - arraySum(rule.15), 0), 0) AS fires
     FROM
     (
         SELECT arrayJoin([

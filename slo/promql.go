@@ -362,7 +362,8 @@ func (s *SLO) mostJudged(k uint64, budget float64) uint64 {
 // GuardTail is the table's end where it is endless, as PromQL: how many judged events so many bad ones allow, by
 // Wilson's and Hilferty's approximation of the Poisson distribution. bad is an expression.
 func (s *SLO) GuardTail(bad string) string {
-	return fmt.Sprintf("%s * (1 - 1 / (9 * %s) - %s / sqrt(%s)) ^ 3 / %s", bad, bad, guardQuantile, bad, decimal(s.budget()))
+	return fmt.Sprintf("%[1]s * (1 - 1 / (9 * %[1]s) - %[2]s / sqrt(%[1]s)) ^ 3 / %[3]s", bad, guardQuantile,
+		decimal(s.budget()))
 }
 
 // guardQuantile is a third of the normal quantile of guardChance.

@@ -26,7 +26,9 @@ type live struct {
 }
 
 func newLive(limit int) *live {
-	return &live{limit: limit, instances: map[instance]gauge{}, sources: map[source]progress{}, plaintext: map[place]time.Time{}}
+	return &live{
+		limit: limit, instances: map[instance]gauge{}, sources: map[source]progress{}, plaintext: map[place]time.Time{},
+	}
 }
 
 func (l *live) take(t *tally) {
