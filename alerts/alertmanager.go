@@ -60,21 +60,22 @@ func Alertmanager(s Settings) (file AlertmanagerFile, notes []string) {
 	receiver := func(name string, how map[string]yaml.Node) string {
 		file.Receivers = append(file.Receivers, AlertmanagerReceiver{name, how})
 		if len(how) == 0 {
-			notes = append(notes, fmt.Sprintf("receiver %s tells nobody: say how in the settings, such as {webhook_configs: [{url: …}]}", name))
+			notes = append(notes, fmt.Sprintf("receiver %s tells nobody: say how in the settings, such as "+
+				"{webhook_configs: [{url: …}]}", name))
 		}
 		return name
 	}
 	const dog = "watchdog"
 	receiver(dog, s.Watchdog)
 	watch := AlertmanagerRoute{
-		Receiver: dog, Matchers: []string{fmt.Sprintf("alertname=%q", Watchdog)}, GroupBy: []string{"alertname"}, GroupWait: "0s",
-		GroupInterval: "1m", RepeatInterval: "1m",
+		Receiver: dog, Matchers: []string{fmt.Sprintf("alertname=%q", Watchdog)}, GroupBy: []string{"alertname"},
+		GroupWait: "0s", GroupInterval: "1m", RepeatInterval: "1m",
 	}
 	var owned, rest []AlertmanagerRoute
 	for i, o := range s.Owners {
 		page := AlertmanagerRoute{
-			Receiver: receiver(o.Name+"-page", o.Page), Matchers: []string{is(slo.SeverityPage)}, GroupWait: "10s", GroupInterval: "1m",
-			RepeatInterval: "1h",
+			Receiver: receiver(o.Name+"-page", o.Page), Matchers: []string{is(slo.SeverityPage)}, GroupWait: "10s",
+			GroupInterval: "1m", RepeatInterval: "1h",
 		}
 		// A ticket waits, so that a page can keep it quiet.
 		ticket := AlertmanagerRoute{

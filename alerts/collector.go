@@ -49,10 +49,11 @@ func (o *Options) collector() Group {
 	for _, l := range losses {
 		of := own(l.metric, l.unit, l.matchers)
 		// A counter that begins with a loss rose from nothing.
-		lost = append(lost, fmt.Sprintf("label_replace(sum by (instance) (increase(%[1]s[15m]) or (%[1]s unless %[1]s offset 15m)), "+
-			"\"what\", %[2]q, \"\", \"\")", of, l.metric))
+		lost = append(lost, fmt.Sprintf("label_replace(sum by (instance) "+
+			"(increase(%[1]s[15m]) or (%[1]s unless %[1]s offset 15m)), \"what\", %[2]q, \"\", \"\")", of, l.metric))
 	}
-	certificate := fmt.Sprintf("min by (instance) (%s) - time()", own("receiver_websocketendpoint_certificate_not_after", "seconds", ""))
+	certificate := fmt.Sprintf("min by (instance) (%s) - time()",
+		own("receiver_websocketendpoint_certificate_not_after", "seconds", ""))
 	expiring := func(within time.Duration, severity slo.Severity) Rule {
 		t := limit(Certificate)
 		t.Severity = severity

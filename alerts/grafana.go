@@ -157,13 +157,15 @@ func (o *Options) grafanaCommon() []GrafanaRule {
 		return r
 	}
 	return []GrafanaRule{
-		of(Watchdog, Threshold{Severity: "none"}, "SELECT 1 AS value", "gt", 0, "Grafana evaluates the rules of Sockeye and reaches Alertmanager",
+		of(Watchdog, Threshold{Severity: "none"}, "SELECT 1 AS value", "gt", 0,
+			"Grafana evaluates the rules of Sockeye and reaches Alertmanager",
 			"It always fires. If it stops, alerts do not arrive."),
 		of(Silent, silent, fmt.Sprintf(`SELECT %[1]s AS source, dateDiff('second', max(%[2]s), now()) AS behind
 FROM %[3]s
 WHERE %[4]s >= now() - INTERVAL 1 DAY
 GROUP BY source
-ORDER BY source`, schema.ProgressSource, schema.ProgressReadThrough, schema.SourceProgress, schema.ProgressWall), "gt", silent.Within.Seconds(),
+ORDER BY source`, schema.ProgressSource, schema.ProgressReadThrough, schema.SourceProgress, schema.ProgressWall),
+			"gt", silent.Within.Seconds(),
 			"Source {{ $labels.source }} reports nothing, or lags",
 			"What it saw is known up to {{ humanizeDuration $values.A.Value }} ago. What it would have seen since is missing from every SLO "+
 				"of its vantage."),
@@ -171,8 +173,8 @@ ORDER BY source`, schema.ProgressSource, schema.ProgressReadThrough, schema.Sour
 FROM %[4]s
 WHERE %[5]s = '%[6]s' AND %[2]s = '%[7]s' AND counted_at >= now() - %[8]d
 GROUP BY %[1]s, %[2]s
-ORDER BY %[1]s, %[2]s`, schema.Service, schema.Vantage, event.URLScheme, schema.Events, schema.EventName, event.Open, event.VantageEdge,
-			plain.Within/time.Second), "gt", 0,
+ORDER BY %[1]s, %[2]s`, schema.Service, schema.Vantage, event.URLScheme, schema.Events, schema.EventName, event.Open,
+			event.VantageEdge, plain.Within/time.Second), "gt", 0,
 			"Clients connect to {{ $labels.service }} without TLS",
 			"{{ $values.A.Value }} connections within "+slo.PromDuration(plain.Within)+", from vantage {{ $labels.vantage }}. Anybody on "+
 				"the way reads credentials and messages."),

@@ -408,7 +408,9 @@ func (w *writer) annotations(alert string, severity slo.Severity, summary, descr
 const ofAlert = "OF-ALERT-"
 
 // link adds the links. Labels are those that only the alert itself knows.
-func (o *Options) link(annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity, labels ...string) {
+func (o *Options) link(
+	annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity, labels ...string,
+) {
 	runbook := o.RunbookURL
 	values := map[string]string{"alertname": alert, "severity": string(severity)}
 	if s != nil {

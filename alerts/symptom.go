@@ -101,7 +101,8 @@ var symptoms = func() []symptom {
 			means:   "One client or tenant floods the service, or a release of a client loops.",
 		},
 		{
-			alert: ParseErrors, series: "parse_errors", what: "messages that break the protocol or their schema", whole: "messages",
+			alert: ParseErrors, series: "parse_errors", whole: "messages",
+			what: "messages that break the protocol or their schema",
 			of: slo.Selection{term(event.Error), term(event.MessageRejected,
 				where(schema.ErrorType, event.SchemaInvalid, event.UnknownType, event.UnsupportedVersion)...)},
 			among:   slo.Selection{term(event.Message), term(event.Error)},
@@ -194,7 +195,8 @@ func selected(of slo.Selection, zero bool) string {
 
 func (o *Options) symptom(s *symptom) []Rule {
 	t := o.Thresholds[s.alert]
-	rate, among, baseline := fmt.Sprintf(recordSymptom, s.series), fmt.Sprintf(recordAmong, s.series), fmt.Sprintf(recordBaseline, s.series)
+	rate, among := fmt.Sprintf(recordSymptom, s.series), fmt.Sprintf(recordAmong, s.series)
+	baseline := fmt.Sprintf(recordBaseline, s.series)
 	rules := []Rule{{Record: rate, Expr: selected(s.of, true)}}
 	conditions := []string{rate + " > " + decimal(t.PerSecond)}
 	says := fmt.Sprintf("{{ $value | humanize }} a second: %s over 5 minutes, from vantage {{ $labels.vantage }}"+
@@ -226,7 +228,8 @@ func (o *Options) baseline(rate string) string {
 		days[d] = fmt.Sprintf("label_replace(avg_over_time(%s[1h] offset %s), \"day\", \"%d\", \"\", \"\")", rate,
 			slo.PromDuration(offset), d+1)
 	}
-	return fmt.Sprintf("quantile by (%s) (0.5,\n  %s\n)\nor quantile_over_time(0.5, %s[1d]) and count_over_time(%[3]s[1d]) >= %d",
+	return fmt.Sprintf("quantile by (%s) (0.5,\n  %s\n)\n"+
+		"or quantile_over_time(0.5, %s[1d]) and count_over_time(%[3]s[1d]) >= %d",
 		symptomLabels, strings.Join(days, "\n  or "), rate, time.Hour/o.Interval)
 }
 
@@ -267,8 +270,8 @@ func (o *Options) memory() Rule {
 	expr = fmt.Sprintf("max by (%s, instance) (%s)", symptomLabels,
 		fmt.Sprintf("label_replace(%s, \"instance\", \"$1\", %q, \"(.+)\")", renamed("("+expr+")"), instance))
 	return o.alert(Memory, t, expr, "{{ $labels.instance }} of {{ $labels.service }} needs more and more memory",
-		fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did not grow by a fifth. "+
-			"It fires above that and %sB more.", decimal(t.Times), past, "{{ "+decimal(t.Bytes)+" | humanize1024 }}"))
+		fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did not grow by "+
+			"a fifth. It fires above that and %sB more.", decimal(t.Times), past, "{{ "+decimal(t.Bytes)+" | humanize1024 }}"))
 }
 
 // plaintext fires where clients reach the service without TLS: at the edge. Behind it, a proxy may have ended TLS.

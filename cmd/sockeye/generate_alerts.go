@@ -37,13 +37,13 @@ func newGenerateAlertsCommand() *cobra.Command {
 		Short: "Write alerts of SLO documents and of symptoms for Prometheus or Grafana, and Alertmanager's configuration",
 		Long: `Reads OpenSLO v1 documents as the engine does and writes one file, by --kind:
 
-  prometheus    rules over the metrics of the websocketsli connector: recording rules, burn rates, what is not known, symptoms of
-                connections, and the collector's own health
+  prometheus    rules over the metrics of the websocketsli connector: recording rules, burn rates, what is not known,
+                symptoms of connections, and the collector's own health
   grafana       a provisioning file of rules that Grafana evaluates on ClickHouse
   alertmanager  routes by owner and severity, what keeps what quiet, and quiet hours; it takes no documents
 
-What cannot be expressed is said on stderr, with who does it instead. The same documents give the same bytes. --settings changes
-thresholds, owners and quiet hours; docs/alerts.md lists them.
+What cannot be expressed is said on stderr, with who does it instead. The same documents give the same bytes. --settings
+changes thresholds, owners and quiet hours; docs/alerts.md lists them.
 
 Exactly one system should page: where it is not Prometheus, write --record-only.`,
 		Example: `  sockeye generate alerts slo/*.yaml --out sockeye.rules.yaml && promtool check rules sockeye.rules.yaml
@@ -59,10 +59,12 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 	f.StringArrayVar(&o.shipped.Services, "service", nil, "add the SLOs that ship, for this `SERVICE`; may be repeated")
 	f.StringSliceVar(&o.shipped.Indicators, "indicator", nil, "only these of those SLOs: `NAMES`, with commas between")
 	f.StringVar(&o.shipped.Vantage, "vantage", "", "`VANTAGE` from which those count connections (default edge)")
-	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "", "`VANTAGE` from which they count authentications (default app)")
+	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "",
+		"`VANTAGE` from which they count authentications (default app)")
 	f.StringVar(&o.kind, "kind", kindPrometheus, "prometheus, grafana or alertmanager")
 	f.StringVar(&o.settings, "settings", "", "`FILE` with thresholds, owners and quiet hours")
-	f.StringVar(&o.options.DatasourceUID, "datasource-uid", alerts.DefaultDatasourceUID, "`UID` of the ClickHouse datasource in Grafana")
+	f.StringVar(&o.options.DatasourceUID, "datasource-uid", alerts.DefaultDatasourceUID,
+		"`UID` of the ClickHouse datasource in Grafana")
 	f.StringVar(&o.out, "out", "", "write to this `FILE` instead of stdout")
 	f.BoolVar(&o.options.RecordOnly, "record-only", false, "leave out the alerts: something else pages")
 	f.StringVar(&o.options.RunbookURL, "runbook-url", runbooks,
