@@ -20,7 +20,7 @@ RACE = $(filter-out $(INTEGRATION),$(call testing,go.uber.org/goleak))
 RACE_DETECTOR = $(if $(shell command -v "$$($(GO) env CC)"),-race,$(warning no C compiler: testing without the race detector))
 UNIT = $(filter-out $(RACE) $(INTEGRATION),$(shell $(GO) list ./...))
 SOURCES = $(shell git ls-files '*.go' ':!cmd/sockeye/components.go' ':!*/generated_*.go')
-GENERATED = cmd/sockeye/components.go docs/events.md docs/conformance.md dashboards/out '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
+GENERATED = cmd/sockeye/components.go alerts/out dashboards/out docs/events.md docs/conformance.md '*generated_*.go' '*/documentation.md' '*/internal/metadata/*'
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -37,6 +37,8 @@ generate: components ## write everything that is generated from something else
 	for f in $$(git ls-files '*/metadata.yaml'); do (cd $$(dirname $$f) && $(GO) tool mdatagen metadata.yaml); done
 	$(GO) run ./cmd/sockeye generate events > docs/events.md.new && mv docs/events.md.new docs/events.md
 	rm -rf dashboards/out && $(GO) run ./cmd/sockeye generate dashboards --out dashboards/out >/dev/null
+	for kind in prometheus grafana alertmanager; do $(GO) run ./cmd/sockeye generate alerts --kind $$kind --service chat \
+	  --dashboard-url 'https://grafana.example.com/d/sockeye-oncall?var-service={service}' --out alerts/out/$$kind.yaml; done
 	$(GO) run ./test/conformance/document > docs/conformance.md.new && mv docs/conformance.md.new docs/conformance.md
 
 check-generate: generate ## fail if a generated file is not what `make generate` writes

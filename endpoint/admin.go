@@ -60,7 +60,7 @@ func (e *Endpoint) Admin(set AdminSettings) (*Admin, error) {
 				"or none of them on a loopback address")
 		}
 		var err error
-		a.tls, err = e.tlsConfig(ServerSettings{
+		a.tls, _, err = e.tlsConfig(ServerSettings{
 			CertFile: set.CertFile, KeyFile: set.KeyFile, ClientCAFile: set.ClientCAFile, RequireClientCert: true,
 		})
 		if err != nil {

@@ -390,6 +390,22 @@ func TestClientCertificates(t *testing.T) {
 	require.Equal(t, event.TLSFailed, s.log.wait(event.HandshakeRejected, nil).String(event.ErrorType))
 }
 
+func TestItIsKnownWhenTheCertificateEnds(t *testing.T) {
+	t.Parallel()
+	e, err := endpoint.New(config())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Shutdown(context.Background())) })
+	cert, key := newAuthority(t).issue("server", 2)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	require.NoError(t, err)
+	secure, err := e.Server(endpoint.ServerSettings{CertFile: cert, KeyFile: key})
+	require.NoError(t, err)
+	require.Equal(t, pair.Leaf.NotAfter, secure.CertificateNotAfter())
+	plain, err := e.Server(endpoint.ServerSettings{})
+	require.NoError(t, err)
+	require.Zero(t, plain.CertificateNotAfter())
+}
+
 func TestANewCertificateIsServedAndOpenConnectionsStay(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)

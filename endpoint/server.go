@@ -48,6 +48,7 @@ type ServerSettings struct {
 type Server struct {
 	http *http.Server
 	tls  *tls.Config
+	pair *keyPair
 	e    *Endpoint
 	// proxyWithin is how long a PROXY header may take; 0 expects none.
 	proxyWithin time.Duration
@@ -96,36 +97,48 @@ func (e *Endpoint) Server(set ServerSettings) (*Server, error) {
 		return s, nil
 	}
 	var err error
-	if s.tls, err = e.tlsConfig(set); err != nil {
+	if s.tls, s.pair, err = e.tlsConfig(set); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
+// CertificateNotAfter is when the certificate that is served ends; zero without TLS.
+func (s *Server) CertificateNotAfter() time.Time {
+	if s.pair == nil {
+		return time.Time{}
+	}
+	pair, err := s.pair.get(nil)
+	if err != nil || pair.Leaf == nil {
+		return time.Time{}
+	}
+	return pair.Leaf.NotAfter
+}
+
 // tlsConfig reads the files that set names.
-func (e *Endpoint) tlsConfig(set ServerSettings) (*tls.Config, error) {
+func (e *Endpoint) tlsConfig(set ServerSettings) (*tls.Config, *keyPair, error) {
 	pair := &keyPair{certFile: set.CertFile, keyFile: set.KeyFile, logger: e.config.Logger}
 	if err := pair.load(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: pair.get}
 	if set.ClientCAFile != "" {
 		pem, err := os.ReadFile(set.ClientCAFile)
 		if err != nil {
-			return nil, fmt.Errorf("ClientCAFile: %w", err)
+			return nil, nil, fmt.Errorf("ClientCAFile: %w", err)
 		}
 		c.ClientCAs = x509.NewCertPool()
 		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("ClientCAFile: no certificate found")
+			return nil, nil, errors.New("ClientCAFile: no certificate found")
 		}
 		c.ClientAuth = tls.VerifyClientCertIfGiven
 		if set.RequireClientCert {
 			c.ClientAuth = tls.RequireAndVerifyClientCert
 		}
 	} else if set.RequireClientCert {
-		return nil, errors.New("RequireClientCert: needs ClientCAFile")
+		return nil, nil, errors.New("RequireClientCert: needs ClientCAFile")
 	}
-	return c, nil
+	return c, pair, nil
 }
 
 // Serve serves connections of l until Shutdown, and closes l. It returns nil after Shutdown.

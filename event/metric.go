@@ -7,6 +7,7 @@ const (
 	MetricEventsSize    = "websocket.events.size"    // By, a sum of Facts.Bytes
 	MetricEventDuration = "websocket.event.duration" // s, a histogram of Facts.Duration over DurationBounds
 	MetricEventsLate    = "websocket.events.late"    // {event}, what came too late to be in the others
+	MetricPlaintext     = "websocket.plaintext.seen" // s, the Unix time of the last open without TLS
 )
 
 // Attributes of these metrics that events do not carry, because they follow from them. The others are named as on the

@@ -203,11 +203,16 @@ var promLabels = map[string]string{
 // PromLabel returns the label of a dimension.
 func PromLabel(dimension string) string { return promLabels[dimension] }
 
+// PromMatchers are the matchers of what a term matches, as between the braces of a selector.
+func (t Term) PromMatchers() string {
+	return strings.Join(append([]string{matcher(schema.EventName, []string{t.Event}, true)}, filters(t)...), ",")
+}
+
 // rises is a vector of what each series of a selection rose by; one that several terms match is there once.
 func (p *promql) rises(m promMetric, s Selection) string {
 	each := make([]string, len(s))
 	for i, t := range s {
-		matchers := append(append(p.common(), matcher(schema.EventName, []string{t.Event}, true)), filters(t)...)
+		matchers := append(p.common(), t.PromMatchers())
 		if m.matchers != "" {
 			matchers = append(matchers, m.matchers)
 		}
@@ -357,6 +362,9 @@ func (s *SLO) mostJudged(k uint64, budget float64) uint64 {
 // GuardTail is the table's end where it is endless, as PromQL: how many judged events so many bad ones allow, by
 // Wilson's and Hilferty's approximation of the Poisson distribution. bad is an expression.
 func (s *SLO) GuardTail(bad string) string {
-	// 1.239672 is a third of the normal quantile of guardChance.
-	return fmt.Sprintf("%s * (1 - 1 / (9 * %s) - 1.239672 / sqrt(%s)) ^ 3 / %s", bad, bad, bad, decimal(s.budget()))
+	return fmt.Sprintf("%[1]s * (1 - 1 / (9 * %[1]s) - %[2]s / sqrt(%[1]s)) ^ 3 / %[3]s", bad, guardQuantile,
+		decimal(s.budget()))
 }
+
+// guardQuantile is a third of the normal quantile of guardChance.
+const guardQuantile = "1.239672"

@@ -45,6 +45,8 @@ type scan struct {
 	table string
 	slice time.Duration
 	end   int64
+	// asof is an expression of the end, if the statement finds it out by itself; end is then any moment.
+	asof string
 	// grouped scans are apart, because the dimensions of groups multiply the rows that a fold leaves.
 	grouped bool
 }

@@ -60,10 +60,21 @@ func (q *Query) answer(index int, p *part) string {
 
 func indent(s string) string { return "    " + strings.ReplaceAll(s, "\n", "\n    ") }
 
-func (p *part) sliceOf(bound int64) string { return fmt.Sprint(bound / int64(p.slice/time.Second)) }
+func (p *part) sliceOf(bound int64) string {
+	slice := int64(p.slice / time.Second)
+	if p.asof != "" {
+		return fmt.Sprintf("intDiv(toUnixTimestamp(%s), %d) - %d", p.asof, slice, (p.end-bound)/slice)
+	}
+	return fmt.Sprint(bound / slice)
+}
 
 // bucketOf is a bound as a bucket is compared with it.
-func bucketOf(bound int64) string { return fmt.Sprintf("toDateTime(%d)", bound) }
+func (p *part) bucketOf(bound int64) string {
+	if p.asof != "" {
+		return fmt.Sprintf("%s - %d", p.asof, p.end-bound)
+	}
+	return fmt.Sprintf("toDateTime(%d)", bound)
+}
 
 // span is the index of the span that a value falls into.
 func (p *part) span(value string, of func(int64) string) string {
@@ -265,7 +276,7 @@ func (q *Query) matched(p *part, slots []int, ranking bool, more, inner string, 
 // at is the inner query's first column.
 func (p *part) at(ranking bool) string {
 	if p.slice == 0 || ranking {
-		return p.span(schema.Bucket, bucketOf)
+		return p.span(schema.Bucket, p.bucketOf)
 	}
 	return fmt.Sprintf("intDiv(toUnixTimestamp(%s), %d)", schema.Bucket, p.slice/time.Second)
 }
@@ -282,7 +293,7 @@ func (s *SLO) of() string {
 // where narrows a scan to what some slot needs. Events are not narrowed where a slot counts against all of them.
 func (q *Query) where(p *part, slots []int, events bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "WHERE bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", p.bounds[0], p.end)
+	fmt.Fprintf(&b, "WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end))
 	list := func(dimension string, each func(s *SLO, add func(string))) {
 		fmt.Fprintf(&b, "\n    AND %s IN (%s)", dimension, quoteAll(q.collect(slots, each)))
 	}

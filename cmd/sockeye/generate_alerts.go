@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,23 +15,41 @@ import (
 )
 
 type generateAlertsOptions struct {
-	shipped slo.DefaultSettings
-	out     string
-	options alerts.Options
+	shipped             slo.DefaultSettings
+	kind, out, settings string
+	options             alerts.Options
 }
+
+// The kinds of files.
+const (
+	kindPrometheus   = "prometheus"
+	kindGrafana      = "grafana"
+	kindAlertmanager = "alertmanager"
+)
+
+// runbooks are where the pages of docs/runbooks can be read.
+const runbooks = "https://github.com/sockeye-project/sockeye/blob/main/docs/runbooks/{alertname}.md"
 
 func newGenerateAlertsCommand() *cobra.Command {
 	var o generateAlertsOptions
 	cmd := &cobra.Command{
 		Use:   "alerts [FILE...]",
-		Short: "Write Prometheus rules of SLO documents",
-		Long: `Reads OpenSLO v1 documents as the engine does and writes one rule file for Prometheus: recording rules over the
-metrics of the websocketsli connector, burn-rate alerts, and alerts for what is not known. What rules cannot express
-is said on stderr, with who does it instead. The same documents give the same bytes.
+		Short: "Write alerts of SLO documents and of symptoms for Prometheus or Grafana, and Alertmanager's configuration",
+		Long: `Reads OpenSLO v1 documents as the engine does and writes one file, by --kind:
+
+  prometheus    rules over the metrics of the websocketsli connector: recording rules, burn rates, what is not known,
+                symptoms of connections, and the collector's own health
+  grafana       a provisioning file of rules that Grafana evaluates on ClickHouse
+  alertmanager  routes by owner and severity, what keeps what quiet, and quiet hours; it takes no documents
+
+What cannot be expressed is said on stderr, with who does it instead. The same documents give the same bytes. --settings
+changes thresholds, owners and quiet hours; docs/alerts.md lists them.
 
 Exactly one system should page: where it is not Prometheus, write --record-only.`,
 		Example: `  sockeye generate alerts slo/*.yaml --out sockeye.rules.yaml && promtool check rules sockeye.rules.yaml
-  sockeye generate alerts --service chat --runbook-url 'https://runbooks.example.com/{alertname}'`,
+  sockeye generate alerts --service chat --runbook-url 'https://runbooks.example.com/{alertname}'
+  sockeye generate alerts --kind grafana --service chat --out /etc/grafana/provisioning/alerting/sockeye.yaml
+  sockeye generate alerts --kind alertmanager --settings alerts.yaml --out alertmanager.yaml`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			cmd.SilenceUsage = true
 			return o.run(cmd, files)
@@ -41,9 +61,13 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 	f.StringVar(&o.shipped.Vantage, "vantage", "", "`VANTAGE` from which those count connections (default edge)")
 	f.StringVar(&o.shipped.AuthVantage, "auth-vantage", "",
 		"`VANTAGE` from which they count authentications (default app)")
+	f.StringVar(&o.kind, "kind", kindPrometheus, "prometheus, grafana or alertmanager")
+	f.StringVar(&o.settings, "settings", "", "`FILE` with thresholds, owners and quiet hours")
+	f.StringVar(&o.options.DatasourceUID, "datasource-uid", alerts.DefaultDatasourceUID,
+		"`UID` of the ClickHouse datasource in Grafana")
 	f.StringVar(&o.out, "out", "", "write to this `FILE` instead of stdout")
 	f.BoolVar(&o.options.RecordOnly, "record-only", false, "leave out the alerts: something else pages")
-	f.StringVar(&o.options.RunbookURL, "runbook-url", "",
+	f.StringVar(&o.options.RunbookURL, "runbook-url", runbooks,
 		"`URL` of runbooks, with {alertname}, {service}, {slo}, {severity}")
 	f.StringVar(&o.options.DashboardURL, "dashboard-url", "", "`URL` of dashboards, with the same")
 	f.DurationVar(&o.options.Interval, "interval", time.Minute, "how often rules are evaluated")
@@ -52,8 +76,15 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 }
 
 func (o *generateAlertsOptions) run(cmd *cobra.Command, files []string) error {
-	if len(files)+len(o.shipped.Services) == 0 {
+	kinds := []string{kindPrometheus, kindGrafana, kindAlertmanager}
+	if !slices.Contains(kinds, o.kind) {
+		return fmt.Errorf("--kind: must be one of %s, got %q", strings.Join(kinds, ", "), o.kind)
+	}
+	if o.kind != kindAlertmanager && len(files)+len(o.shipped.Services) == 0 {
 		return errors.New("name SLO documents, or a --service for the SLOs that ship")
+	}
+	if o.kind != kindPrometheus && (o.options.RecordOnly || o.options.Scale != 1) {
+		return fmt.Errorf("--record-only, --window-scale: are of --kind %s only", kindPrometheus)
 	}
 	if o.options.Interval < time.Second || o.options.Interval%time.Second != 0 {
 		return fmt.Errorf("--interval: must be whole seconds, got %v", o.options.Interval)
@@ -61,21 +92,31 @@ func (o *generateAlertsOptions) run(cmd *cobra.Command, files []string) error {
 	if o.options.Scale < 1 {
 		return fmt.Errorf("--window-scale: must be at least 1, got %d", o.options.Scale)
 	}
-	var slos []slo.SLO
-	if len(files) > 0 {
-		var err error
-		if slos, err = loadSLOs(cmd, files); err != nil {
+	settings := alerts.DefaultSettings()
+	if o.settings != "" {
+		data, err := os.ReadFile(o.settings)
+		if err != nil {
+			return fmt.Errorf("--settings: %w", err)
+		}
+		if settings, err = alerts.ParseSettings(o.settings, data); err != nil {
 			return err
 		}
 	}
-	if len(o.shipped.Services) > 0 {
-		shipped, err := slo.Defaults(o.shipped)
-		if err != nil {
-			return fmt.Errorf("--service: %w", err)
-		}
-		slos = append(slos, shipped...)
+	o.options.Thresholds = settings.Thresholds
+	slos, err := o.load(cmd, files)
+	if err != nil {
+		return err
 	}
-	file, notes := alerts.Prometheus(slos, o.options)
+	var file interface{ YAML() ([]byte, error) }
+	var notes []string
+	switch o.kind {
+	case kindGrafana:
+		file, notes = alerts.Grafana(slos, o.options)
+	case kindAlertmanager:
+		file, notes = alerts.Alertmanager(settings)
+	default:
+		file, notes = alerts.Prometheus(slos, o.options)
+	}
 	for _, note := range notes {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)
 	}
@@ -87,5 +128,21 @@ func (o *generateAlertsOptions) run(cmd *cobra.Command, files []string) error {
 		_, err = cmd.OutOrStdout().Write(text)
 		return err
 	}
-	return os.WriteFile(o.out, text, 0o644) //nolint:gosec // rules are for Prometheus to read
+	return os.WriteFile(o.out, text, 0o644) //nolint:gosec // what is written is for other programs to read
+}
+
+func (o *generateAlertsOptions) load(cmd *cobra.Command, files []string) (slos []slo.SLO, err error) {
+	if len(files) > 0 {
+		if slos, err = loadSLOs(cmd, files); err != nil {
+			return nil, err
+		}
+	}
+	if len(o.shipped.Services) > 0 {
+		shipped, err := slo.Defaults(o.shipped)
+		if err != nil {
+			return nil, fmt.Errorf("--service: %w", err)
+		}
+		slos = append(slos, shipped...)
+	}
+	return slos, nil
 }

@@ -169,7 +169,7 @@ func (f *storeFlags) ask(cmd *cobra.Command, q *query.Query, values map[string]s
 		}
 		switch f.output {
 		case "json":
-			return writeObjects(cmd.OutOrStdout(), a)
+			return writeRows(cmd.OutOrStdout(), a)
 		case "csv":
 			return writeCSV(cmd.OutOrStdout(), a)
 		}
@@ -181,8 +181,8 @@ func (f *storeFlags) ask(cmd *cobra.Command, q *query.Query, values map[string]s
 	})
 }
 
-// writeObjects prints an object a row, whose members are in the order of the columns.
-func writeObjects(w io.Writer, a *query.Answer) error {
+// writeRows prints an object a row, whose members are in the order of the columns.
+func writeRows(w io.Writer, a *query.Answer) error {
 	for _, row := range a.Rows {
 		line := []byte{'{'}
 		for i, v := range row {

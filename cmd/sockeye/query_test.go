@@ -72,7 +72,7 @@ func TestAnAnswerInEveryForm(t *testing.T) {
 	var table, csv, json bytes.Buffer
 	require.NoError(t, writeTable(&table, a))
 	require.NoError(t, writeCSV(&csv, a))
-	require.NoError(t, writeObjects(&json, a))
+	require.NoError(t, writeRows(&json, a))
 	require.Equal(t, "WHO      N  WHEN                    REASONS  SHARE\n"+
 		"a,?[31m  5  2026-11-22T12:00:00.5Z  x y      0.25\n"+
 		"-        -  2026-11-22T12:00:00Z             -\n", table.String())

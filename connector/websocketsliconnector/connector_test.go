@@ -282,6 +282,30 @@ func TestGaugesAreKnownOnlyWhileReported(t *testing.T) {
 	require.Empty(t, g.counts(event.ProgressReadThrough.String(), "none"))
 }
 
+func TestClientsWithoutTLSAreRememberedForADay(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, nil)
+	open := func(at time.Time, scheme string) {
+		e := opened(at, 0.01)
+		if scheme != "" {
+			e.SetString(event.URLScheme, scheme)
+		}
+		require.NoError(t, g.send(eventlog.Encode([]event.Event{e}, eventlog.Chunk{})))
+	}
+	seen := func() map[string]float64 {
+		return g.counts(event.MetricPlaintext, event.ServiceName, event.Vantage.String())
+	}
+	open(g.now, "wss")
+	open(g.now, "https")
+	open(g.now, "")
+	require.Empty(t, seen())
+	open(g.now, "ws")
+	open(g.now.Add(-time.Minute), "http") // it comes out of order
+	require.Equal(t, map[string]float64{"chat edge ": float64(epoch.Unix())}, seen())
+	g.now = g.now.Add(plaintextLife + time.Second)
+	require.Empty(t, seen())
+}
+
 func TestAChunkIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	three := []event.Event{opened(epoch, 0.1), opened(epoch, 0.1), rejected(epoch, event.UpstreamTimeout)}

@@ -14,15 +14,21 @@ import (
 // value.
 const gaugeLife = time.Minute
 
+// plaintextLife is how long it is told that clients without TLS were seen.
+const plaintextLife = 24 * time.Hour
+
 // live are the gauges that somebody reports.
 type live struct {
 	limit     int
 	instances map[instance]gauge
 	sources   map[source]progress
+	plaintext map[place]time.Time
 }
 
 func newLive(limit int) *live {
-	return &live{limit: limit, instances: map[instance]gauge{}, sources: map[source]progress{}}
+	return &live{
+		limit: limit, instances: map[instance]gauge{}, sources: map[source]progress{}, plaintext: map[place]time.Time{},
+	}
 }
 
 func (l *live) take(t *tally) {
@@ -40,6 +46,11 @@ func (l *live) take(t *tally) {
 		}
 		l.sources[p.of] = p
 	}
+	for of, at := range t.plaintext {
+		if old, known := l.plaintext[of]; at.After(old) && (known || len(l.plaintext) < l.limit) {
+			l.plaintext[of] = at
+		}
+	}
 }
 
 func (l *live) forget(now time.Time) {
@@ -51,6 +62,11 @@ func (l *live) forget(now time.Time) {
 	for k, p := range l.sources {
 		if now.Sub(p.at) > gaugeLife {
 			delete(l.sources, k)
+		}
+	}
+	for k, at := range l.plaintext {
+		if now.Sub(at) > plaintextLife {
+			delete(l.plaintext, k)
 		}
 	}
 }
@@ -232,5 +248,11 @@ func (p *publisher) gauges(l *live) {
 			{event.ProgressSource.String(), of.name}, {event.ServiceName, of.service}, {event.Vantage.String(), of.vantage}}
 		put(through, r.at, named...).SetDoubleValue(float64(r.through) / float64(time.Second))
 		put(backlog, r.at, named...).SetIntValue(r.backlog)
+	}
+	plaintext := p.gauge(event.MetricPlaintext, "s", "Unix time of the last connection that was opened without TLS.")
+	for of, at := range l.plaintext {
+		put(plaintext, p.now, [2]string{event.ServiceName, of.service}, [2]string{event.Environment, of.environment},
+			[2]string{event.Region, of.region}, [2]string{event.Vantage.String(), of.vantage}).
+			SetDoubleValue(float64(at.UnixMilli()) / 1e3)
 	}
 }

@@ -24,8 +24,9 @@ type tally struct {
 	late      map[key]uint64
 	lateOrder []key
 
-	gauges   []gauge
-	progress []progress
+	gauges    []gauge
+	progress  []progress
+	plaintext map[place]time.Time
 
 	notAnEvent, noTime int64
 }
@@ -38,6 +39,9 @@ type gauge struct {
 }
 
 type instance struct{ service, instance, environment, region, vantage string }
+
+// place is where clients without TLS were seen, when an open was last.
+type place struct{ service, environment, region, vantage string }
 
 // progress is how far a source has been read.
 type progress struct {
@@ -62,7 +66,7 @@ var gaugeKeys = func() (keys []event.Key) {
 
 // read tells what to count of a group. An event from before late is counted as late, unless late is zero.
 func read(g *eventlog.Group, late time.Time) *tally {
-	t := &tally{counted: map[claim]*measures{}, late: map[key]uint64{}}
+	t := &tally{counted: map[claim]*measures{}, late: map[key]uint64{}, plaintext: map[place]time.Time{}}
 	var e event.Event
 	for _, p := range g.Parts {
 		resource := eventlog.DecodeResource(p.Resource.Resource())
@@ -110,6 +114,12 @@ func (t *tally) add(e *event.Event, k key, late time.Time) {
 			g.values = append(g.values, e.Get(k))
 		}
 		t.gauges = append(t.gauges, g)
+	}
+	if scheme := e.String(event.URLScheme); e.Name == event.Open && (scheme == "ws" || scheme == "http") {
+		at := place{k[service], k[environment], k[region], k[vantage]}
+		if e.Time.After(t.plaintext[at]) {
+			t.plaintext[at] = e.Time
+		}
 	}
 	k[visibility], k[tenant], k[eventName] = e.String(event.SourceVisibility), e.String(event.TenantID), string(e.Name)
 	k[direction], k[outcome], k[errorType] = facts.Direction, string(facts.Outcome), e.String(event.ErrorType)

@@ -410,6 +410,9 @@ func (r *endpointReceiver) count(ctx context.Context) (waiting int, oldest time.
 	stats := r.serving.endpoint.Stats()
 	r.telemetry.ReceiverWebsocketendpointConnections.Record(ctx, int64(stats.Connections))
 	r.telemetry.ReceiverWebsocketendpointWaitingEvents.Record(ctx, int64(waiting))
+	if end := r.serving.server.CertificateNotAfter(); !end.IsZero() {
+		r.telemetry.ReceiverWebsocketendpointCertificateNotAfter.Record(ctx, end.Unix())
+	}
 	r.mu.Lock()
 	lost += stats.EventsLost - r.lostBefore
 	r.lostBefore = stats.EventsLost

@@ -76,6 +76,7 @@ func TestClientCertificatesLetClientsIn(t *testing.T) {
 	require.NoError(t, err)
 	say(t, c, "hello")
 	require.Equal(t, "mtls", next.first(t, event.Auth).String(event.AuthMethod))
+	require.WithinDuration(t, serverPair.Leaf.NotAfter, r.serving.server.CertificateNotAfter(), 0)
 	_, resp, err := dialWith()
 	require.Error(t, err)
 	require.Equal(t, http.StatusUnauthorized, resp.StatusCode)

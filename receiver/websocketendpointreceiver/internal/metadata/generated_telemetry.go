@@ -26,6 +26,7 @@ type TelemetryBuilder struct {
 	meter                                        metric.Meter
 	mu                                           sync.Mutex
 	registrations                                []metric.Registration
+	ReceiverWebsocketendpointCertificateNotAfter metric.Int64Gauge
 	ReceiverWebsocketendpointChunks              metric.Int64Counter
 	ReceiverWebsocketendpointConnections         metric.Int64Gauge
 	ReceiverWebsocketendpointContentReloadFaults metric.Int64Counter
@@ -67,6 +68,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ReceiverWebsocketendpointCertificateNotAfter, err = builder.meter.Int64Gauge(
+		"otelcol_receiver_websocketendpoint_certificate_not_after",
+		metric.WithDescription("Unix time at which the certificate that is served ends. Absent without TLS. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverWebsocketendpointChunks, err = builder.meter.Int64Counter(
 		"otelcol_receiver_websocketendpoint_chunks",
 		metric.WithDescription("Chunks that the pipeline has acknowledged. [Alpha]"),

@@ -19,6 +19,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	tb.ReceiverWebsocketendpointCertificateNotAfter.Record(context.Background(), 1)
 	tb.ReceiverWebsocketendpointChunks.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointConnections.Record(context.Background(), 1)
 	tb.ReceiverWebsocketendpointContentReloadFaults.Add(context.Background(), 1)
@@ -29,6 +30,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverWebsocketendpointRefusedChunks.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointSpans.Add(context.Background(), 1)
 	tb.ReceiverWebsocketendpointWaitingEvents.Record(context.Background(), 1)
+	AssertEqualReceiverWebsocketendpointCertificateNotAfter(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverWebsocketendpointChunks(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
