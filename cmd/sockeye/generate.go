@@ -9,7 +9,7 @@ import (
 func newGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate",
-		Short: "Write files that are generated: alerts for Prometheus, Grafana and Alertmanager, dashboards, the event reference",
+		Short: "Write alerts for Prometheus, Grafana and Alertmanager, dashboards, the event reference",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
