@@ -108,9 +108,10 @@ func (s Selection) words() string {
 }
 
 // SelectBurned is a query for the values of the error type, the tenant and the region with the most bad events over the
-// budget window: so many of each. It is empty for an SLO that does not count events.
+// budget window: so many of each. It is empty for an SLO that does not count events, and
+// for the group that others fold into.
 func SelectBurned(s *SLO, asof time.Time, most int) string {
-	if !s.countsEvents() {
+	if !s.listable() {
 		return ""
 	}
 	in := &s.Indicator

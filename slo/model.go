@@ -36,7 +36,12 @@ type SLO struct {
 	Combine Combine
 	// RunbookURL replaces the runbook of the alert, if set.
 	RunbookURL string
+	// folded is set for the group that others fold into. Which those are is known only where all groups are counted.
+	folded bool
 }
+
+// listable reports whether the events that the SLO counts can be listed.
+func (s *SLO) listable() bool { return s.countsEvents() && !s.folded }
 
 // Budget returns the error budget, 1 − objective.
 func (s *SLO) Budget() Number {

@@ -19,6 +19,7 @@ import (
 //	GET /api/v1/alerts    alerts that fire or were resolved lately
 //	GET /api/v1/explain   how the numbers of ?slo= come about
 //	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
+//	GET /api/v1/incidents incidents and events of budgets ?since= a time, of one ?slo= or all
 func (e *engine) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,8 +61,9 @@ func (e *engine) api() http.Handler {
 		}{s.Engine, s.Alerts})
 	})
 	q := newInquiry(e)
-	mux.HandleFunc("GET /api/v1/explain", q.serve(q.explain))
-	mux.HandleFunc("GET /api/v1/history", q.serve(q.history))
+	mux.HandleFunc("GET /api/v1/explain", q.about(q.explain))
+	mux.HandleFunc("GET /api/v1/history", q.about(q.history))
+	mux.HandleFunc("GET /api/v1/incidents", q.serve(q.incidents))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -69,7 +71,7 @@ func (e *engine) api() http.Handler {
 			return
 		}
 		fail(w, http.StatusNotFound,
-			"no such page; there are /, /metrics and, below /api/v1, slos, alerts, explain and history")
+			"no such page; there are /, /metrics and, below /api/v1, slos, alerts, explain, history and incidents")
 	})
 	return mux
 }
