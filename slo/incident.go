@@ -124,8 +124,12 @@ func WriteHistory(w io.Writer, h History) error {
 			if i.Ended != nil {
 				ended = moment(*i.Ended)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", i.Service, i.SLO, i.Severity, moment(i.Start), moment(i.Detected),
-				ended, i.Judged-min(i.Good, i.Judged), i.Judged)
+			bad, judged := fmt.Sprint(i.Judged-min(i.Good, i.Judged)), fmt.Sprint(i.Judged)
+			if i.Judged == 0 {
+				bad, judged = "-", "-" // slices and composites have no events of their own
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", i.Service, i.SLO, i.Severity, moment(i.Start), moment(i.Detected),
+				ended, bad, judged)
 		}
 		_ = t.Flush()
 	}

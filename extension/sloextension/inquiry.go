@@ -240,7 +240,7 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 		return slo.Explanation{}, err
 	}
 	e := slo.Explanation{
-		Formula: of.Formula(), SQL: plan.SQL, Status: slo.Evaluate(&of, plan.AsOf, counts, true), Burned: []slo.Burned{},
+		Formula: of.Formula(), SQL: plan.SQL, Status: slo.Evaluate(&of, plan.AsOf, counts, q.known(&of, plan.AsOf)), Burned: []slo.Burned{},
 	}
 	if forecast, ok := slo.NewForecast(&of, &e.Status); ok {
 		e.Forecast = &forecast
@@ -262,6 +262,16 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 		e.Members = append(e.Members, member)
 	}
 	return e, nil
+}
+
+// known reports whether the engine, too, knew something of the SLO, if it was last judged as of that moment.
+func (q *inquiry) known(of *slo.SLO, asof time.Time) bool {
+	for _, st := range q.engine.current().SLOs {
+		if st.Service == of.Service && st.SLO == of.Name && !st.AsOf.After(asof) {
+			return st.State != slo.StateNoData
+		}
+	}
+	return true
 }
 
 func (q *inquiry) history(ctx context.Context, db database, s subject, at time.Time, _ *http.Request) (any, error) {
