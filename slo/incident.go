@@ -72,7 +72,8 @@ func ReadIncidents(rows Rows) ([]Incident, error) {
 	for rows.Next() {
 		var i Incident
 		var severity string
-		if err := rows.Scan(&i.Service, &i.SLO, &i.Start, &i.Detected, &i.Ended, &severity, &i.Good, &i.Total, &i.Judged); err != nil {
+		if err := rows.Scan(&i.Service, &i.SLO, &i.Start, &i.Detected, &i.Ended, &severity, &i.Good, &i.Total,
+			&i.Judged); err != nil {
 			return nil, fmt.Errorf("read incidents: %w", err)
 		}
 		i.Severity, i.Start, i.Detected = Severity(severity), i.Start.UTC(), i.Detected.UTC()

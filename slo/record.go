@@ -46,12 +46,13 @@ func (r *Record) Row() []any {
 	}
 	return []any{
 		r.AsOf, r.Service, r.SLO, string(r.State), string(r.Severity), r.Objective.String(), uint32(r.Window.Seconds),
-		r.Window.Name, !r.unbudgeted, r.Window.Good, r.Window.Total, r.Window.Judged, windows, burns, alerts, r.Engine, r.Written,
+		r.Window.Name, !r.unbudgeted, r.Window.Good, r.Window.Total, r.Window.Judged, windows, burns, alerts,
+		r.Engine, r.Written,
 	}
 }
 
-const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, budget_window, budgeted, good, total, judged,
-    windows.name, windows.seconds, windows.good, windows.total, windows.judged, burns, alerts.severity, alerts.since,
+const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, budget_window, budgeted,
+    good, total, judged, windows.name, windows.seconds, windows.good, windows.total, windows.judged, burns, alerts.severity, alerts.since,
     engine, written`
 
 // SelectLatest is a query for the last record of each SLO that was written after a moment.
@@ -94,8 +95,9 @@ func ReadRecords(rows Rows) ([]Record, error) {
 			budget                Count
 			counts                Counts
 		)
-		err := rows.Scan(&r.AsOf, &r.Service, &r.SLO, &state, &severity, &text, &budgetSeconds, &budgetWindow, &budgeted, &budget.Good,
-			&budget.Total, &budget.Judged, &names, &seconds, &good, &total, &judged, &burns, &severities, &since, &r.Engine, &r.Written)
+		err := rows.Scan(&r.AsOf, &r.Service, &r.SLO, &state, &severity, &text, &budgetSeconds, &budgetWindow,
+			&budgeted, &budget.Good, &budget.Total, &budget.Judged, &names, &seconds, &good, &total, &judged, &burns,
+			&severities, &since, &r.Engine, &r.Written)
 		if err != nil {
 			return nil, fmt.Errorf("read statuses: %w", err)
 		}

@@ -71,7 +71,8 @@ func parseMoment(flag, text string) (string, error) {
 		at, err = time.Now().Add(-ago), nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got %q", flag, text)
+		return "", fmt.Errorf("%s: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got %q",
+			flag, text)
 	}
 	return at.UTC().Format(time.RFC3339), nil
 }

@@ -240,7 +240,8 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 		return slo.Explanation{}, err
 	}
 	e := slo.Explanation{
-		Formula: of.Formula(), SQL: plan.SQL, Status: slo.Evaluate(&of, plan.AsOf, counts, q.known(&of, plan.AsOf)), Burned: []slo.Burned{},
+		Formula: of.Formula(), SQL: plan.SQL, Burned: []slo.Burned{},
+		Status: slo.Evaluate(&of, plan.AsOf, counts, q.known(&of, plan.AsOf)),
 	}
 	if forecast, ok := slo.NewForecast(&of, &e.Status); ok {
 		e.Forecast = &forecast
