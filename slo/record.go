@@ -52,8 +52,8 @@ func (r *Record) Row() []any {
 }
 
 const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, budget_window, budgeted,
-    good, total, judged, windows.name, windows.seconds, windows.good, windows.total, windows.judged, burns, alerts.severity, alerts.since,
-    engine, written`
+    good, total, judged, windows.name, windows.seconds, windows.good, windows.total, windows.judged, burns,
+    alerts.severity, alerts.since, engine, written`
 
 // SelectLatest is a query for the last record of each SLO that was written after a moment.
 func SelectLatest(after time.Time) string {

@@ -34,7 +34,7 @@ func (q *sloQuestion) flags(cmd *cobra.Command) {
 	f.StringArrayVar(&q.group, "group", nil,
 		"one of its groups, by `DIMENSION=VALUE`, once for each dimension that it is grouped by")
 	f.StringVar(&q.at, "at", "",
-		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (default: the last evaluation)")
+		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h or 7d (default: the last evaluation)")
 }
 
 // ask puts the question and writes the answer.
@@ -49,7 +49,7 @@ func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Value
 	query.Set("service", q.service)
 	query["group"] = q.group
 	if q.at != "" {
-		at, err := parseMoment("--at", q.at)
+		at, err := stamp("--at", q.at)
 		if err != nil {
 			return err
 		}
@@ -64,15 +64,11 @@ func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Value
 	return table(cmd.OutOrStdout())
 }
 
-// parseMoment reads a time, or how long ago it was.
-func parseMoment(flag, text string) (string, error) {
-	at, err := time.Parse(time.RFC3339, text)
-	if ago, agoErr := time.ParseDuration(text); err != nil && agoErr == nil && ago >= 0 {
-		at, err = time.Now().Add(-ago), nil
-	}
+// stamp reads a time, or how long ago it was, and writes it as the engine reads it.
+func stamp(flag, text string) (string, error) {
+	at, err := moment(text, time.Now())
 	if err != nil {
-		return "", fmt.Errorf("%s: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got %q",
-			flag, text)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	return at.UTC().Format(time.RFC3339), nil
 }
@@ -134,12 +130,12 @@ func newSLOIncidentsCommand() *cobra.Command {
 		Short: "List incidents, and what happened to budgets",
 		Long: `Lists the times in which an alert of an SLO fired: since when the budget burned, when that was detected, when it ended,
 and what was counted meanwhile. Then when budgets were spent by 25, 50, 75 and 90 %, exhausted, and recovered.`,
-		Example: `  sockeye slo incidents --since 72h
+		Example: `  sockeye slo incidents --since 7d
   sockeye slo incidents connection-availability --service chat --since 2026-03-01T12:00:00Z --output json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
-			at, err := parseMoment("--since", since)
+			at, err := stamp("--since", since)
 			if err != nil {
 				return err
 			}
