@@ -56,16 +56,23 @@ func (s *SLO) Formula() []string {
 	unit := "events"
 	if s.Budgeting.Slice != 0 {
 		unit = fmt.Sprintf("slices of %s", s.Budgeting.Slice)
+	} else if in.Measure != "" {
+		unit = "minutes"
 	}
 	lines := []string{fmt.Sprintf("error ratio = bad / judged, in %s; burn rate = error ratio / %s", unit, s.Budget())}
 	where := fmt.Sprintf("seen at %s, service %s", in.Vantage, s.Service)
 	if in.Environment != "" {
 		where += ", environment " + in.Environment
 	}
-	lines = append(lines, where, "judged: "+in.Total.words())
+	lines = append(lines, where)
 	if in.Measure != "" {
-		lines = append(lines, fmt.Sprintf("good: minutes in which %s %s", in.Measure, in.Limit))
+		lines = append(lines, fmt.Sprintf("judged: %s in which %s is known", unit, in.Measure),
+			fmt.Sprintf("good: those in which %s %s", in.Measure, in.Limit))
+		if in.Measure == MeasureCount {
+			lines = append(lines, "counted: "+in.Total.words())
+		}
 	} else {
+		lines = append(lines, "judged: "+in.Total.words())
 		hit := in.Hit.words()
 		if in.Threshold != 0 {
 			hit += fmt.Sprintf("; within %s, among those with a duration", in.Threshold)
@@ -108,9 +115,10 @@ func (s Selection) words() string {
 }
 
 // SelectBurned is a query for the values of the error type, the tenant and the region with the most bad events over the
-// budget window: so many of each. It is empty for an SLO that does not count events.
+// budget window: so many of each. It is empty for an SLO that does not count events, and
+// for the group that others fold into.
 func SelectBurned(s *SLO, asof time.Time, most int) string {
-	if !s.countsEvents() {
+	if !s.listable() {
 		return ""
 	}
 	in := &s.Indicator

@@ -2,22 +2,39 @@ package slo
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Group is the SLO that one of the groups is judged as. Its name is that of s with the group behind it, as in
-// login{tenant="acme"}.
+// Group is the SLO that one of the groups is judged as: it counts the group's events. Its name is that of s with the group
+// behind it, as in login{tenant="acme"}.
 func (s *SLO) Group(key []string) SLO {
 	group := *s
 	var names, words []string
+	var filters []Filter
 	for i, d := range s.Grouping.By {
 		names = append(names, fmt.Sprintf("%s=%q", d, key[i]))
 		words = append(words, d+" "+or(key[i], "(none)"))
+		filters = append(filters, Filter{d, []string{key[i]}})
 	}
 	group.Name += "{" + strings.Join(names, ",") + "}"
 	group.Title += ", " + strings.Join(words, ", ")
 	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
+	if group.folded = slices.Equal(key, s.others()); !group.folded {
+		in := &group.Indicator
+		in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
+	}
 	return group
+}
+
+// narrow adds filters to every term.
+func (s Selection) narrow(filters []Filter) Selection {
+	narrowed := slices.Clone(s)
+	for i, t := range narrowed {
+		narrowed[i].Where = slices.SortedStableFunc(slices.Values(slices.Concat(t.Where, filters)),
+			func(a, b Filter) int { return strings.Compare(a.Dimension, b.Dimension) })
+	}
+	return narrowed
 }
 
 // GroupOf splits the name of a group's SLO: the name of the whole, and whether it is a group.

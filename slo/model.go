@@ -38,7 +38,12 @@ type SLO struct {
 	RunbookURL string
 	// Capacity is how many connections the service may hold, as its document says; 0 where it says nothing.
 	Capacity uint64
+	// folded is set for the group that others fold into. Which those are is known only where all groups are counted.
+	folded bool
 }
+
+// listable reports whether the events that the SLO counts can be listed.
+func (s *SLO) listable() bool { return s.countsEvents() && !s.folded }
 
 // Budget returns the error budget, 1 − objective.
 func (s *SLO) Budget() Number {

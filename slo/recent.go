@@ -35,13 +35,14 @@ type Incident struct {
 	Judged uint64 `json:"judged"`
 }
 
-// SelectIncidents is a query for the last incidents as of now: those of an SLO, or of all if s is nil.
-func SelectIncidents(s *SLO, now time.Time, most int) string {
+// SelectIncidents is a query for the last incidents that went on at any time since a moment: those of an SLO with its groups, or
+// of all if service and name are empty.
+func SelectIncidents(service, name string, since time.Time, most int) string {
 	return fmt.Sprintf(`SELECT service, slo, incident, start, detected, ended, severity, good, total, judged
 FROM %s
-WHERE detected >= toDateTime(%d)%s
+WHERE (ended IS NULL OR ended >= toDateTime(%d))%s
 ORDER BY ended IS NULL DESC, detected DESC, service, slo
-LIMIT %d`, schema.SLOIncidents, now.Add(-RecentWithin).Unix(), only(s), most)
+LIMIT %d`, schema.SLOIncidents, since.Unix(), happenedTo(service, name), most)
 }
 
 // only narrows to an SLO.
@@ -54,7 +55,7 @@ func only(s *SLO) string {
 
 // ReadIncidents reads the answer to [SelectIncidents].
 func ReadIncidents(rows Rows) ([]Incident, error) {
-	var incidents []Incident
+	incidents := []Incident{}
 	for rows.Next() {
 		var i Incident
 		var severity string

@@ -2,6 +2,9 @@ package slo
 
 import (
 	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sockeye-project/sockeye/store/schema"
@@ -23,7 +26,7 @@ type Record struct {
 
 // InsertRecords is the statement that [Record.Row] has the values for.
 const InsertRecords = "INSERT INTO " + schema.SLOStatus + " (asof, service, slo, state, severity, objective, " +
-	"budget_seconds, good, total, judged, windows, alerts, engine, written)"
+	"budget_seconds, budget_window, budgeted, good, total, judged, windows, burns, alerts, engine, written)"
 
 // Row returns the values of a row.
 func (r *Record) Row() []any {
@@ -31,19 +34,26 @@ func (r *Record) Row() []any {
 	for i, w := range r.Windows {
 		windows[i] = []any{w.Name, uint32(w.Seconds), w.Good, w.Total, w.Judged}
 	}
+	var burns []string
+	if r.composite {
+		for _, w := range append(slices.Clone(r.Windows), r.Window) {
+			burns = append(burns, w.Burn.String())
+		}
+	}
 	alerts := make([][]any, len(r.Alerts))
 	for i, a := range r.Alerts {
 		alerts[i] = []any{string(a.Severity), a.Start}
 	}
 	return []any{
 		r.AsOf, r.Service, r.SLO, string(r.State), string(r.Severity), r.Objective.String(), uint32(r.Window.Seconds),
-		r.Window.Good, r.Window.Total, r.Window.Judged, windows, alerts, r.Engine, r.Written,
+		r.Window.Name, !r.unbudgeted, r.Window.Good, r.Window.Total, r.Window.Judged, windows, burns, alerts,
+		r.Engine, r.Written,
 	}
 }
 
-const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, good, total, judged,
-    windows.name, windows.seconds, windows.good, windows.total, windows.judged, alerts.severity, alerts.since,
-    engine, written`
+const recordColumns = `asof, service, slo, state, severity, objective, budget_seconds, budget_window, budgeted,
+    good, total, judged, windows.name, windows.seconds, windows.good, windows.total, windows.judged, burns,
+    alerts.severity, alerts.since, engine, written`
 
 // SelectLatest is a query for the last record of each SLO that was written after a moment.
 func SelectLatest(after time.Time) string {
@@ -58,15 +68,16 @@ LIMIT 1 BY service, slo`, recordColumns, schema.SLOStatus, after.Add(-7*day).Uni
 const reportedWithin = day
 
 // SelectReported is a query for what was last reported of an SLO as of a moment or up to a day before.
-func SelectReported(s *SLO, at time.Time) string {
+func SelectReported(service, name string, at time.Time) string {
 	return fmt.Sprintf(`SELECT %s
 FROM %s
 WHERE service = %s AND slo = %s AND asof <= toDateTime(%d) AND asof > toDateTime(%d)
 ORDER BY asof DESC, written DESC
-LIMIT 1`, recordColumns, schema.SLOStatus, quote(s.Service), quote(s.Name), at.Unix(), at.Add(-reportedWithin).Unix())
+LIMIT 1`, recordColumns, schema.SLOStatus, quote(service), quote(name), at.Unix(), at.Add(-reportedWithin).Unix())
 }
 
-// ReadRecords reads the answer to [SelectLatest] or [SelectReported]. The ratios follow from the counts anew.
+// ReadRecords reads the answer to [SelectLatest] or [SelectReported]. The ratios follow from the counts anew, or of a
+// composite from its burn rates.
 func ReadRecords(rows Rows) ([]Record, error) {
 	var records []Record
 	for rows.Next() {
@@ -74,29 +85,34 @@ func ReadRecords(rows Rows) ([]Record, error) {
 			r                     Record
 			state, severity, text string
 			budgetSeconds         uint32
-			names, severities     []string
+			budgetWindow          string
+			budgeted              bool
+			names, burns          []string
+			severities            []string
 			seconds               []uint32
 			good, total, judged   []uint64
 			since                 []time.Time
 			budget                Count
 			counts                Counts
 		)
-		err := rows.Scan(&r.AsOf, &r.Service, &r.SLO, &state, &severity, &text, &budgetSeconds, &budget.Good, &budget.Total,
-			&budget.Judged, &names, &seconds, &good, &total, &judged, &severities, &since, &r.Engine, &r.Written)
+		err := rows.Scan(&r.AsOf, &r.Service, &r.SLO, &state, &severity, &text, &budgetSeconds, &budgetWindow,
+			&budgeted, &budget.Good, &budget.Total, &budget.Judged, &names, &seconds, &good, &total, &judged, &burns,
+			&severities, &since, &r.Engine, &r.Written)
 		if err != nil {
 			return nil, fmt.Errorf("read statuses: %w", err)
 		}
 		agree := len(seconds) == len(names) && len(good) == len(names) && len(total) == len(names) &&
-			len(judged) == len(names) && len(severities) == len(since)
+			len(judged) == len(names) && len(severities) == len(since) && (len(burns) == 0 || len(burns) == len(names)+1)
 		objective, err := Decimal(text)
 		if err != nil || !agree || objective.rat.Sign() <= 0 || objective.rat.Cmp(one) >= 0 {
 			return nil, fmt.Errorf("read statuses: the row of %s of %s at %s is damaged", r.SLO, r.Service, r.AsOf)
 		}
 		s := SLO{
 			Name: r.SLO, Title: r.SLO, Service: r.Service, Objective: objective,
-			Window: time.Duration(budgetSeconds) * time.Second,
+			Window: time.Duration(budgetSeconds) * time.Second, Unbudgeted: !budgeted,
 		}
 		budget.Window = s.budgetWindow(r.AsOf)
+		budget.Name = or(budgetWindow, budget.Name)
 		for i := range names {
 			w := Window{names[i], time.Duration(seconds[i]) * time.Second}
 			counts.Windows = append(counts.Windows, Count{w, min(good[i], judged[i]), total[i], judged[i]})
@@ -105,6 +121,9 @@ func ReadRecords(rows Rows) ([]Record, error) {
 		counts.Budget = budget
 		r.Status = Evaluate(&s, r.AsOf.UTC(), counts, true)
 		r.State, r.Severity = State(state), Severity(severity)
+		if !r.burned(burns) {
+			return nil, fmt.Errorf("read statuses: a burn rate of %s of %s at %s is damaged", r.SLO, r.Service, r.AsOf)
+		}
 		for i := range since {
 			r.Alerts = append(r.Alerts, Since{Severity(severities[i]), since[i].UTC()})
 		}
@@ -114,4 +133,36 @@ func ReadRecords(rows Rows) ([]Record, error) {
 		return nil, fmt.Errorf("read statuses: %w", err)
 	}
 	return records, nil
+}
+
+var burnForm = regexp.MustCompile(`^[0-9]{1,30}(\.[0-9]{1,12})?$`)
+
+// burned sets the burn rates of a composite, which do not follow from its counts. It reports whether all are numbers.
+func (r *Record) burned(burns []string) bool {
+	if len(burns) == 0 {
+		return true
+	}
+	r.composite = true
+	set := func(w *WindowStatus, text string) bool {
+		w.Burn, w.ErrorRatio = Number{}, Number{}
+		if text == w.Burn.String() {
+			return true
+		}
+		if !burnForm.MatchString(text) {
+			return false
+		}
+		burn, _ := new(big.Rat).SetString(text)
+		w.Burn, w.ErrorRatio = rat(burn), rat(new(big.Rat).Mul(burn, r.Budget.rat))
+		return true
+	}
+	for i := range r.Windows {
+		if !set(&r.Windows[i], burns[i]) {
+			return false
+		}
+	}
+	ok := set(&r.Window, burns[len(r.Windows)])
+	if r.Remaining = (Number{}); r.Window.Burn.Valid() && !r.unbudgeted {
+		r.Remaining = rat(new(big.Rat).Sub(one, r.Window.Burn.rat))
+	}
+	return ok
 }

@@ -51,6 +51,8 @@ type Status struct {
 	Rules     []RuleStatus   `json:"rules"`
 	// RunbookURL is the SLO's own runbook, if it names one.
 	RunbookURL string `json:"runbook_url,omitempty"`
+	// composite says that the burn rates do not follow from the counts, unbudgeted that there is no budget.
+	composite, unbudgeted bool
 }
 
 // WindowStatus is one window: counts, and the ratios that follow from them.
@@ -85,7 +87,7 @@ type RuleStatus struct {
 func Evaluate(s *SLO, asof time.Time, counts Counts, live bool) Status {
 	st := Status{
 		AsOf: asof, Service: s.Service, SLO: s.Name, Title: s.Title, Objective: s.Objective, Budget: s.Budget(),
-		RunbookURL: s.RunbookURL,
+		RunbookURL: s.RunbookURL, composite: len(s.Members) > 0, unbudgeted: s.Unbudgeted,
 	}
 	byName := map[string]WindowStatus{}
 	for i, c := range counts.Windows {

@@ -194,9 +194,9 @@ type Minute struct {
 }
 
 // SelectMinutes is a query for the minutes of [from, to) in which an SLO counted anything. It is empty for an SLO that
-// does not count events.
+// does not count events, and for the group that others fold into.
 func SelectMinutes(s *SLO, from, to time.Time) string {
-	if !s.countsEvents() {
+	if !s.listable() {
 		return ""
 	}
 	in := &s.Indicator

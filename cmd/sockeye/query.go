@@ -155,8 +155,8 @@ func moment(text string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
-		return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-11-22T10:00:00Z nor how long ago, such as 15m, 6h or 7d",
-			text)
+		return time.Time{}, fmt.Errorf("%q is neither a time such as 2026-11-22T10:00:00Z nor how long ago, such as "+
+			"15m, 6h or 7d", text)
 	}
 	return now.Add(-d), nil
 }

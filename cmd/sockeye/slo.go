@@ -25,7 +25,8 @@ func newSLOCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSLOValidateCommand(), newSLOStatusCommand(), newSLOHistoryCommand(), newSLOExplainCommand())
+	cmd.AddCommand(newSLOValidateCommand(), newSLOStatusCommand(), newSLOHistoryCommand(), newSLOExplainCommand(),
+		newSLOIncidentsCommand())
 	return cmd
 }
 
@@ -46,7 +47,11 @@ stderr as FILE:LINE:COLUMN: KEY: WHAT, all of them at once; the exit status is t
 			for i := range slos {
 				fmt.Fprintln(cmd.OutOrStdout(), slos[i].Summary())
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d SLOs, no faults\n", len(slos))
+			count := fmt.Sprintf("%d SLOs", len(slos))
+			if len(slos) == 1 {
+				count = "1 SLO"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s, no faults\n", count)
 			return nil
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,19 +14,27 @@ import (
 	"github.com/sockeye-project/sockeye/slo"
 )
 
-// sloQuestion is what a question to an engine about one SLO has in common with others.
+// sloQuestion is what a question to an engine has in common with others.
 type sloQuestion struct {
 	endpoint, output, service, at string
+	group                         []string
 }
 
-func (q *sloQuestion) flags(cmd *cobra.Command) {
+func (q *sloQuestion) connection(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&q.endpoint, "endpoint", "http://127.0.0.1:9466",
 		"`ADDRESS` of the engine's API (http of the slo extension)")
 	f.StringVarP(&q.output, "output", "o", "table", "`table or json`")
+}
+
+func (q *sloQuestion) flags(cmd *cobra.Command) {
+	q.connection(cmd)
+	f := cmd.Flags()
 	f.StringVar(&q.service, "service", "", "the `SERVICE`, where several have an SLO of that name")
+	f.StringArrayVar(&q.group, "group", nil,
+		"one of its groups, by `DIMENSION=VALUE`, once for each dimension that it is grouped by")
 	f.StringVar(&q.at, "at", "",
-		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (default: the last evaluation)")
+		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h or 7d (default: the last evaluation)")
 }
 
 // ask puts the question and writes the answer.
@@ -38,15 +47,13 @@ func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Value
 	}
 	query.Set("slo", name)
 	query.Set("service", q.service)
+	query["group"] = q.group
 	if q.at != "" {
-		at, err := time.Parse(time.RFC3339, q.at)
-		if ago, agoErr := time.ParseDuration(q.at); err != nil && agoErr == nil && ago >= 0 {
-			at, err = time.Now().Add(-ago), nil
-		}
+		at, err := stamp("--at", q.at)
 		if err != nil {
-			return fmt.Errorf("--at: must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 2h, got %q", q.at)
+			return err
 		}
-		query.Set("at", at.UTC().Format(time.RFC3339))
+		query.Set("at", at)
 	}
 	if err := askSLOEngine(cmd.Context(), q.endpoint, page, query, into); err != nil {
 		return err
@@ -55,6 +62,15 @@ func (q *sloQuestion) ask(cmd *cobra.Command, page, name string, query url.Value
 		return writeJSON(cmd.OutOrStdout(), into)
 	}
 	return table(cmd.OutOrStdout())
+}
+
+// stamp reads a time, or how long ago it was, and writes it as the engine reads it.
+func stamp(flag, text string) (string, error) {
+	at, err := moment(text, time.Now())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
+	}
+	return at.UTC().Format(time.RFC3339), nil
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -71,7 +87,8 @@ func newSLOHistoryCommand() *cobra.Command {
 		Long: `Shows what the engine last reported of an SLO as of a time, with the counts it used, beside what the same windows hold
 now. They differ where events came late.`,
 		Example: `  sockeye slo history connection-availability --at 2026-03-01T12:00:00Z
-  sockeye slo history connection-availability --service chat --at 36h --output json`,
+  sockeye slo history connection-availability --service chat --at 36h --output json
+  sockeye slo history login --group tenant=acme`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var past slo.Past
@@ -102,5 +119,33 @@ tenants and regions burned the budget most.`,
 	}
 	q.flags(cmd)
 	cmd.Flags().IntVar(&top, "top", 5, "how many of each to show")
+	return cmd
+}
+
+func newSLOIncidentsCommand() *cobra.Command {
+	var q sloQuestion
+	var since string
+	cmd := &cobra.Command{
+		Use:   "incidents [NAME]",
+		Short: "List incidents, and what happened to budgets",
+		Long: `Lists the times in which an alert of an SLO fired: since when the budget burned, when that was detected, when it ended,
+and what was counted meanwhile. Then when budgets were spent by 25, 50, 75 and 90 %, exhausted, and recovered.`,
+		Example: `  sockeye slo incidents --since 7d
+  sockeye slo incidents connection-availability --service chat --since 2026-03-01T12:00:00Z --output json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			at, err := stamp("--since", since)
+			if err != nil {
+				return err
+			}
+			var h slo.History
+			return q.ask(cmd, "api/v1/incidents", strings.Join(args, ""), url.Values{"since": {at}}, &h,
+				func(w io.Writer) error { return slo.WriteHistory(w, h) })
+		},
+	}
+	q.connection(cmd)
+	cmd.Flags().StringVar(&q.service, "service", "", "only SLOs of this `SERVICE`")
+	cmd.Flags().StringVar(&since, "since", "72h", "those that went on at this `TIME` or later, or so long ago")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"github.com/sockeye-project/sockeye/slo"
 )
 
-// inquiry answers questions about one SLO from the store: one question at a time, so that they do not delay a tick for
+// inquiry answers questions from the store: one question at a time, so that they do not delay a tick for
 // long. What it asks for was defined when the engine started.
 type inquiry struct {
 	engine *engine
@@ -23,6 +24,7 @@ const (
 	inquiryTimeout = 30 * time.Second
 	defaultTop     = 5
 	maxTop         = 100
+	defaultSince   = 72 * time.Hour
 )
 
 func newInquiry(e *engine) *inquiry { return &inquiry{engine: e, turn: make(chan struct{}, 1)} }
@@ -35,15 +37,25 @@ type refusal struct {
 
 func (r refusal) Error() string { return r.text }
 
-// answerer answers a question about an SLO as of a moment.
-type answerer func(ctx context.Context, db database, s *slo.SLO, at time.Time, r *http.Request) (any, error)
+// subject is what a question is about: an SLO, or one of its groups, whose name is not empty then.
+type subject struct {
+	*slo.SLO
+	group string
+}
 
-// serve finds the SLO and the moment that a request names, and has them answered.
-func (q *inquiry) serve(answer answerer) http.HandlerFunc {
+// answerer answers a question about an SLO as of a moment.
+type answerer func(ctx context.Context, db database, s subject, at time.Time, r *http.Request) (any, error)
+
+// about finds the SLO and the moment that a request names, and has them answered.
+func (q *inquiry) about(answer answerer) http.HandlerFunc {
+	return q.serve(func(ctx context.Context, r *http.Request) (any, error) { return q.answer(ctx, r, answer) })
+}
+
+func (q *inquiry) serve(answer func(context.Context, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), inquiryTimeout)
 		defer cancel()
-		found, err := q.answer(ctx, r, answer)
+		found, err := answer(ctx, r)
 		var refused refusal
 		switch {
 		case err == nil:
@@ -57,7 +69,7 @@ func (q *inquiry) serve(answer answerer) http.HandlerFunc {
 }
 
 func (q *inquiry) answer(ctx context.Context, r *http.Request, answer answerer) (any, error) {
-	s, err := q.find(r.URL.Query().Get("service"), r.URL.Query().Get("slo"))
+	s, err := q.find(r.URL.Query())
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +82,15 @@ func (q *inquiry) answer(ctx context.Context, r *http.Request, answer answerer) 
 		at = q.engine.now()
 	}
 	var found any
-	err = q.with(ctx, func(db database) (err error) {
+	err = q.asked(ctx, func(db database) (err error) {
 		found, err = answer(ctx, db, s, at, r)
 		return err
 	})
 	return found, err
 }
 
-// with waits for its turn and connects.
-func (q *inquiry) with(ctx context.Context, ask func(database) error) error {
+// asked waits for its turn, and for a connection.
+func (q *inquiry) asked(ctx context.Context, ask func(database) error) error {
 	select {
 	case q.turn <- struct{}{}:
 		defer func() { <-q.turn }()
@@ -93,47 +105,123 @@ func (q *inquiry) with(ctx context.Context, ask func(database) error) error {
 	return ask(db)
 }
 
-// find returns the SLO of a name; the service may be left out where only one has it.
-func (q *inquiry) find(service, name string) (*slo.SLO, error) {
-	var found *slo.SLO
+// incidents answers what happened since a time.
+func (q *inquiry) incidents(ctx context.Context, r *http.Request) (any, error) {
+	query := r.URL.Query()
+	since := q.engine.now().Add(-defaultSince)
+	if text := query.Get("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, refusal{http.StatusBadRequest, "since: must be a time such as 2026-03-01T12:00:00Z"}
+		}
+	}
+	service, name := query.Get("service"), query.Get("slo")
+	var h slo.History
+	err := q.asked(ctx, func(db database) error {
+		err := db.ask(ctx, slo.SelectIncidents(service, name, since, slo.MostHappenings), func(rows slo.Rows) (err error) {
+			h.Incidents, err = slo.ReadIncidents(rows)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return db.ask(ctx, slo.SelectBudgetEvents(service, name, since), func(rows slo.Rows) (err error) {
+			h.Budgets, err = slo.ReadBudgetEvents(rows)
+			return err
+		})
+	})
+	return h, err
+}
+
+// find returns the SLO of a name, or the group of it; the service may be left out where only one has it.
+func (q *inquiry) find(query url.Values) (subject, error) {
+	name, service := query.Get("slo"), query.Get("service")
+	whole, isGroup := slo.GroupOf(name)
+	var found subject
 	var services []string
 	for i := range q.engine.slos {
 		s := &q.engine.slos[i]
-		if s.Name == name && (service == "" || s.Service == service) {
-			found, services = s, append(services, s.Service)
+		if s.Name == whole && (service == "" || s.Service == service) {
+			found.SLO, services = s, append(services, s.Service)
 		}
 	}
 	switch len(services) {
 	case 0:
-		return nil, refusal{http.StatusNotFound, "no such SLO; /api/v1/slos lists all of them"}
+		return found, refusal{http.StatusNotFound, "no such SLO; `sockeye slo status` and /api/v1/slos list all of them"}
 	case 1:
-		return found, nil
+		var err error
+		if found.group, err = groupName(found.SLO, query["group"]); isGroup && err == nil && found.group == "" {
+			found.group = name
+		}
+		return found, err
 	}
-	const most = 8
-	more := ""
-	if len(services) > most {
-		services, more = services[:most], ", …"
-	}
-	return nil, refusal{
-		http.StatusBadRequest, "several services have it; say which: " + strings.Join(services, ", ") + more,
-	}
+	return found, refusal{http.StatusBadRequest, "several services have it; say which: " + some(services)}
 }
 
-// count counts an SLO as of a moment, from the minutes.
-func (q *inquiry) count(ctx context.Context, db database, s *slo.SLO, at time.Time) (slo.Query, slo.Counts, error) {
-	plan := slo.Plan([]slo.SLO{*s}, at, q.engine.timing)
+// groupName is the name of the group that dimension=value say.
+func groupName(s *slo.SLO, pairs []string) (string, error) {
+	if len(pairs) == 0 {
+		return "", nil
+	}
+	if len(s.Grouping.By) == 0 {
+		return "", refusal{http.StatusBadRequest, "group: the SLO has no groups; groupBy in its document makes them"}
+	}
+	given := map[string]string{}
+	for _, pair := range pairs {
+		dimension, value, _ := strings.Cut(pair, "=")
+		given[dimension] = value
+	}
+	var key []string
+	for _, d := range s.Grouping.By {
+		if value, ok := given[d]; ok {
+			key = append(key, value)
+		}
+	}
+	if len(key) != len(s.Grouping.By) || len(given) != len(key) {
+		return "", refusal{http.StatusBadRequest, "group: write " + strings.Join(s.Grouping.By, "=… and ") + "=…"}
+	}
+	group := s.Group(key)
+	return group.Name, nil
+}
+
+// count counts an SLO as of a moment, from the minutes. It returns the SLO that the counts are of, which of a group is its own.
+func (q *inquiry) count(ctx context.Context, db database, s subject, at time.Time,
+) (plan slo.Query, of slo.SLO, c slo.Counts, err error) {
+	plan = slo.Plan([]slo.SLO{*s.SLO}, at, q.engine.timing)
 	var counts []slo.Counts
-	err := db.ask(ctx, plan.SQL, func(rows slo.Rows) (err error) {
+	err = db.ask(ctx, plan.SQL, func(rows slo.Rows) (err error) {
 		counts, err = plan.Read(rows)
 		return err
 	})
 	if err != nil {
-		return plan, slo.Counts{}, err
+		return plan, *s.SLO, c, err
 	}
-	return plan, counts[0], nil
+	if s.group == "" {
+		return plan, *s.SLO, counts[0], nil
+	}
+	var names []string
+	for _, g := range counts[0].Groups {
+		if of = s.Group(g.Key); of.Name == s.group {
+			return plan, of, g.Counts, nil
+		}
+		names = append(names, strings.TrimPrefix(of.Name, s.Name))
+	}
+	return plan, of, c, refusal{http.StatusNotFound, "no such group counts by itself then; those that do: " + some(names)}
 }
 
-func (q *inquiry) explain(ctx context.Context, db database, s *slo.SLO, at time.Time, r *http.Request) (any, error) {
+// some lists a few of many.
+func some(names []string) string {
+	const most = 8
+	switch {
+	case len(names) == 0:
+		return "none"
+	case len(names) > most:
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (q *inquiry) explain(ctx context.Context, db database, s subject, at time.Time, r *http.Request) (any, error) {
 	top := defaultTop
 	if text := r.URL.Query().Get("top"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -145,19 +233,20 @@ func (q *inquiry) explain(ctx context.Context, db database, s *slo.SLO, at time.
 	return q.explanation(ctx, db, s, at, top)
 }
 
-func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at time.Time, top int,
+func (q *inquiry) explanation(ctx context.Context, db database, s subject, at time.Time, top int,
 ) (slo.Explanation, error) {
-	plan, counts, err := q.count(ctx, db, s, at)
+	plan, of, counts, err := q.count(ctx, db, s, at)
 	if err != nil {
 		return slo.Explanation{}, err
 	}
 	e := slo.Explanation{
-		Formula: s.Formula(), SQL: plan.SQL, Status: slo.Evaluate(s, plan.AsOf, counts, true), Burned: []slo.Burned{},
+		Formula: of.Formula(), SQL: plan.SQL, Burned: []slo.Burned{},
+		Status: slo.Evaluate(&of, plan.AsOf, counts, q.known(&of, plan.AsOf)),
 	}
-	if forecast, ok := slo.NewForecast(s, &e.Status); ok {
+	if forecast, ok := slo.NewForecast(&of, &e.Status); ok {
 		e.Forecast = &forecast
 	}
-	if e.BurnedSQL = slo.SelectBurned(s, plan.AsOf, top); e.BurnedSQL != "" {
+	if e.BurnedSQL = slo.SelectBurned(&of, plan.AsOf, top); e.BurnedSQL != "" {
 		err := db.ask(ctx, e.BurnedSQL, func(rows slo.Rows) (err error) {
 			e.Burned, err = slo.ReadBurned(rows, &e.Status)
 			return err
@@ -167,7 +256,7 @@ func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at t
 		}
 	}
 	for i := range s.Members {
-		member, err := q.explanation(ctx, db, &s.Members[i].SLO, at, top)
+		member, err := q.explanation(ctx, db, subject{SLO: &s.Members[i].SLO}, at, top)
 		if err != nil {
 			return e, err
 		}
@@ -176,9 +265,23 @@ func (q *inquiry) explanation(ctx context.Context, db database, s *slo.SLO, at t
 	return e, nil
 }
 
-func (q *inquiry) history(ctx context.Context, db database, s *slo.SLO, at time.Time, _ *http.Request) (any, error) {
+// known reports whether the engine, too, knew something of the SLO, if it was last judged as of that moment.
+func (q *inquiry) known(of *slo.SLO, asof time.Time) bool {
+	for _, st := range q.engine.current().SLOs {
+		if st.Service == of.Service && st.SLO == of.Name && !st.AsOf.After(asof) {
+			return st.State != slo.StateNoData
+		}
+	}
+	return true
+}
+
+func (q *inquiry) history(ctx context.Context, db database, s subject, at time.Time, _ *http.Request) (any, error) {
+	name := s.Name
+	if s.group != "" {
+		name = s.group
+	}
 	var records []slo.Record
-	err := db.ask(ctx, slo.SelectReported(s, at), func(rows slo.Rows) (err error) {
+	err := db.ask(ctx, slo.SelectReported(s.Service, name, at), func(rows slo.Rows) (err error) {
 		records, err = slo.ReadRecords(rows)
 		return err
 	})
@@ -188,9 +291,9 @@ func (q *inquiry) history(ctx context.Context, db database, s *slo.SLO, at time.
 	if len(records) == 0 {
 		return nil, refusal{http.StatusNotFound, "nothing was reported of it within the day before that time"}
 	}
-	_, counts, err := q.count(ctx, db, s, records[0].AsOf)
+	_, of, counts, err := q.count(ctx, db, s, records[0].AsOf)
 	if err != nil {
 		return nil, err
 	}
-	return slo.NewPast(s, records[0], counts, q.engine.now()), nil
+	return slo.NewPast(&of, records[0], counts, q.engine.now()), nil
 }

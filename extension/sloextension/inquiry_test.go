@@ -156,3 +156,88 @@ func TestHistoryAndExplanation(t *testing.T) {
 		require.Contains(t, body, tc.says)
 	}
 }
+
+// TestQuestionsAboutGroups: a group is explained by its own events, its incident counts them alone, and incidents are listed.
+func TestQuestionsAboutGroups(t *testing.T) {
+	t.Parallel()
+	dsn := newStore(t)
+	clock := time.Now().UTC().Truncate(time.Minute)
+	r := newRealRig(t, dsn, clock)
+	s := r.slos[0]
+	s.Grouping = slo.Grouping{By: []string{"tenant"}, Max: 2, Rules: slo.StandardRules()}
+	r.slos = []slo.SLO{s}
+	r.ledger = slo.NewLedger(r.slos, slo.Timing{})
+	storeEvents(t, dsn, clock.Add(-10*time.Minute), "zeta", 90_000, 40)
+	storeEvents(t, dsn, clock.Add(-4*time.Minute), "acme", 900, 100)
+	storeEvents(t, dsn, clock.Add(-4*time.Minute), "few", 10, 0)
+	r.live(t)
+	r.step(t.Context())
+	require.Empty(t, r.trouble)
+
+	server := httptest.NewServer(r.api())
+	t.Cleanup(server.Close)
+	ask := func(page string, query url.Values, into any) (status int, text string) {
+		response, err := server.Client().Get(server.URL + "/api/v1/" + page + "?" + query.Encode())
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		if into != nil {
+			require.NoError(t, json.Unmarshal(body, into), "%s", body)
+		}
+		return response.StatusCode, string(body)
+	}
+	const whole, acme = "connection-availability", `connection-availability{tenant="acme"}`
+	for _, query := range []url.Values{{"slo": {whole}, "group": {"tenant=acme"}}, {"slo": {acme}}} {
+		var e slo.Explanation
+		status, text := ask("explain", query, nil)
+		require.Equal(t, 200, status, text)
+		require.NoError(t, json.Unmarshal([]byte(text), &e))
+		require.Equal(t, acme, e.Status.SLO)
+		require.EqualValues(t, 1000, e.Status.Window.Judged)
+		require.Len(t, e.Burned, 3)
+		require.EqualValues(t, 100, e.Burned[0].Bad)
+		require.Contains(t, strings.Join(e.Formula, "\n"), "tenant=acme")
+		var past slo.Past
+		status, text = ask("history", query, &past)
+		require.Equal(t, 200, status, text)
+		require.EqualValues(t, 1000, past.Reported.Window.Judged)
+		require.EqualValues(t, 1000, past.Known.Window.Judged)
+	}
+	var h slo.History
+	status, text := ask("incidents", url.Values{"slo": {whole}}, &h)
+	require.Equal(t, 200, status, text)
+	var found *slo.Incident
+	for i := range h.Incidents {
+		if h.Incidents[i].SLO == acme {
+			found = &h.Incidents[i]
+		}
+	}
+	require.NotNil(t, found, text)
+	require.Equal(t, clock.Add(-4*time.Minute), found.Start)
+	require.Equal(t, []uint64{900, 1000}, []uint64{found.Good, found.Judged})
+	require.True(t, found.Ended.IsZero())
+	require.Contains(t, h.Budgets, slo.BudgetEvent{Service: "chat", SLO: acme, AsOf: clock, Kind: slo.BudgetExhausted, Spent: 100})
+	var table strings.Builder
+	require.NoError(t, slo.WriteHistory(&table, h))
+	require.Regexp(t, `tenant="acme"} +page .* goes on +100 +1000`, table.String())
+	require.Contains(t, table.String(), "exhausted")
+	_, text = ask("incidents", url.Values{"service": {"other"}}, &h)
+	require.Empty(t, h.Incidents, text)
+
+	// The others fold into one, whose events cannot be told apart.
+	var e slo.Explanation
+	_, text = ask("explain", url.Values{"slo": {whole}, "group": {"tenant=other"}}, &e)
+	require.EqualValues(t, 10, e.Status.Window.Judged, text)
+	require.Empty(t, e.Burned)
+
+	for says, query := range map[string]url.Values{
+		`no such group counts by itself then; those that do: {tenant="zeta"}, {tenant="acme"}, {tenant="other"}`: {"slo": {whole}, "group": {"tenant=nobody"}},
+		"group: write tenant=…": {"slo": {whole}, "group": {"region=acme"}},
+	} {
+		_, text := ask("explain", query, nil)
+		var refused struct{ Error string }
+		require.NoError(t, json.Unmarshal([]byte(text), &refused))
+		require.Equal(t, says, refused.Error)
+	}
+}

@@ -22,6 +22,7 @@ import (
 //	GET /api/v1/timeline  incidents, events and marks, of ?slo= with its budget, minutes and reasons
 //	GET /api/v1/explain   how the numbers of ?slo= come about
 //	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
+//	GET /api/v1/incidents incidents and events of budgets ?since= a time, of one ?slo= or all
 func (e *engine) api() http.Handler {
 	mux := http.NewServeMux()
 	q := newInquiry(e)
@@ -75,8 +76,9 @@ func (e *engine) api() http.Handler {
 		mux.HandleFunc("GET "+path, respondAsset(asset))
 	}
 	mux.HandleFunc("GET /api/v1/timeline", pages.timeline)
-	mux.HandleFunc("GET /api/v1/explain", q.serve(q.explain))
-	mux.HandleFunc("GET /api/v1/history", q.serve(q.history))
+	mux.HandleFunc("GET /api/v1/explain", q.about(q.explain))
+	mux.HandleFunc("GET /api/v1/history", q.about(q.history))
+	mux.HandleFunc("GET /api/v1/incidents", q.serve(q.incidents))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -84,7 +86,7 @@ func (e *engine) api() http.Handler {
 			return
 		}
 		fail(w, http.StatusNotFound, "no such page; there are /, /metrics and, below /api/v1, slos, alerts, timeline, "+
-			"explain and history")
+			"explain, history and incidents")
 	})
 	return mux
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -129,7 +130,11 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 	if at.Trouble != "" {
 		return nil
 	}
-	return p.asker.with(ctx, func(db database) error {
+	return p.asker.asked(ctx, func(db database) error {
+		var service, name string // of all
+		if s != nil {
+			service, name = s.Service, s.Name
+		}
 		services := map[string]bool{}
 		for i := range p.engine.slos {
 			if s == nil || p.engine.slos[i].Service == s.Service {
@@ -137,7 +142,8 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 			}
 		}
 		questions := []error{
-			into(ctx, db, &d.Incidents, slo.SelectIncidents(s, at.Now, maxRecent), slo.ReadIncidents),
+			into(ctx, db, &d.Incidents, slo.SelectIncidents(service, name, at.Now.Add(-slo.RecentWithin), maxRecent),
+				slo.ReadIncidents),
 			into(ctx, db, &d.Events, slo.SelectRecentEvents(s, at.Now, maxRecent), slo.ReadEvents),
 			into(ctx, db, &d.Marks, slo.SelectMarks(sorted(services), at.Now, maxRecent), slo.ReadMarks),
 		}
@@ -196,13 +202,19 @@ func (p *statusPage) overview(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// find returns the SLO of a name; a group's is that of the whole.
+func (p *statusPage) find(service, name string) (*slo.SLO, error) {
+	found, err := p.asker.find(url.Values{"service": {service}, "slo": {name}})
+	return found.SLO, err
+}
+
 // one serves the page of an SLO, named by the path or, where a path cannot, by the query.
 func (p *statusPage) one(w http.ResponseWriter, r *http.Request) {
 	key := [2]string{r.PathValue("service"), r.PathValue("slo")}
 	if key[1] == "" {
 		key = [2]string{r.URL.Query().Get("service"), r.URL.Query().Get("slo")}
 	}
-	definition, err := p.asker.find(key[0], key[1])
+	definition, err := p.find(key[0], key[1])
 	if err != nil {
 		s, _ := p.look([2]string{})
 		var refused refusal
@@ -236,7 +248,7 @@ func (p *statusPage) timeline(w http.ResponseWriter, r *http.Request) {
 		respondJSON(w, p.ask(r.Context(), k, nil, s).Timeline)
 		return
 	}
-	definition, err := p.asker.find(service, name)
+	definition, err := p.find(service, name)
 	if err != nil {
 		var refused refusal
 		errors.As(err, &refused)

@@ -123,6 +123,10 @@ func (e *engine) look(ctx context.Context, event *slo.Event) error {
 		from := event.Start
 		if event.Kind == slo.IncidentDetected {
 			from = event.AsOf.Add(-st.Longest()).Truncate(time.Minute)
+			// What burned before the end of the last incident is in that one.
+			if last := e.told[streamKey{event.Service, event.SLO, event.Stream}].AsOf; last.After(from) {
+				from = last
+			}
 		}
 		minutes, err := e.db.minutes(ctx, s, from, event.AsOf)
 		if err != nil {

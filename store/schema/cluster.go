@@ -33,10 +33,11 @@ const localSuffix = "_local"
 func (c Cluster) Enabled() bool { return c.Name != "" }
 
 // everywhere reports whether every node holds all of a table. These are small, and read whole: what counts by name, how
-// far sources are, what an SLO's state is, and which migrations ran cannot be the sum of what shards say.
+// far sources are, what an SLO's state is and what happened to it, and which migrations ran cannot be the sum of what
+// shards say.
 func everywhere(table string) bool {
 	switch table {
-	case SourceProgress, SLOStatus, Tenants, Migrations:
+	case SourceProgress, SLOStatus, SLOEvents, Tenants, Migrations:
 		return true
 	}
 	return false
@@ -211,8 +212,10 @@ func (c Cluster) view(database string, s *parsed, materialized bool) ([]string, 
 
 func (c Cluster) column(database string, s *parsed) ([]string, error) {
 	name, at, ok := s.name(s.next)
-	if !ok || !s.sequence(s.after(at), "ADD", "COLUMN", "IF", "NOT", "EXISTS") {
-		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS has a form for a cluster", s.beginning())
+	if !ok || !s.sequence(s.after(at), "ADD", "COLUMN", "IF", "NOT", "EXISTS") &&
+		!s.sequence(s.after(at), "MODIFY", "COLUMN", "IF", "EXISTS") {
+		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form for a cluster",
+			s.beginning())
 	}
 	s.replace(at, within(database, c.Stored(name))+c.OnCluster())
 	statements := []string{s.String()}

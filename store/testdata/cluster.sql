@@ -606,7 +606,50 @@ ORDER BY (service, tenant)
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
 
 
--- 0005_traces sha256:c979af0f47f401c0ae162b014ecf6f755d3e4eb073c8357da6bfbeca916479bd
+-- 0005_slo_events sha256:d6c41d569c4b9f3d4a190b9f87b3341a16a1a7072fbf0fd991b0b2471d9d68e2
+
+CREATE TABLE IF NOT EXISTS `sockeye`.slo_events ON CLUSTER 'sockeye'
+(
+    service LowCardinality(String),
+    slo LowCardinality(String),
+    stream LowCardinality(String),
+    sequence UInt32,
+    asof DateTime('UTC'),
+    kind LowCardinality(String),
+    spent UInt8,
+    severity LowCardinality(String),
+    incident UInt32,
+    start DateTime('UTC'),
+    good UInt64,
+    total UInt64,
+    judged UInt64,
+    engine LowCardinality(String),
+    written DateTime64(3, 'UTC'),
+    precedence UInt32 DEFAULT 4294967295 - toUInt32(toUnixTimestamp(asof))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{database}/{table}/all', '{shard}-{replica}', precedence)
+ORDER BY (service, slo, stream, sequence)
+TTL asof + INTERVAL 13 MONTH
+SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
+
+CREATE VIEW IF NOT EXISTS `sockeye`.slo_incidents ON CLUSTER 'sockeye' AS
+SELECT
+    service,
+    slo,
+    incident,
+    min(e.start) AS start,
+    minIf(e.asof, e.kind = 'detected') AS detected,
+    if(countIf(e.kind = 'ended') = 0, NULL, maxIf(e.asof, e.kind = 'ended')) AS ended,
+    if(countIf(e.severity = 'page') > 0, 'page', 'ticket') AS severity,
+    argMax(e.good, e.sequence) AS good,
+    argMax(e.total, e.sequence) AS total,
+    argMax(e.judged, e.sequence) AS judged
+FROM `sockeye`.slo_events AS e FINAL
+WHERE e.stream = 'incident'
+GROUP BY service, slo, incident;
+
+
+-- 0006_traces sha256:c979af0f47f401c0ae162b014ecf6f755d3e4eb073c8357da6bfbeca916479bd
 
 CREATE TABLE IF NOT EXISTS `sockeye`.traces_local ON CLUSTER 'sockeye'
 (
@@ -647,7 +690,7 @@ CREATE TABLE IF NOT EXISTS `sockeye`.traces ON CLUSTER 'sockeye' AS `sockeye`.tr
 ENGINE = Distributed('sockeye', 'sockeye', 'traces_local');
 
 
--- 0006_payload_samples sha256:c55896b0b01fccf88042ec955253a5aceefcf333aea96bc765a0937fc51aa314
+-- 0007_payload_samples sha256:c55896b0b01fccf88042ec955253a5aceefcf333aea96bc765a0937fc51aa314
 
 CREATE TABLE IF NOT EXISTS `sockeye`.payload_samples_local ON CLUSTER 'sockeye'
 (
@@ -669,4 +712,18 @@ SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplicat
 
 CREATE TABLE IF NOT EXISTS `sockeye`.payload_samples ON CLUSTER 'sockeye' AS `sockeye`.payload_samples_local
 ENGINE = Distributed('sockeye', 'sockeye', 'payload_samples_local');
+
+
+-- 0008_slo_status_composites sha256:88356fe327b74788ed32256d3502616ae481386de46cbac211004a8ab5a50ec9
+
+ALTER TABLE `sockeye`.slo_status ON CLUSTER 'sockeye' ADD COLUMN IF NOT EXISTS budget_window LowCardinality(String),
+    ADD COLUMN IF NOT EXISTS budgeted Bool DEFAULT true,
+    ADD COLUMN IF NOT EXISTS burns Array(String);
+
+ALTER TABLE `sockeye`.slo_status ON CLUSTER 'sockeye' MODIFY COLUMN IF EXISTS error_ratio Nullable(Float64) ALIAS multiIf(
+        notEmpty(burns), toFloat64OrNull(burns[-1]) * (1 - toFloat64OrZero(objective)),
+        judged = 0, NULL, (judged - good) / judged),
+    MODIFY COLUMN IF EXISTS budget_remaining Nullable(Float64) ALIAS multiIf(
+        NOT budgeted, NULL, notEmpty(burns), 1 - toFloat64OrNull(burns[-1]),
+        judged = 0, NULL, 1 - (judged - good) / judged / (1 - toFloat64OrZero(objective)));
 

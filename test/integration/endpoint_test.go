@@ -270,6 +270,9 @@ func TestTheEndpointsIndicatorsAreTheTruth(t *testing.T) {
 		"connection-availability": {opens, opens + idp},
 		"auth-success":            {success, success + client + idp},
 		"auth-availability":       {success, success + idp},
+		// Whoever was refused is of no tenant.
+		`auth-success{tenant="acme"}`: {success, success},
+		`auth-success{tenant=""}`:     {0, client + idp},
 	}
 	fast, err := query(engine, "SELECT countIf(duration <= 0.2) FROM events WHERE event = 'websocket.auth'")
 	require.NoError(t, err)

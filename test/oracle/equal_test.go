@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -236,7 +237,11 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 	require.NoError(t, err)
 	slos = slices.Concat(slos, staging, byMessage, more)
 	counted, judged, fired, guarded := 0, 0, 0, 0
-	for seed := range uint64(4) {
+	seeds := []uint64{0, 3}
+	if os.Getenv("SOCKEYE_EQUALITY") == "full" {
+		seeds = []uint64{0, 1, 2, 3}
+	}
+	for _, seed := range seeds {
 		random := rand.New(rand.NewPCG(seed, 8)) //nolint:gosec // a test wants the same numbers again
 		asof := time.Date(2026, 11, 26, 3, 30+int(seed), 0, 0, time.UTC)
 		rows := history(random, asof, []int{4000, 4000, 1500, 200}[seed])

@@ -32,13 +32,13 @@ type prom struct {
 	groups []*rules.Group
 }
 
-func newProm(t testing.TB) *prom {
+func newProm(t testing.TB, options ...teststorage.Option) *prom {
 	t.Helper()
 	engine := promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 100_000_000, Timeout: 10 * time.Minute, Parser: parser.NewParser(parser.Options{}),
 	})
 	t.Cleanup(func() { engine.Close() }) //nolint:errcheck // a test's end
-	return &prom{t: t, db: teststorage.New(t), engine: engine}
+	return &prom{t: t, db: teststorage.New(t, options...), engine: engine}
 }
 
 // sample is one value of a series.

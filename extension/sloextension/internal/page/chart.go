@@ -315,7 +315,8 @@ func newMinuteChart(minutes []slo.Minute, from, to time.Time) minuteChart {
 		c.Bars = append(c.Bars, minuteBar{1000 * float64(m.At.Sub(from)) / float64(to.Sub(from)), width, 100 - h, h})
 	}
 	c.Most = count(most.Bad)
-	c.Words = fmt.Sprintf("%s of %s judged were bad from %s to %s UTC", count(c.Bad), count(c.Judged), clock(from), clock(to))
+	c.Words = fmt.Sprintf("%s of %s judged were bad from %s to %s UTC", count(c.Bad), count(c.Judged),
+		clock(from), clock(to))
 	if most.Bad > 0 {
 		c.Words += fmt.Sprintf("; the most in a minute were %s, at %s UTC", count(most.Bad), clock(most.At))
 	}
