@@ -182,7 +182,8 @@ func TestAnAllowanceIsThatOfTheTierAndComesBack(t *testing.T) {
 		again.text("x")
 		again.bye()
 	}
-	require.Len(t, s.log.all(event.RateLimited), 4, "one for each connection")
+	s.eventually(t, "one for each connection", func() bool { return len(s.log.all(event.RateLimited)) >= 4 })
+	require.Len(t, s.log.all(event.RateLimited), 4)
 
 	set.Limits.Period = 50 * time.Millisecond
 	s = serve(t, set)
@@ -199,7 +200,8 @@ func TestAnAllowanceIsThatOfTheTierAndComesBack(t *testing.T) {
 	for deadline := time.Now().Add(patience); ; sent++ {
 		select {
 		case <-back:
-			require.NotEmpty(t, s.log.all(event.RateLimited), "%d were sent", sent)
+			t.Logf("%d were sent", sent)
+			s.log.wait(event.RateLimited, nil)
 			return
 		case <-time.After(time.Millisecond):
 			require.True(t, time.Now().Before(deadline))
