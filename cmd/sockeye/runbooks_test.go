@@ -171,9 +171,6 @@ func TestCommandsOfRunbooksExist(t *testing.T) {
 func TestPanelsOfRunbooksExist(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(testenv.Root(), "dashboards", "out")
-	if _, err := os.Stat(out); err != nil {
-		t.Skip("there are no dashboards in this tree")
-	}
 	var boards strings.Builder
 	require.NoError(t, filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
