@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -243,7 +244,7 @@ func (e *Explanation) write(b *strings.Builder) {
 		t := tabwriter.NewWriter(b, 2, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  BY\tVALUE\tBAD\tOF ALL BAD\tOF THE BUDGET")
 		for _, v := range e.Burned {
-			fmt.Fprintf(t, "  %s\t%s\t%d\t%s\t%s\n", v.Dimension, or(v.Value, "(none)"), v.Bad, share(v.Share, 1),
+			fmt.Fprintf(t, "  %s\t%s\t%d\t%s\t%s\n", v.Dimension, cmp.Or(v.Value, "(none)"), v.Bad, share(v.Share, 1),
 				share(v.Spent, 1))
 		}
 		_ = t.Flush()
@@ -286,7 +287,7 @@ func WritePast(w io.Writer, p Past) error {
 	var b strings.Builder
 	r, k := &p.Reported, &p.Known
 	fmt.Fprintf(&b, "%s of %s as of %s\n", r.SLO, r.Service, second(r.AsOf))
-	alert := func(s Severity) string { return or(string(s), "no alert") }
+	alert := func(s Severity) string { return cmp.Or(string(s), "no alert") }
 	fmt.Fprintf(&b, "reported %s by %s: %s, %s, budget left %s\n", second(r.Written), r.Engine, r.State, alert(r.Severity),
 		share(r.Remaining, 2))
 	fmt.Fprintf(&b, "as known now: %s, %s, budget left %s\n\n", k.State, alert(k.Severity), share(k.Remaining, 2))

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ func (s *SLO) Group(key []string) SLO {
 	var filters []Filter
 	for i, d := range s.Grouping.By {
 		names = append(names, fmt.Sprintf("%s=%q", d, key[i]))
-		words = append(words, d+" "+or(key[i], "(none)"))
+		words = append(words, d+" "+cmp.Or(key[i], "(none)"))
 		filters = append(filters, Filter{d, []string{key[i]}})
 	}
 	group.Name += "{" + strings.Join(names, ",") + "}"

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -76,13 +77,13 @@ func (p *parser) slo(d document, sources, used map[string]bool) []SLO {
 		p.limit(&s, objective, indicator)
 		p.retention(&s, window)
 		if composite {
-			s.Name, s.Title = base.Name+"/"+indicator.name, base.Title+", "+or(objective.title, indicator.name)
+			s.Name, s.Title = base.Name+"/"+indicator.name, base.Title+", "+cmp.Or(objective.title, indicator.name)
 			if len(s.Grouping.By) > 0 {
 				indicator.groupAt.fault("is not for composites: a group may lack some of the members; remove it")
 			}
 		} else if len(items) > 1 {
-			label := or(objective.title, s.Objective.Percent(10)+" %")
-			s.Name, s.Title = base.Name+"/"+slug(or(objective.title, s.Objective.Percent(10))), base.Title+", "+label
+			label := cmp.Or(objective.title, s.Objective.Percent(10)+" %")
+			s.Name, s.Title = base.Name+"/"+slug(cmp.Or(objective.title, s.Objective.Percent(10))), base.Title+", "+label
 		}
 		for j := range i {
 			if len(items) > 1 && slos[j].Name == s.Name && s.Objective.Valid() {
@@ -172,13 +173,6 @@ func (p *parser) choice(d document, annotation, assumed string, values ...string
 		return assumed
 	}
 	return v
-}
-
-func or(text, fallback string) string {
-	if text == "" {
-		return fallback
-	}
-	return text
 }
 
 var notSlug = regexp.MustCompile(`[^a-z0-9.]+`)

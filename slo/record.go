@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -112,7 +113,7 @@ func ReadRecords(rows Rows) ([]Record, error) {
 			Window: time.Duration(budgetSeconds) * time.Second, Unbudgeted: !budgeted,
 		}
 		budget.Window = s.budgetWindow(r.AsOf)
-		budget.Name = or(budgetWindow, budget.Name)
+		budget.Name = cmp.Or(budgetWindow, budget.Name)
 		for i := range names {
 			w := Window{names[i], time.Duration(seconds[i]) * time.Second}
 			counts.Windows = append(counts.Windows, Count{w, min(good[i], judged[i]), total[i], judged[i]})
