@@ -165,6 +165,8 @@ func (c *wordMap) add(k event.Key) {
 // end closes a row; what was added to keys and values since the last end is its content.
 func (c *wordMap) end() { c.ends.u64(uint64(len(c.keys.keys))) }
 
+func (c *wordMap) bytes() int { return cap(c.ends) + c.keys.bytes() + cap(c.values) }
+
 func (c *wordMap) reset() {
 	c.ends, c.values = c.ends[:0], c.values[:0]
 	c.keys.reset()

@@ -29,10 +29,7 @@ func insertSettings(token string) clickhouse.Settings {
 	}
 }
 
-var (
-	eventColumns    = columnList(schema.EventColumns())
-	progressColumns = columnList(schema.ProgressColumns())
-)
+var progressColumns = columnList(schema.ProgressColumns())
 
 func columnList(columns []schema.Column) []clickhouse.ColumnNameAndType {
 	list := make([]clickhouse.ColumnNameAndType, len(columns))
@@ -54,22 +51,12 @@ func (s *Store) insertInto(table string, columns []schema.Column) string {
 // InsertChunk stores rows as one INSERT with that deduplication token, which becomes their chunk_id. When it returns
 // nil the rows and everything the views make of them can be read. Rows is left as it is, but for its chunk_id column.
 func (s *Store) InsertChunk(ctx context.Context, token string, rows *Rows) error {
-	if rows.Len() == 0 {
-		return nil
-	}
-	if token == "" {
-		return errors.New("insert events: a chunk needs a token")
-	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(insertSettings(token)),
-		clickhouse.WithColumnNamesAndTypes(eventColumns))
-	batch, err := s.conn.PrepareBatch(ctx, s.insertInto(schema.Events, schema.EventColumns()))
-	if err != nil {
-		return s.explain("insert events", err)
-	}
-	if err := rows.fill(batch.Columns(), token); err != nil {
-		return errors.Join(s.schemaFault("insert events", err), batch.Abort())
-	}
-	return s.explain("insert events", batch.Send())
+	return s.insertRows(ctx, "insert events", schema.Events, schema.EventColumns(), insertSettings(token), token, rows)
+}
+
+// InsertSpans stores spans as [Store.InsertChunk] does events.
+func (s *Store) InsertSpans(ctx context.Context, token string, rows *SpanRows) error {
+	return s.insertRows(ctx, "insert spans", schema.Traces, schema.TraceColumns(), insertSettings(token), token, rows)
 }
 
 // schemaFault is for a table that does not look as this version made it.

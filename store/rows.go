@@ -1,87 +1,45 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io"
 	"math"
-	"strconv"
 	"time"
 
-	"github.com/ClickHouse/ch-go/proto"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
-
 	"github.com/sockeye-project/sockeye/event"
-	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // Rows are the events of one chunk as columns. Append copies what it needs, so an event may be reused at once; a Rows
 // may be reused after [Rows.Reset] and keeps its memory. It is not safe for concurrent use.
 type Rows struct {
-	n int
+	block
 
 	time, observed, countedAt, severity       fixed
-	count, bytes, judged, status              fixed
+	count, payload, judged, status            fixed
 	duration, connectionDuration              nullable
 	closeCode, closeClean, ioReceived, ioSent nullable
 
-	event, service, namespace, instance, environment, region words
-	vantage, visibility, tenant, outcome, fault, errorType   words
-	direction, policy, sourceType, evidence                  words
-	serverAddress, urlTemplate, subprotocol, closeInitiator  words
-	chunkID                                                  words
+	event, vantage, visibility, tenant, outcome, fault, errorType words
+	direction, policy, sourceType, evidence                       words
+	serverAddress, urlTemplate, subprotocol, closeInitiator       words
 
 	connectionID, urlPath, clientAddress, clientHash, traceID, spanID text
 
-	attributes, resource wordMap
-
-	// sharedResource is the resource of the row before, whose columns the next row most likely repeats.
-	sharedResource *event.Resource
-	shared         resourceColumns
+	attributes wordMap
 
 	// tenantAs replaces the tenant of the row that is being added; "" leaves it.
 	tenantAs string
-
-	scratch []byte
-	// dictionaries holds the encoded columns of words, parts all columns as they are sent.
-	dictionaries []byte
-	parts        segments
-	source       segments
-	reader       *proto.Reader
 }
-
-type resourceColumns struct {
-	service, namespace, instance, environment, region string
-}
-
-// Len is the number of rows.
-func (r *Rows) Len() int { return r.n }
 
 // Reset empties r and keeps its memory.
 func (r *Rows) Reset() {
-	r.n = 0
-	for _, c := range r.fixed() {
-		*c = (*c)[:0]
-	}
+	r.reset(r.fixed(), r.text(), r.words(), []*wordMap{&r.attributes})
 	for _, c := range r.nullable() {
 		c.reset()
 	}
-	for _, c := range r.words() {
-		c.reset()
-	}
-	for _, c := range r.text() {
-		*c = (*c)[:0]
-	}
-	r.attributes.reset()
-	r.resource.reset()
-	r.sharedResource, r.shared = nil, resourceColumns{}
 }
 
 // Bytes is about how much memory r holds.
 func (r *Rows) Bytes() int {
-	n := cap(r.dictionaries) + cap(r.attributes.ends) + cap(r.attributes.values) + cap(r.resource.ends) +
-		cap(r.resource.values) + r.attributes.keys.bytes() + r.resource.keys.bytes()
+	n := r.bytes() + r.attributes.bytes()
 	for _, c := range r.fixed() {
 		n += cap(*c)
 	}
@@ -98,7 +56,7 @@ func (r *Rows) Bytes() int {
 }
 
 func (r *Rows) fixed() []*fixed {
-	return []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.bytes, &r.judged, &r.status}
+	return []*fixed{&r.time, &r.observed, &r.countedAt, &r.severity, &r.count, &r.payload, &r.judged, &r.status}
 }
 
 func (r *Rows) nullable() []*nullable {
@@ -107,9 +65,8 @@ func (r *Rows) nullable() []*nullable {
 
 func (r *Rows) words() []*words {
 	return []*words{
-		&r.event, &r.service, &r.namespace, &r.instance, &r.environment, &r.region, &r.vantage, &r.visibility,
-		&r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy, &r.sourceType, &r.evidence,
-		&r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator, &r.chunkID,
+		&r.event, &r.vantage, &r.visibility, &r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy,
+		&r.sourceType, &r.evidence, &r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator,
 	}
 }
 
@@ -138,7 +95,7 @@ func (r *Rows) Append(e *event.Event) {
 	r.direction.add(facts.Direction)
 	r.policy.add(facts.Policy)
 	r.count.u64(facts.Count)
-	r.bytes.u64(facts.Bytes)
+	r.payload.u64(facts.Bytes)
 	r.judged.u64(facts.Judged)
 	if facts.Timed {
 		r.duration.f64(facts.Duration)
@@ -154,35 +111,6 @@ func (r *Rows) AppendAs(tenant string, e *event.Event) {
 	r.tenantAs = tenant
 	r.Append(e)
 	r.tenantAs = ""
-}
-
-func (r *Rows) appendResource(resource *event.Resource) {
-	if resource != r.sharedResource || r.n == 1 {
-		r.sharedResource = resource
-		r.shared = resourceColumns{
-			service:     resource.String(event.ServiceName),
-			namespace:   resource.String(event.ServiceNamespace),
-			instance:    resource.String(event.ServiceInstanceID),
-			environment: resource.String(event.Environment),
-			region:      resource.String(event.Region),
-		}
-	}
-	r.service.add(r.shared.service)
-	r.namespace.add(r.shared.namespace)
-	r.instance.add(r.shared.instance)
-	r.environment.add(r.shared.environment)
-	r.region.add(r.shared.region)
-	for _, a := range resource.Attributes() {
-		switch a.Name {
-		case event.ServiceName, event.ServiceNamespace, event.ServiceInstanceID, event.Environment, event.Region:
-			if a.Value.Kind() == event.KindString {
-				continue
-			}
-		}
-		r.resource.keys.add(a.Name)
-		r.value(&r.resource.values, a.Value)
-	}
-	r.resource.end()
 }
 
 // row holds the attributes that have columns of their own until all have been seen.
@@ -203,8 +131,7 @@ func (r *Rows) appendAttributes(e *event.Event) {
 		}
 	}
 	for _, a := range e.Extra() {
-		r.attributes.keys.add(a.Name)
-		r.value(&r.attributes.values, a.Value)
+		r.put(&r.attributes, a)
 	}
 	if r.tenantAs != "" {
 		r.attributes.keys.add(event.TenantID.String())
@@ -319,163 +246,39 @@ func (c *row) take(k event.Key, v event.Value) bool {
 }
 
 func (r *Rows) appendTrace(e *event.Event) {
+	r.id(&r.traceID, e.TraceID[:])
 	if e.TraceID == [16]byte{} {
-		r.traceID.add("")
 		r.spanID.add("")
 		return
 	}
-	r.scratch = hex.AppendEncode(r.scratch[:0], e.TraceID[:])
-	r.traceID.addBytes(r.scratch)
-	if e.SpanID == [8]byte{} {
-		r.spanID.add("")
-		return
-	}
-	r.scratch = hex.AppendEncode(r.scratch[:0], e.SpanID[:])
-	r.spanID.addBytes(r.scratch)
-}
-
-// value writes v as [event.Value.Text] does, without its allocation.
-func (r *Rows) value(dst *text, v event.Value) {
-	switch v.Kind() {
-	case event.KindString:
-		dst.add(v.Str())
-		return
-	case event.KindInt:
-		r.scratch = strconv.AppendInt(r.scratch[:0], v.Int(), 10)
-	case event.KindDouble:
-		r.scratch = strconv.AppendFloat(r.scratch[:0], v.Double(), 'g', -1, 64)
-	case event.KindBool:
-		r.scratch = strconv.AppendBool(r.scratch[:0], v.Bool())
-	default:
-		r.scratch = append(r.scratch[:0], v.Text()...)
-	}
-	dst.addBytes(r.scratch)
+	r.id(&r.spanID, e.SpanID[:])
 }
 
 // ContentToken is a deduplication token for rows that have no name of their own: equal rows have equal tokens.
 func (r *Rows) ContentToken() string {
-	sum := sha256.New()
-	for _, part := range r.encode() {
-		sum.Write(part)
-	}
-	return "content-" + hex.EncodeToString(sum.Sum(nil)[:16])
+	r.encode()
+	return r.contentToken("content-")
 }
 
-// encode returns all columns but the last in the order of [schema.EventColumns], as parts that belong to r and follow
-// each other on the wire.
-func (r *Rows) encode() segments {
-	p := r.parts[:0]
-	r.dictionaries = r.dictionaries[:0]
-	fix := func(c fixed) { p = append(p, c) }
-	str := func(c text) { p = append(p, c) }
-	low := func(c *words) { p = append(p, r.dictionary(c)) }
-	null := func(c *nullable) { p = append(p, c.nulls, c.values) }
-	pairs := func(c *wordMap) { p = append(p, c.ends, r.dictionary(&c.keys), c.values) }
-	fix(r.time)
-	fix(r.observed)
-	fix(r.countedAt)
-	low(&r.event)
-	fix(r.severity)
-	low(&r.service)
-	low(&r.namespace)
-	low(&r.instance)
-	low(&r.environment)
-	low(&r.region)
-	low(&r.vantage)
-	low(&r.visibility)
-	low(&r.tenant)
-	low(&r.outcome)
-	low(&r.fault)
-	low(&r.errorType)
-	low(&r.direction)
-	low(&r.policy)
-	fix(r.count)
-	fix(r.bytes)
-	fix(r.judged)
-	null(&r.duration)
-	low(&r.sourceType)
-	low(&r.evidence)
-	str(r.connectionID)
-	fix(r.status)
-	low(&r.serverAddress)
-	str(r.urlPath)
-	low(&r.urlTemplate)
-	low(&r.subprotocol)
-	str(r.clientAddress)
-	str(r.clientHash)
-	null(&r.closeCode)
-	low(&r.closeInitiator)
-	null(&r.closeClean)
-	null(&r.connectionDuration)
-	null(&r.ioReceived)
-	null(&r.ioSent)
-	str(r.traceID)
-	str(r.spanID)
-	pairs(&r.attributes)
-	pairs(&r.resource)
-	r.parts = p
-	return p
-}
-
-// dictionary encodes c behind the columns that were encoded before.
-func (r *Rows) dictionary(c *words) []byte {
-	start := len(r.dictionaries)
-	r.dictionaries = c.encode(r.dictionaries)
-	return r.dictionaries[start:]
-}
-
-// fill gives the rows to a batch: its columns read them in the form in which they would come from a server, which costs
-// one copy instead of one conversion a value. The columns' names, types and row counts are checked, because the
-// driver's HTTP batch would send nothing and report success if they disagreed.
-func (r *Rows) fill(columns []column.Interface, chunkID string) error {
-	r.chunkID.reset()
-	for range r.n {
-		r.chunkID.add(chunkID)
-	}
-	r.source = append(r.encode(), r.dictionary(&r.chunkID))
-	r.parts = r.source
-	if r.reader == nil {
-		r.reader = proto.NewReader(&r.source)
-	}
-	if err := decodeColumns(r.reader, columns, schema.Events, schema.EventColumns(), r.n); err != nil {
-		// What is left in the reader belongs to these rows.
-		r.reader = nil
-		return err
-	}
-	return nil
-}
-
-// decodeColumns gives n rows to the columns of a batch.
-func decodeColumns(reader *proto.Reader, columns []column.Interface, table string, want []schema.Column, n int) error {
-	if len(columns) != len(want) {
-		return fmt.Errorf("table %s: %d columns, not %d", table, len(columns), len(want))
-	}
-	for i, c := range columns {
-		if c.Name() != want[i].Name || string(c.Type()) != want[i].Type {
-			return fmt.Errorf("table %s: column %d is %s %s, not %s %s",
-				table, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
-		}
-		if err := c.Decode(reader, n); err != nil || c.Rows() != n {
-			return fmt.Errorf("column %s: %d of %d rows: %w", want[i].Name, c.Rows(), n, err)
-		}
-	}
-	return nil
-}
-
-// segments is a reader of byte slices that follow each other.
-type segments [][]byte
-
-func (s *segments) Read(p []byte) (int, error) {
-	n := 0
-	for n < len(p) && len(*s) > 0 {
-		c := copy(p[n:], (*s)[0])
-		n += c
-		if (*s)[0] = (*s)[0][c:]; len((*s)[0]) == 0 {
-			*s = (*s)[1:]
-		}
-	}
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
+// encode follows [schema.EventColumns].
+func (r *Rows) encode() {
+	r.begin()
+	r.raw(r.time, r.observed, r.countedAt)
+	r.low(&r.event)
+	r.raw(r.severity)
+	r.low(&r.service, &r.namespace, &r.instance, &r.environment, &r.region)
+	r.low(&r.vantage, &r.visibility, &r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy)
+	r.raw(r.count, r.payload, r.judged)
+	r.null(&r.duration)
+	r.low(&r.sourceType, &r.evidence)
+	r.raw(r.connectionID, r.status)
+	r.low(&r.serverAddress)
+	r.raw(r.urlPath)
+	r.low(&r.urlTemplate, &r.subprotocol)
+	r.raw(r.clientAddress, r.clientHash)
+	r.null(&r.closeCode)
+	r.low(&r.closeInitiator)
+	r.null(&r.closeClean, &r.connectionDuration, &r.ioReceived, &r.ioSent)
+	r.raw(r.traceID, r.spanID)
+	r.pairs(&r.attributes, &r.resource)
 }
