@@ -34,6 +34,12 @@ func (c *fixed) ticks(t time.Time, unit time.Duration) {
 	}
 }
 
+// later adds to the last of a column of numbers of 64 bits.
+func (c *fixed) later(by time.Duration) {
+	last := (*c)[len(*c)-8:]
+	binary.LittleEndian.PutUint64(last, binary.LittleEndian.Uint64(last)+uint64(by))
+}
+
 // nullable is a column of numbers some of which are absent.
 type nullable struct {
 	nulls  []byte

@@ -43,6 +43,9 @@ type Error struct {
 func (e *Error) Error() string { return e.sentence }
 func (e *Error) Unwrap() error { return e.cause }
 
+// Refusal says that ClickHouse refused something, and how it calls the reason: nothing of what was refused.
+func (e *Error) Refusal() string { return "ClickHouse refused it" + named(e) }
+
 // Retryable reports whether the same chunk may be accepted later. Whatever is not known to be hopeless is retried: a
 // wrong password or a missing table blocks the pipeline until somebody acts, which loses nothing.
 func Retryable(err error) bool {

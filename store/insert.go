@@ -59,6 +59,55 @@ func (s *Store) InsertSpans(ctx context.Context, token string, rows *SpanRows) e
 	return s.insertRows(ctx, "insert spans", schema.Traces, schema.TraceColumns(), insertSettings(token), token, rows)
 }
 
+// AcceptsEvents returns nil if the table takes the rows, and the refusal if it does not. It stores nothing: the last of the rows, of
+// which there must be another one like it, is moved to the next day, and then the INSERT is told to take one day only. ClickHouse
+// looks at that after it has made all columns and checked all constraints, and before it writes. Views are not asked.
+func (s *Store) AcceptsEvents(ctx context.Context, token string, rows *Rows) error {
+	rows.countedAt.later(day / time.Millisecond)
+	return s.accepted(s.insertRows(ctx, probing, schema.Events, schema.EventColumns(), probe, token, rows))
+}
+
+// AcceptsSpans is [Store.AcceptsEvents] for spans.
+func (s *Store) AcceptsSpans(ctx context.Context, token string, rows *SpanRows) error {
+	rows.start.later(day / time.Nanosecond)
+	return s.accepted(s.insertRows(ctx, probing, schema.Traces, schema.TraceColumns(), probe, token, rows))
+}
+
+const (
+	probing = "look for refused rows"
+	day     = 24 * time.Hour
+	// codeTooManyParts is also that of a table that has too many; only the message tells.
+	codeTooManyParts = 252
+	onePartition     = "partitions for single INSERT block"
+)
+
+var probe = clickhouse.Settings{
+	"async_insert": 0, "insert_deduplicate": 0,
+	"max_partitions_per_insert_block": 1, "throw_on_max_partitions_per_insert_block": 1,
+}
+
+func (s *Store) accepted(err error) error {
+	var exception *clickhouse.Exception
+	switch {
+	case err == nil:
+		return s.schemaFault(probing, errors.New("its partitions are not days"))
+	case errors.As(err, &exception) && exception.Code == codeTooManyParts && strings.Contains(exception.Message, onePartition):
+		return nil
+	}
+	return err
+}
+
+// ViewFault is for a chunk that its table takes, and a view of it does not. Its rows are stored under its token then, so it must
+// be sent again when the view is mended, which completes it.
+func (s *Store) ViewFault(err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{Kind: Schema, Code: e.Code, cause: e.cause, sentence: fmt.Sprintf("clickhouse at %s: a view that is not of this "+
+		"version refuses what its table takes%s; drop it, or make it take every row", s.address, named(e))}
+}
+
 // schemaFault is for a table that does not look as this version made it.
 func (s *Store) schemaFault(doing string, err error) error {
 	return &Error{

@@ -1,6 +1,7 @@
 package websocketclickhouseexporter
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -9,21 +10,23 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // tokenOf returns what the group is called in the store, if b holds its rows.
 func tokenOf(g *eventlog.Group, b *batch) string {
-	if g.Exact() || b.rows.Len() == 0 {
+	switch {
+	case g.Exact() || b.rows.Len() == 0 && len(b.letters) == 0:
 		return g.Chunk.ID
+	case b.rows.Len() == 0:
+		return b.sorting.token()
 	}
 	return b.rows.ContentToken()
 }
 
-// drops counts records that cannot be stored.
-type drops struct{ notAnEvent, noTime int }
-
 // batch is a group in the form in which it is stored. It is reused.
 type batch struct {
+	sorting
 	rows     store.Rows
 	progress []store.Progress
 	samples  []store.PayloadSample
@@ -37,6 +40,13 @@ type batch struct {
 }
 
 func (b *batch) reset() {
+	b.sorting.reset()
+	b.clear()
+}
+
+// clear empties everything but what is known of refused rows.
+func (b *batch) clear() {
+	b.sorting.again()
 	b.rows.Reset()
 	b.progress = b.progress[:0]
 	clear(b.samples)
@@ -47,27 +57,76 @@ func (b *batch) reset() {
 }
 
 // read fills b, which is empty, from g.
-func (b *batch) read(g *eventlog.Group, view *store.TenantView) (dropped drops) {
+func (b *batch) read(g *eventlog.Group, view *store.TenantView) {
 	b.view = view
+	place := -1
 	for _, p := range g.Parts {
 		resource := eventlog.DecodeResource(p.Resource.Resource())
 		service := resource.String(event.ServiceName)
 		for _, lr := range p.Scope.LogRecords().All() {
-			switch err := eventlog.DecodeRecord(lr, resource, &b.event); {
-			case err == nil && b.event.Name == event.SourceProgress:
+			if place++; b.skips(place) {
+				continue
+			}
+			err := eventlog.DecodeRecord(lr, resource, &b.event)
+			switch {
+			case err != nil:
+				l := letterOf(resource, lr.Attributes())
+				l.Reason, l.Text = reasonOf(lr), err.Error()
+				b.letter(place, l, lr.Timestamp(), lr.ObservedTimestamp())
+			case b.event.Name == event.SourceProgress:
 				b.progress = append(b.progress, progressOf(&b.event))
-			case err == nil && b.event.Name == event.MessageSampled:
+			case b.event.Name == event.MessageSampled:
 				b.samples = append(b.samples, store.PayloadSampleOf(&b.event))
-			case err == nil:
+			case b.event.Time.After(schema.LastTime) || b.event.Observed.After(schema.LastTime):
+				l := letterOf(resource, lr.Attributes())
+				l.Reason, l.Text = reasonOutOfRange, tooLate
+				b.letter(place, l, lr.Timestamp(), lr.ObservedTimestamp())
+			case len(b.refused) == 0 && b.only == nil:
+				b.places = append(b.places, place)
 				b.append(service)
-			case event.Name(lr.EventName()).Known():
-				dropped.noTime++
 			default:
-				dropped.notAnEvent++
+				for range b.row(place, letterOf(resource, lr.Attributes())) {
+					b.append(service)
+				}
 			}
 		}
 	}
-	return dropped
+}
+
+var tooLate = "time: after " + schema.LastTime.Format(time.RFC3339) + ", the last that can be counted"
+
+// reasonOf is why a record does not decode.
+func reasonOf(lr plog.LogRecord) string {
+	switch {
+	case !event.Name(lr.EventName()).Known():
+		return reasonNotAnEvent
+	case lr.Timestamp() == 0 && lr.ObservedTimestamp() == 0:
+		return reasonNoTime
+	}
+	return reasonOutOfRange
+}
+
+// eventCargo is a group of log records.
+type eventCargo struct {
+	*batch
+	group *eventlog.Group
+}
+
+func (c eventCargo) sorted() *sorting { return &c.batch.sorting }
+func (c eventCargo) rows() int        { return c.batch.rows.Len() }
+
+func (c eventCargo) load() {
+	view := c.view
+	c.clear()
+	c.read(c.group, view)
+}
+
+func (c eventCargo) insert(ctx context.Context, s *store.Store, token string) error {
+	return s.InsertChunk(ctx, token, &c.batch.rows)
+}
+
+func (c eventCargo) accepts(ctx context.Context, s *store.Store, token string) error {
+	return s.AcceptsEvents(ctx, token, &c.batch.rows)
 }
 
 // append adds the event as a row, under the tenant that it counts as.

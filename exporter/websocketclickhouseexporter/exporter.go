@@ -22,13 +22,17 @@ import (
 	"github.com/sockeye-project/sockeye/store"
 )
 
-// Reasons of dropped_records.
+// Reasons of dropped_records and of dead letters; the last is [store.Refused].
 const (
 	reasonNotAnEvent = "not_an_event"
 	reasonNoTime     = "no_time"
-	reasonRefused    = "refused"
+	reasonOutOfRange = "out_of_range"
 	reasonNotASpan   = "not_a_span"
 )
+
+func reasonAttribute(reason string) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String("reason", reason))
+}
 
 type clickhouseExporter struct {
 	config    *Config
@@ -108,7 +112,7 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 	defer e.release(b)
 	for _, g := range groups {
 		b.reset()
-		e.count(ctx, b.read(g, e.viewFor(g)))
+		b.read(g, e.viewFor(g))
 		progress = append(progress, b.progress...)
 		token := tokenOf(g, b)
 		t := e.targets[e.shardOf(token)]
@@ -125,9 +129,9 @@ func (e *clickhouseExporter) push(ctx context.Context, ld plog.Logs) error {
 			down[t] = true
 		default:
 			refused = append(refused, err)
-			e.drop(ctx, reasonRefused, b.rows.Len())
-			e.logger.Error("ClickHouse refused a chunk for good; it is dropped",
-				zap.String("sockeye.chunk.id", g.Chunk.ID), zap.Int("records", b.rows.Len()), zap.Error(err))
+			e.drop(ctx, store.Refused, g.Records)
+			e.logger.Error("ClickHouse refuses even what is said of a chunk's refused records; it is dropped",
+				zap.String("sockeye.chunk.id", g.Chunk.ID), zap.Int("records", g.Records), zap.Error(err))
 		}
 	}
 	// Progress claims that everything before it is stored, so it goes last and only if that is true.
@@ -174,7 +178,7 @@ func (e *clickhouseExporter) release(b *batch) {
 func (e *clickhouseExporter) insert(
 	ctx context.Context, t *target, token string, g *eventlog.Group, b *batch,
 ) error {
-	if b.rows.Len() == 0 && len(b.samples) == 0 {
+	if b.rows.Len() == 0 && len(b.samples) == 0 && len(b.letters) == 0 {
 		return nil
 	}
 	s, err := t.ready(ctx)
@@ -184,18 +188,18 @@ func (e *clickhouseExporter) insert(
 	// First, so that a chunk is stored when its events are. Samples that are refused hold up no events.
 	if err := s.InsertPayloadSamples(ctx, b.samples); err != nil {
 		t.failed(s, err)
-		if store.Retryable(err) || b.rows.Len() == 0 {
+		if store.Retryable(err) {
 			return err
 		}
-		e.drop(ctx, reasonRefused, len(b.samples))
+		e.drop(ctx, store.Refused, len(b.samples))
 	}
-	if b.rows.Len() == 0 {
+	if b.rows.Len() == 0 && len(b.letters) == 0 {
 		return nil
 	}
 	if err := e.settle(ctx, g, b); err != nil {
 		return err
 	}
-	if g.Chunk.Repeated {
+	if g.Chunk.Repeated && b.rows.Len() > 0 {
 		switch stored, err := s.StoredLongAgo(ctx, token); {
 		case err != nil:
 			t.failed(s, err)
@@ -206,20 +210,24 @@ func (e *clickhouseExporter) insert(
 			return nil
 		}
 	}
-	start := time.Now()
-	err = s.InsertChunk(ctx, token, &b.rows)
-	e.timed(ctx, start, err)
-	if err != nil {
+	if err := e.deliver(ctx, s, token, g.Chunk.Repeated, eventCargo{b, g}); err != nil {
 		t.failed(s, err)
 		return err
 	}
 	t.usable(s)
-	e.telemetry.ExporterWebsocketclickhouseChunks.Add(ctx, 1)
-	e.telemetry.ExporterWebsocketclickhouseRows.Add(ctx, int64(b.rows.Len()))
-	if !g.Exact() {
-		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
+	if b.rows.Len() > 0 {
+		e.stored(ctx, g.Exact())
+		e.telemetry.ExporterWebsocketclickhouseRows.Add(ctx, int64(b.rows.Len()))
 	}
 	return nil
+}
+
+// stored counts a chunk.
+func (e *clickhouseExporter) stored(ctx context.Context, exact bool) {
+	e.telemetry.ExporterWebsocketclickhouseChunks.Add(ctx, 1)
+	if !exact {
+		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
+	}
 }
 
 // timed notes how long an insert took.
@@ -289,21 +297,4 @@ func (e *clickhouseExporter) insertProgress(ctx context.Context, progress []stor
 	}
 	first.usable(s)
 	return nil
-}
-
-func (e *clickhouseExporter) count(ctx context.Context, dropped drops) {
-	e.drop(ctx, reasonNotAnEvent, dropped.notAnEvent)
-	e.drop(ctx, reasonNoTime, dropped.noTime)
-}
-
-func (e *clickhouseExporter) drop(ctx context.Context, reason string, n int) {
-	if n == 0 {
-		return
-	}
-	e.telemetry.ExporterWebsocketclickhouseDroppedRecords.Add(ctx, int64(n),
-		metric.WithAttributes(attribute.String("reason", reason)))
-	if _, known := e.reported.LoadOrStore(reason, true); !known && reason != reasonRefused {
-		e.logger.Warn("log records that are no events, or spans without ids or a time, are dropped; from now on only "+
-			"counted, in otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
-	}
 }

@@ -151,6 +151,18 @@ func progress(source string, backlog int64) plog.Logs {
 func TestAgainstTheEngine(t *testing.T) {
 	t.Cleanup(embeddedtest.StopShared)
 	for name, test := range map[string]func(*testing.T){
+		"a replica stands in for another": testAReplicaStandsInForAnother,
+		"a lost reply doubles no letter":  testALostReplyDoublesNoLetter,
+	} {
+		t.Run("a proxy/"+name, test)
+	}
+	for scheme = range endpoints {
+		t.Run(scheme, testOverAScheme)
+	}
+}
+
+func testOverAScheme(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
 		"a chunk is stored once however often it comes":    testAChunkIsStoredOnceHoweverOftenItComes,
 		"a chunk replayed long after is stored once":       testAChunkReplayedLongAfterIsStoredOnce,
 		"samples of payloads are kept apart":               testSamplesOfPayloadsAreKeptApart,
@@ -159,11 +171,14 @@ func TestAgainstTheEngine(t *testing.T) {
 		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
 		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
 		"progress is kept apart":                           testProgressIsKeptApart,
-		"a refused chunk does not hold up others":          testARefusedChunkDoesNotHoldUpOthers,
+		"refused records hold up no others":                testRefusedRecordsHoldUpNoOthers,
+		"refused spans hold up no others":                  testRefusedSpansHoldUpNoOthers,
+		"what was refused once stays out":                  testWhatWasRefusedOnceStaysOut,
+		"a view that refuses is waited for":                testAViewThatRefusesIsWaitedFor,
+		"letters say nothing of what was sent":             testLettersSayNothingOfWhatWasSent,
 		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
-		"a replica stands in for another":                  testAReplicaStandsInForAnother,
 		"tenants are bounded for good":                     testTenantsAreBoundedForGood,
 		"services that have tenants are bounded":           testServicesThatHaveTenantsAreBounded,
 		"two collectors share the limit":                   testTwoCollectorsShareTheLimit,
@@ -180,7 +195,7 @@ func TestAgainstTheEngine(t *testing.T) {
 }
 
 func testAChunkIsStoredOnceHoweverOftenItComes(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	// A chunk over two resources is one INSERT, and several chunks that arrive together are one each.
 	require.NoError(t, e.ConsumeLogs(t.Context(), merged(chunk(0, 10), chunk(10, 5))))
@@ -210,7 +225,7 @@ func testAChunkReplayedLongAfterIsStoredOnce(t *testing.T) {
 		"after little": {repeated(11, 1), 22, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dsn := embeddedtest.Database(t)
+			dsn := database(t)
 			e, s := start(t, dsn), open(t, dsn)
 			require.NoError(t, e.ConsumeLogs(t.Context(), repeated(0, 10)))
 			for _, table := range []string{"events", "rollup_10s", "rollup_1m", "rollup_15m", "chunks"} {
@@ -244,7 +259,7 @@ func TestWhatIsSentAgainSaysSo(t *testing.T) {
 }
 
 func testAForeignCutIsNoticed(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	half := chunk(0, 10)
 	half.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool {
@@ -265,7 +280,7 @@ func testAForeignCutIsNoticed(t *testing.T) {
 }
 
 func testWhatIsNoEventIsCountedAndHoldsUpNothing(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	ld := chunk(0, 4)
 	records := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
@@ -278,11 +293,12 @@ func testWhatIsNoEventIsCountedAndHoldsUpNothing(t *testing.T) {
 	require.EqualValues(t, 2, e.sum(t, "dropped_records", reasonNotAnEvent))
 	require.EqualValues(t, 2, e.sum(t, "dropped_records", reasonNoTime))
 	require.Zero(t, e.sum(t, "inexact_chunks", ""), "the chunk is as it was cut")
-	require.Len(t, e.log.FilterMessageSnippet("are dropped").All(), 2, "each reason is logged once")
+	require.Len(t, e.log.FilterMessageSnippet("cannot be stored").All(), 2, "each reason is logged once")
+	requireLetters(t, s, "not_an_event 0-0 1", "no_time 1-1 1")
 }
 
 func testProgressIsKeptApart(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	for range 2 {
 		require.NoError(t, e.ConsumeLogs(t.Context(), merged(progress("a", 7), chunk(0, 3), progress("b", 0))))
@@ -310,23 +326,8 @@ func TestACollectorStartsWithoutItsStore(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(lines[0].ContextMap()), "hunter2")
 }
 
-// A refused chunk goes, alone; what came with it is stored.
-func testARefusedChunkDoesNotHoldUpOthers(t *testing.T) {
-	dsn := embeddedtest.Database(t)
-	e, s := start(t, dsn), open(t, dsn)
-	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
-	require.NoError(t, s.Conn().Exec(t.Context(), "ALTER TABLE events ADD CONSTRAINT odd CHECK connection_id != '17'"))
-	err := e.ConsumeLogs(t.Context(), merged(chunk(10, 10), chunk(20, 10), progress("a", 0)))
-	require.True(t, consumererror.IsPermanent(err))
-	require.ErrorContains(t, err, "it refused the rows (code 469, VIOLATED_CONSTRAINT)")
-	requireStored(t, s, 11)
-	require.EqualValues(t, 10, e.sum(t, "dropped_records", reasonRefused))
-	require.Equal(t, 1, number(t, s, "SELECT count() FROM source_progress"))
-	require.Len(t, e.log.FilterMessageSnippet("refused a chunk for good").All(), 1)
-}
-
 func testWithoutLeaveTheSchemaIsWaitedFor(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn, func(c *Config) { c.CreateSchema = false }), open(t, dsn)
 	done := make(chan error, 1)
 	go func() { done <- e.ConsumeLogs(t.Context(), chunk(0, 5)) }()
@@ -341,7 +342,7 @@ func testWithoutLeaveTheSchemaIsWaitedFor(t *testing.T) {
 }
 
 func testADatabaseThatVanishedIsMadeAgain(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 5)))
 	require.NoError(t, s.Conn().Exec(t.Context(), "DROP DATABASE "+s.Database()+" SYNC"))
@@ -351,7 +352,7 @@ func testADatabaseThatVanishedIsMadeAgain(t *testing.T) {
 }
 
 func testRetentionIsApplied(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn, func(c *Config) { c.Retention.Rollup10s = 5 * 24 * time.Hour }), open(t, dsn)
 	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
 	require.Equal(t, 1, number(t, s, `SELECT count() FROM system.tables WHERE database = currentDatabase()
@@ -378,7 +379,10 @@ func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
 		wait.Go(func() {
 			for i := range chunks {
 				first := (sender*chunks + i) * size
-				if err := e.ConsumeLogs(context.Background(), chunk(first, size)); err != nil {
+				// The last record of a chunk is no event, and becomes a letter.
+				ld := eventlog.Encode(opens(first, size+1), eventlog.Chunk{ID: fmt.Sprintf("file:%d", first)})
+				ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(size / 2).SetEventName("app.started")
+				if err := e.ConsumeLogs(context.Background(), ld); err != nil {
 					t.Errorf("chunk %d: %v", first, err)
 				}
 			}
@@ -402,6 +406,7 @@ func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
 	requireStored(t, s, senders*chunks*size)
 	require.Equal(t, senders*chunks*size, number(t, s, "SELECT uniqExact(connection_id) FROM events"))
 	require.Equal(t, senders*chunks*size, number(t, s, "SELECT uniqExact(connection_id) FROM connections"))
+	require.Equal(t, senders*chunks, number(t, s, "SELECT sum(records) FROM dead_letters FINAL"))
 	require.NotEmpty(t, e.log.FilterMessageSnippet("ClickHouse cannot be used").All())
 }
 

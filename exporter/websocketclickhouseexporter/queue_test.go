@@ -27,7 +27,6 @@ import (
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/store"
-	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 func TestOnlyStoredProgressIsReported(t *testing.T) {
@@ -158,7 +157,7 @@ func holdEvents(t *testing.T, s *store.Store, hold bool) {
 }
 
 func testProgressDoesNotOvertakeWhatIsQueued(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := startOn(t, storageHost(t, t.TempDir()), dsn, withQueue), open(t, dsn)
 	e.open(t)
 	first, second := now.Add(-time.Hour), now.Add(-time.Minute)
@@ -194,7 +193,7 @@ func testProgressDoesNotOvertakeWhatIsQueued(t *testing.T) {
 // What an earlier run left is not known until it has come out of the queue, and after a crash the requests that were being sent
 // come out last.
 func testProgressWaitsForWhatAnEarlierRunLeft(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	files := t.TempDir()
 	before := now.Add(-time.Hour)
 	s := open(t, dsn)
@@ -334,7 +333,7 @@ func (c batchedClient) Batch(ctx context.Context, ops ...*storage.Operation) err
 
 // A queue that cannot note that it took a request must not lose it: it is stored all the same.
 func testAFullQueueDiskLosesNothing(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	s := open(t, dsn)
 	h := storageHost(t, t.TempDir()).(host)
 	id := component.MustNewID("file_storage")
@@ -367,7 +366,7 @@ func testAFullQueueDiskLosesNothing(t *testing.T) {
 }
 
 func testAnOldQueueRefuses(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	s := open(t, dsn)
 	e := startOn(t, storageHost(t, t.TempDir()), dsn, withQueue, func(c *Config) { c.MaxQueueAge = time.Hour })
 	e.open(t)

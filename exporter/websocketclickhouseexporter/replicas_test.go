@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 // replica is a host in front of an engine that others are in front of too: what one was sent, all know, as replicas do.
@@ -58,13 +57,13 @@ func testAReplicaStandsInForAnother(t *testing.T) {
 	for name, shards := range map[string]bool{"of one shard": false, "of each shard": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := embeddedtest.Database(t)
+			dsn := httpDatabase(t)
 			first, second := startReplica(t, dsn), startReplica(t, dsn)
 			endpoint := first.dsn + "," + second.dsn
 			configure := func(*Config) {}
 			other := ""
 			if shards {
-				other = embeddedtest.Database(t)
+				other = httpDatabase(t)
 				endpoint = ""
 				configure = func(cfg *Config) { cfg.Shards = [][]string{{first.dsn, second.dsn}, {other}} }
 			}

@@ -11,7 +11,6 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/store"
-	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 // tenantEvent is an event of a client that claims to belong to a tenant.
@@ -58,17 +57,18 @@ func requireTenants(t *testing.T, s *store.Store, byName, other int) {
 }
 
 // content is everything that depends on how tenants were decided.
-func content(t *testing.T, dsn string) string {
+func content(t *testing.T, s *store.Store) (text string) {
 	t.Helper()
-	return embeddedtest.Exec(t, dsn, `SELECT groupArray((tenant, attributes, n)) FROM (
-		SELECT tenant, attributes, count() AS n FROM events GROUP BY ALL ORDER BY ALL)`) +
-		embeddedtest.Exec(t, dsn, `SELECT groupArray((tenant, n)) FROM (
-		SELECT tenant, sum(count) AS n FROM rollup_1m GROUP BY ALL ORDER BY ALL)`)
+	require.NoError(t, s.Conn().QueryRow(t.Context(), `SELECT toString((SELECT groupArray((tenant, attributes, n)) FROM (
+		SELECT tenant, attributes, count() AS n FROM events GROUP BY ALL ORDER BY ALL))) || toString((
+		SELECT groupArray((tenant, n)) FROM (
+		SELECT tenant, sum(count) AS n FROM rollup_1m GROUP BY ALL ORDER BY ALL)))`).Scan(&text))
+	return text
 }
 
 func testServicesThatHaveTenantsAreBounded(t *testing.T) {
 	const limit, more = 1000, 5
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	events := opensOf(0, limit+more)
 	for i := range events {
@@ -80,7 +80,7 @@ func testServicesThatHaveTenantsAreBounded(t *testing.T) {
 }
 
 func testTenantsAreBoundedForGood(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	s := open(t, dsn)
 	// Half of the last chunk's tenants are beyond the limit of 10,000.
 	first, last := named("first", opensOf(0, 9_950)...), named("last", opensOf(9_950, 100)...)
@@ -90,7 +90,7 @@ func testTenantsAreBoundedForGood(t *testing.T) {
 		require.NoError(t, e.ConsumeLogs(t.Context(), last))
 		requireTenants(t, s, 10_000, 50)
 	})
-	before := content(t, dsn)
+	before := content(t, s)
 	require.Equal(t, 50, number(t, s, `SELECT count() FROM events WHERE tenant = 'other' AND attributes['websocket.tenant.id'] != ''`))
 	require.Equal(t, 0, number(t, s, `SELECT count() FROM events WHERE tenant != 'other' AND mapContains(attributes, 'websocket.tenant.id')`))
 
@@ -99,7 +99,7 @@ func testTenantsAreBoundedForGood(t *testing.T) {
 	for _, e := range []*rig{again, second} {
 		require.NoError(t, e.ConsumeLogs(t.Context(), last))
 		require.NoError(t, e.ConsumeLogs(t.Context(), first))
-		require.Equal(t, before, content(t, dsn))
+		require.Equal(t, before, content(t, s))
 	}
 	// The decision itself is the same, not only the token: under another name the chunk gives the same rows once more.
 	require.NoError(t, second.ConsumeLogs(t.Context(), named("last, as new", opensOf(9_950, 100)...)))
@@ -115,7 +115,7 @@ func testTenantsAreBoundedForGood(t *testing.T) {
 }
 
 func testTwoCollectorsShareTheLimit(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	limit := func(c *Config) { c.MaxTenantsPerService = 10 }
 	a, b, s := start(t, dsn, limit), start(t, dsn, limit), open(t, dsn)
 	require.NoError(t, a.ConsumeLogs(t.Context(), named("a", opensOf(0, 6)...)))
@@ -126,7 +126,7 @@ func testTwoCollectorsShareTheLimit(t *testing.T) {
 }
 
 func testWhoWasTurnedAwayAdmitsNoTenant(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	flood := []event.Event{tenantEvent(event.Auth, "acme", authResult(event.AuthFailure))}
 	for i := range 20_000 {
@@ -153,7 +153,7 @@ func testWhoWasTurnedAwayAdmitsNoTenant(t *testing.T) {
 
 // A chunk without a name is known by its content, whoever is admitted when it comes again.
 func testAdmissionDoesNotChangeWhatContentIsCalled(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	failure := named("", tenantEvent(event.Auth, "acme", authResult(event.AuthFailure)))
 	require.NoError(t, e.ConsumeLogs(t.Context(), failure))

@@ -3,6 +3,7 @@ package websocketclickhouseexporter
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -12,6 +13,7 @@ import (
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // maxAhead is how far after now a span may begin. Rows go by age, so one from the far future would stay.
@@ -55,21 +57,78 @@ func (g *spanGroup) exact() bool {
 	return g.chunk.ID != "" && !g.torn && g.records == g.chunk.Records
 }
 
-// read fills rows from g, and returns how many spans it left out.
-func (g *spanGroup) read(rows *store.SpanRows) (dropped int) {
-	var s event.Span
-	limit := time.Now().Add(maxAhead)
-	for _, p := range g.parts {
+// spanCargo is a group of spans as rows.
+type spanCargo struct {
+	sorting
+	group *spanGroup
+	spans store.SpanRows
+	span  event.Span
+	// limit is when a span may begin at the latest, and ahead how many begin later.
+	limit time.Time
+	ahead int
+}
+
+func (c *spanCargo) sorted() *sorting { return &c.sorting }
+func (c *spanCargo) rows() int        { return c.spans.Len() }
+
+func (c *spanCargo) insert(ctx context.Context, s *store.Store, token string) error {
+	return s.InsertSpans(ctx, token, &c.spans)
+}
+
+func (c *spanCargo) accepts(ctx context.Context, s *store.Store, token string) error {
+	return s.AcceptsSpans(ctx, token, &c.spans)
+}
+
+func (c *spanCargo) load() {
+	c.again()
+	c.spans.Reset()
+	c.ahead = 0
+	place := -1
+	for _, p := range c.group.parts {
 		resource := eventlog.DecodeResource(p.resource.Resource())
 		for _, span := range p.scope.Spans().All() {
-			if eventlog.DecodeSpan(span, p.scope.Scope().Name(), resource, &s) != nil || s.Start.After(limit) {
-				dropped++
+			if place++; c.skips(place) {
 				continue
 			}
-			rows.Append(&s)
+			err := eventlog.DecodeSpan(span, p.scope.Scope().Name(), resource, &c.span)
+			if err == nil && c.span.Start.After(c.limit) {
+				c.ahead++
+				err = errAhead
+			}
+			switch {
+			case err != nil:
+				l := letterOf(resource, span.Attributes())
+				l.Reason, l.Text = reasonNotASpan, err.Error()
+				c.letter(place, l, span.StartTimestamp(), span.EndTimestamp())
+			case len(c.refused) == 0 && c.only == nil:
+				c.places = append(c.places, place)
+				c.spans.Append(&c.span)
+			default:
+				for range c.row(place, letterOf(resource, span.Attributes())) {
+					c.spans.Append(&c.span)
+				}
+			}
 		}
 	}
-	return dropped
+}
+
+var errAhead = fmt.Errorf("span: begins more than %s after it came", maxAhead)
+
+// read fills c from g and returns what it is called in the store. What content is called does not depend on the clock.
+func (c *spanCargo) read(g *spanGroup, now time.Time) (token string) {
+	c.sorting.reset()
+	c.group, c.limit = g, now.Add(maxAhead)
+	token = g.chunk.ID
+	if !g.exact() {
+		c.limit = schema.LastTime
+		c.load()
+		if token = c.sorting.token(); c.rows() > 0 {
+			token = c.spans.ContentToken()
+		}
+		c.limit = now.Add(maxAhead)
+	}
+	c.load()
+	return token
 }
 
 // pushTraces is push for spans. They have no tenants to admit and no progress to report.
@@ -77,32 +136,27 @@ func (e *clickhouseExporter) pushTraces(ctx context.Context, td ptrace.Traces) e
 	var retry, refused []error
 	waiting := map[string]bool{}
 	down := map[*target]bool{}
-	var rows store.SpanRows
+	var c spanCargo
 	for _, g := range groupSpans(td) {
-		rows.Reset()
-		e.drop(ctx, reasonNotASpan, g.read(&rows))
-		if rows.Len() == 0 {
+		token := c.read(g, time.Now())
+		if c.rows() == 0 && len(c.letters) == 0 {
 			continue
-		}
-		token := g.chunk.ID
-		if !g.exact() {
-			token = rows.ContentToken()
 		}
 		t := e.targets[e.shardOf(token)]
 		if down[t] {
 			waiting[g.chunk.ID] = true
 			continue
 		}
-		switch err := e.insertSpans(ctx, t, token, g, &rows); {
+		switch err := e.insertSpans(ctx, t, token, &c); {
 		case err == nil:
 		case store.Retryable(err):
 			retry = append(retry, err)
 			waiting[g.chunk.ID], down[t] = true, true
 		default:
 			refused = append(refused, err)
-			e.drop(ctx, reasonRefused, rows.Len())
-			e.logger.Error("ClickHouse refused spans for good; they are dropped",
-				zap.String("sockeye.chunk.id", g.chunk.ID), zap.Int("spans", rows.Len()), zap.Error(err))
+			e.drop(ctx, store.Refused, g.records)
+			e.logger.Error("ClickHouse refuses even what is said of refused spans; they are dropped",
+				zap.String("sockeye.chunk.id", g.chunk.ID), zap.Int("spans", g.records), zap.Error(err))
 		}
 	}
 	if len(retry) > 0 {
@@ -114,25 +168,19 @@ func (e *clickhouseExporter) pushTraces(ctx context.Context, td ptrace.Traces) e
 	return nil
 }
 
-func (e *clickhouseExporter) insertSpans(
-	ctx context.Context, t *target, token string, g *spanGroup, rows *store.SpanRows,
-) error {
+func (e *clickhouseExporter) insertSpans(ctx context.Context, t *target, token string, c *spanCargo) error {
 	s, err := t.ready(ctx)
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	err = s.InsertSpans(ctx, token, rows)
-	e.timed(ctx, start, err)
-	if err != nil {
+	if err := e.deliver(ctx, s, token, c.group.chunk.Repeated, c); err != nil {
 		t.failed(s, err)
 		return err
 	}
 	t.usable(s)
-	e.telemetry.ExporterWebsocketclickhouseChunks.Add(ctx, 1)
-	e.telemetry.ExporterWebsocketclickhouseSpans.Add(ctx, int64(rows.Len()))
-	if !g.exact() {
-		e.telemetry.ExporterWebsocketclickhouseInexactChunks.Add(ctx, 1)
+	if c.rows() > 0 {
+		e.stored(ctx, c.group.exact())
+		e.telemetry.ExporterWebsocketclickhouseSpans.Add(ctx, int64(c.rows()))
 	}
 	return nil
 }
@@ -142,7 +190,13 @@ func remainingSpans(td ptrace.Traces, waiting map[string]bool) ptrace.Traces {
 	rest := ptrace.NewTraces()
 	td.CopyTo(rest)
 	rest.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
-		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool { return !waiting[eventlog.ChunkOf(ss.Scope()).ID] })
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			chunk := eventlog.ChunkOf(ss.Scope())
+			if chunk.ID != "" {
+				ss.Scope().Attributes().PutBool(eventlog.ChunkRepeatedKey, true)
+			}
+			return !waiting[chunk.ID]
+		})
 		return rs.ScopeSpans().Len() == 0
 	})
 	return rest

@@ -19,7 +19,6 @@ import (
 	"github.com/sockeye-project/sockeye/exporter/websocketclickhouseexporter/internal/metadata"
 	"github.com/sockeye-project/sockeye/internal/eventlog"
 	"github.com/sockeye-project/sockeye/internal/testenv"
-	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
 // spanRig is an exporter of spans; its rig has no logs.
@@ -74,7 +73,7 @@ func mergedSpans(parts ...ptrace.Traces) ptrace.Traces {
 }
 
 func testSpansAreStoredOnceHoweverOftenTheyCome(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := startTraces(t, dsn), open(t, dsn)
 	require.NoError(t, e.ConsumeTraces(t.Context(), mergedSpans(spanChunk(0, 10), spanChunk(10, 5))))
 	require.NoError(t, e.ConsumeTraces(t.Context(), spanChunk(10, 5)))
@@ -104,7 +103,7 @@ func testSpansAreStoredOnceHoweverOftenTheyCome(t *testing.T) {
 }
 
 func testWhatIsNoSpanIsCountedAndHoldsUpNothing(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := startTraces(t, dsn), open(t, dsn)
 	td := spanChunk(0, 8)
 	spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
@@ -137,7 +136,7 @@ func TestOnlySpansThatWaitAreSentAgain(t *testing.T) {
 }
 
 func testSamplesOfPayloadsAreKeptApart(t *testing.T) {
-	dsn := embeddedtest.Database(t)
+	dsn := database(t)
 	e, s := start(t, dsn), open(t, dsn)
 	sample := event.Event{Name: event.MessageSampled, Time: now}
 	sample.SetString(event.ConnectionID, "c-1")

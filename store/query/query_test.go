@@ -47,11 +47,36 @@ func stored(t *testing.T) *store.Store {
 		rows.Append(&e)
 	}
 	require.NoError(t, s.InsertChunk(t.Context(), "all", &rows))
+	require.NoError(t, s.InsertDeadLetters(t.Context(), "all", []store.DeadLetter{
+		{Service: "chat", SourceType: "nginx", First: 3, Last: 3, Records: 1, Reason: "no_time", Text: "no time", Time: at("12:10:00")},
+		{Service: "feed", First: 7, Last: 20, Records: 5, Reason: store.Refused, Text: "refused", Time: at("12:11:00")},
+	}))
+	insertSpans(t, s)
 	require.NoError(t, s.InsertProgress(t.Context(), []store.Progress{
 		{Source: "edge-1:access.log", ReadThrough: at("12:59:58"), Wall: at("12:59:59")},
 		{Source: "edge-2:access.log", ReadThrough: at("12:30:00"), Wall: at("12:31:00"), Backlog: 7},
 	}))
 	return s
+}
+
+// insertSpans stores the trace that c1's first event names, of which one span names c1 itself, and one of somebody else.
+func insertSpans(t *testing.T, s *store.Store) {
+	t.Helper()
+	trace := [16]byte{0x0a, 0xf7, 0x65, 0x19, 0x16, 0xcd, 0x43, 0xdd, 0x84, 0x48, 0xeb, 0x21, 0x1c, 0x80, 0x31, 0x9c}
+	var spans store.SpanRows
+	for i, span := range []event.Span{
+		{TraceID: trace, SpanID: [8]byte{1}, Name: "GET /ws", Kind: event.SpanServer, Attributes: []event.Named{
+			{Name: event.ConnectionID.String(), Value: event.String("c1")},
+		}},
+		{TraceID: trace, SpanID: [8]byte{2}, ParentID: [8]byte{1}, Name: "authenticate", Status: event.SpanError},
+		{TraceID: [16]byte{9}, SpanID: [8]byte{3}, Name: "GET /ws"},
+	} {
+		span.Start = at("12:00:01").Add(time.Duration(i) * time.Millisecond)
+		span.End = span.Start.Add(time.Second)
+		span.Resource = event.NewResource(event.Named{Name: event.ServiceName, Value: event.String("chat")})
+		spans.Append(&span)
+	}
+	require.NoError(t, s.InsertSpans(t.Context(), "spans", &spans))
 }
 
 func at(clock string) time.Time {

@@ -7,6 +7,7 @@ package schema
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sockeye-project/sockeye/event"
@@ -31,6 +32,7 @@ const (
 	Tenants        = "tenants"
 	Traces         = "traces"
 	PayloadSamples = "payload_samples"
+	DeadLetters    = "dead_letters"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -242,6 +244,28 @@ func SampleColumns() []Column {
 		{SampleSchema, lowCardinality}, {SampleText, "String"},
 	}
 }
+
+// Columns of dead_letters besides those that it shares with events.
+const (
+	LetterFirst   = "first"
+	LetterLast    = "last"
+	LetterRecords = "records"
+	LetterReason  = "reason"
+	LetterText    = "text"
+)
+
+// LetterColumns returns the columns of dead_letters in its order.
+func LetterColumns() []Column {
+	return []Column{
+		{Time, milliseconds}, {Service, lowCardinality}, {SourceType, lowCardinality}, {ChunkID, "String"},
+		{LetterFirst, "UInt32"}, {LetterLast, "UInt32"}, {LetterRecords, "UInt32"},
+		{LetterReason, lowCardinality}, {LetterText, lowCardinality},
+	}
+}
+
+// LastTime is the last that a bucket can have, and that ages a row: beyond it, ClickHouse's seconds begin anew, and an event
+// would count in a bucket of today.
+var LastTime = time.Unix(math.MaxUint32, 0).UTC()
 
 const attributeMap = "Map(LowCardinality(String), String)"
 

@@ -727,3 +727,26 @@ ALTER TABLE `sockeye`.slo_status ON CLUSTER 'sockeye' MODIFY COLUMN IF EXISTS er
         NOT budgeted, NULL, notEmpty(burns), 1 - toFloat64OrNull(burns[-1]),
         judged = 0, NULL, 1 - (judged - good) / judged / (1 - toFloat64OrZero(objective)));
 
+
+-- 0009_dead_letters sha256:154c3ef8dce3ddb07cf03447ed3fecea7cb1a08b742ba9f9e8dab85db946f8b5
+
+CREATE TABLE IF NOT EXISTS `sockeye`.dead_letters_local ON CLUSTER 'sockeye'
+(
+    time DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    source_type LowCardinality(String),
+    chunk_id String CODEC(ZSTD(1)),
+    first UInt32 CODEC(ZSTD(1)),
+    last UInt32 CODEC(ZSTD(1)),
+    records UInt32 CODEC(ZSTD(1)),
+    reason LowCardinality(String),
+    text LowCardinality(String)
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
+ORDER BY (chunk_id, first)
+TTL toDateTime(time) + INTERVAL 30 DAY
+SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
+
+CREATE TABLE IF NOT EXISTS `sockeye`.dead_letters ON CLUSTER 'sockeye' AS `sockeye`.dead_letters_local
+ENGINE = Distributed('sockeye', 'sockeye', 'dead_letters_local');
+

@@ -100,7 +100,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterWebsocketclickhouseDroppedRecords, err = builder.meter.Int64Counter(
 		"otelcol_exporter_websocketclickhouse_dropped_records",
-		metric.WithDescription("Log records and spans that were not stored, by reason. [Alpha]"),
+		metric.WithDescription("Log records and spans that were not stored, by reason. Those of a chunk that is sent again count again; the table dead_letters has each once. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)

@@ -40,7 +40,7 @@ func AssertEqualExporterWebsocketclickhouseChunks(t *testing.T, tt *componenttes
 func AssertEqualExporterWebsocketclickhouseDroppedRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_websocketclickhouse_dropped_records",
-		Description: "Log records and spans that were not stored, by reason. [Alpha]",
+		Description: "Log records and spans that were not stored, by reason. Those of a chunk that is sent again count again; the table dead_letters has each once. [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
