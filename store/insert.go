@@ -112,7 +112,7 @@ func (s *Store) ViewFault(err error) error {
 func (s *Store) schemaFault(doing string, err error) error {
 	return &Error{
 		Kind: Schema, cause: err,
-		sentence: fmt.Sprintf("%s: clickhouse at %s: %v; run `sockeye store migrate`", doing, s.address, err),
+		sentence: fmt.Sprintf("%s: clickhouse at %s: %v; `sockeye store status` names what differs", doing, s.address, err),
 	}
 }
 

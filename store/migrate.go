@@ -31,6 +31,10 @@ type Status struct {
 	Migrations []MigrationState
 	// Newer lists migrations of the database that this program does not know: a newer version made them.
 	Newer []string
+	// Drifts are where tables are not as the applied migrations made them. Nobody looks where there are newer ones.
+	Drifts []Drift
+	// Own are columns that somebody added. They do no harm.
+	Own []string
 }
 
 // Pending returns how many migrations are to be applied.
@@ -61,6 +65,9 @@ SETTINGS non_replicated_deduplication_window = 100000`
 func (s *Store) MigrationStatus(ctx context.Context) (Status, error) {
 	known, err := schema.All()
 	if err != nil {
+		return Status{}, err
+	}
+	if err := s.checkServer(); err != nil {
 		return Status{}, err
 	}
 	if err := s.checkLayout(ctx); err != nil {
@@ -101,12 +108,27 @@ func (s *Store) MigrationStatus(ctx context.Context) (Status, error) {
 			m.Edited = m.Edited || c != m.Checksum()
 		}
 	}
-	return status, s.explain("read migrations", rows.Err())
+	if err := rows.Err(); err != nil {
+		return Status{}, s.explain("read migrations", err)
+	}
+	if len(status.Newer) == 0 {
+		var applied []schema.Migration
+		for _, m := range status.Migrations {
+			if !m.Applied.IsZero() {
+				applied = append(applied, m.Migration)
+			}
+		}
+		status.Drifts, status.Own, err = s.drift(ctx, applied)
+	}
+	return status, err
 }
 
 // Migrate applies what is pending, in order, and returns how many migrations that was. It refuses a database to which
 // another form of a migration was applied. Several may run it at once: every statement may run twice.
 func (s *Store) Migrate(ctx context.Context) (int, error) {
+	if err := s.checkServer(); err != nil {
+		return 0, err
+	}
 	// Before anything is made, since what there is may be of the other layout.
 	if err := s.checkLayout(ctx); err != nil {
 		return 0, err
@@ -118,7 +140,7 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := status.fault(s.database); err != nil {
+	if err := status.Fault(s.database); err != nil {
 		return 0, err
 	}
 	applied := 0
@@ -140,8 +162,8 @@ func (s *Store) Migrate(ctx context.Context) (int, error) {
 	return applied, nil
 }
 
-// fault refuses what must not be built upon.
-func (s Status) fault(database string) error {
+// Fault refuses what must not be built upon.
+func (s Status) Fault(database string) error {
 	var faults []error
 	for _, m := range s.Migrations {
 		if m.Edited {
@@ -149,7 +171,7 @@ func (s Status) fault(database string) error {
 				"use the version of sockeye that made it, or another database", m.Number, m.Name, database))
 		}
 	}
-	return errors.Join(faults...)
+	return errors.Join(append(faults, driftFault(database, s.Drifts))...)
 }
 
 // checkLayout refuses to treat a server's tables as a cluster's, and the other way round.

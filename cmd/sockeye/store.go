@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -124,6 +125,14 @@ func (f *storeFlags) withStore(cmd *cobra.Command, keep bool, do func(context.Co
 	return do(ctx, s)
 }
 
+// storeStatus is what `sockeye store status` prints.
+type storeStatus struct {
+	Server     string         `json:"server"`
+	Migrations []migrationRow `json:"migrations"`
+	Drifts     []store.Drift  `json:"drifts"`
+	Own        []string       `json:"own_columns"`
+}
+
 // migrationRow is a line of `sockeye store status`.
 type migrationRow struct {
 	Migration string     `json:"migration"`
@@ -136,51 +145,60 @@ func (f *storeFlags) status(ctx context.Context, cmd *cobra.Command, s *store.St
 	if err != nil {
 		return err
 	}
-	var rows []migrationRow
-	edited := false
+	server, err := s.Version()
+	if err != nil {
+		return err
+	}
+	report := storeStatus{Server: server, Drifts: status.Drifts, Own: status.Own}
 	for _, m := range status.Migrations {
 		row := migrationRow{Migration: fmt.Sprintf("%04d_%s", m.Number, m.Name), State: "pending"}
 		if !m.Applied.IsZero() {
 			row.State, row.Applied = "applied", &m.Applied
 		}
 		if m.Edited {
-			row.State, edited = "applied in another form", true
+			row.State = "applied in another form"
 		}
-		rows = append(rows, row)
+		report.Migrations = append(report.Migrations, row)
 	}
 	for _, name := range status.Newer {
-		rows = append(rows, migrationRow{Migration: name, State: "unknown to this version"})
+		report.Migrations = append(report.Migrations, migrationRow{Migration: name, State: "unknown to this version"})
 	}
-	if err := f.print(cmd.OutOrStdout(), rows); err != nil {
+	if err := f.print(cmd.OutOrStdout(), report); err != nil {
 		return err
 	}
-	switch n := status.Pending(); {
-	case edited:
-		return fmt.Errorf("database %q was made with another form of a migration; use the version of sockeye that made it",
-			s.Database())
-	case n > 0:
-		return fmt.Errorf("database %q lacks %d migrations; run `sockeye store migrate`", s.Database(), n)
+	if n := status.Pending(); n > 0 {
+		err = fmt.Errorf("database %q lacks %d migrations; run `sockeye store migrate`", s.Database(), n)
 	}
-	return nil
+	return errors.Join(status.Fault(s.Database()), err)
 }
 
-func (f *storeFlags) print(w io.Writer, rows []migrationRow) error {
+func (f *storeFlags) print(w io.Writer, report storeStatus) error {
 	switch f.output {
 	case "json":
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(rows)
+		return encoder.Encode(report)
 	case "text":
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "MIGRATION\tSTATE\tAPPLIED")
-		for _, r := range rows {
+		for _, r := range report.Migrations {
 			applied := "-"
 			if r.Applied != nil {
 				applied = r.Applied.UTC().Format(time.RFC3339)
 			}
 			fmt.Fprintln(table, strings.Join([]string{r.Migration, r.State, applied}, "\t"))
 		}
-		return table.Flush()
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\nserver: %s\n", report.Server)
+		for _, d := range report.Drifts {
+			fmt.Fprintf(w, "\n%s\n%s;\n", d, d.Remedy)
+		}
+		for _, column := range report.Own {
+			fmt.Fprintf(w, "%s: a column of your own, which is left alone\n", column)
+		}
+		return nil
 	}
 	return fmt.Errorf("--output: must be text or json, got %q", f.output)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
 )
 
 // replica is a host in front of an engine that others are in front of too: what one was sent, all know, as replicas do.

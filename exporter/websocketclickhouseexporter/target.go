@@ -125,7 +125,7 @@ func (t *target) bringUpToDate(ctx context.Context, s *store.Store) error {
 			return fmt.Errorf("schema of database %q at clickhouse %s lacks %d migrations; run `sockeye store migrate`, "+
 				"or set create_schema: true", s.Database(), s.Address(), n)
 		}
-		return nil
+		return status.Fault(s.Database())
 	}
 	applied, err := s.Migrate(ctx)
 	if err != nil {
