@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -149,11 +150,12 @@ func classify(err error) Kind {
 		return Other
 	}
 	var network net.Error
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, clickhouse.ErrAcquireConnTimeout),
 		errors.As(err, &network) && network.Timeout():
 		return Timeout
-	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+	case errors.As(err, &network), errors.As(err, &certificate), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return Unreachable
 	}
@@ -176,6 +178,9 @@ func (s *Store) explain(doing string, err error) error {
 func (s *Store) reason(e *Error) string {
 	switch e.Kind {
 	case Unreachable:
+		if certificate := (*tls.CertificateVerificationError)(nil); errors.As(e.cause, &certificate) {
+			return "its certificate is not trusted; have an authority of this machine sign it, or name the file of yours in SSL_CERT_FILE"
+		}
 		return unreachable(e.cause) + "; is it running, and is this its address?"
 	case Authentication:
 		return fmt.Sprintf("wrong user name or password for user %q", s.username)

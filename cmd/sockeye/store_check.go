@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -166,6 +167,6 @@ func printCheck(w io.Writer, output string, report store.CheckReport) error {
 	if report.Chunks.First != nil {
 		line = "chunks: differ first in " + report.Chunks.First.String()
 	}
-	_, err := fmt.Fprintln(w, line)
+	_, err := fmt.Fprintln(w, line+"\nnot looked at: "+strings.Join(report.Unchecked, ", "))
 	return err
 }

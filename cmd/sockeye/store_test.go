@@ -33,6 +33,17 @@ func TestStoreCommand(t *testing.T) {
 	require.Contains(t, out, `"migration": "0001_events"`)
 	require.NotContains(t, out, "pending")
 
+	embeddedtest.Exec(t, dsn, "ALTER TABLE events ADD COLUMN team String DEFAULT 'none'")
+	code, out, errs = sockeye("store", "status", "--endpoint", dsn)
+	require.Zero(t, code, errs)
+	require.Regexp(t, `\nserver: \d+\.\d+\.\d+\n`, out)
+	require.Contains(t, out, "events.team: a column of your own, which is left alone")
+	embeddedtest.Exec(t, dsn, "DROP TABLE chunks_view SYNC")
+	code, out, errs = sockeye("store", "status", "--endpoint", dsn)
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "table chunks_view: is missing")
+	require.Contains(t, out, "FROM events AS e\nGROUP BY chunk_id;\n", "the statement in full")
+
 	code, out, _ = sockeye("store", "print")
 	require.Zero(t, code)
 	require.Contains(t, out, "CREATE TABLE IF NOT EXISTS events")

@@ -3,11 +3,13 @@ package websocketclickhouseexporter
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,15 +152,18 @@ func progress(source string, backlog int64) plog.Logs {
 // TestAgainstTheEngine groups the tests that share an engine, so that it has gone when the package looks for leaks.
 func TestAgainstTheEngine(t *testing.T) {
 	t.Cleanup(embeddedtest.StopShared)
-	for name, test := range map[string]func(*testing.T){
-		"a replica stands in for another": testAReplicaStandsInForAnother,
-		"a lost reply doubles no letter":  testALostReplyDoublesNoLetter,
-	} {
-		t.Run("a proxy/"+name, test)
-	}
 	for scheme = range endpoints {
 		t.Run(scheme, testOverAScheme)
 	}
+	t.Run("over HTTP only", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T){
+			"a replica stands in for another":                testAReplicaStandsInForAnother,
+			"a lost reply doubles no letter":                 testALostReplyDoublesNoLetter,
+			"a wrong password is said, and holds everything": testAWrongPasswordIsSaidAndHoldsEverything,
+		} {
+			t.Run(name, test)
+		}
+	})
 }
 
 func testOverAScheme(t *testing.T) {
@@ -170,6 +175,9 @@ func testOverAScheme(t *testing.T) {
 		"what is no span is counted and holds up nothing":  testWhatIsNoSpanIsCountedAndHoldsUpNothing,
 		"a foreign cut is noticed":                         testAForeignCutIsNoticed,
 		"what is no event is counted and holds up nothing": testWhatIsNoEventIsCountedAndHoldsUpNothing,
+		"compression changes nothing":                      testCompressionChangesNothing,
+		"a host that dies is passed over":                  testAHostThatDiesIsPassedOver,
+		"the endpoint may speak TLS":                       testTheEndpointMaySpeakTLS,
 		"progress is kept apart":                           testProgressIsKeptApart,
 		"refused records hold up no others":                testRefusedRecordsHoldUpNoOthers,
 		"refused spans hold up no others":                  testRefusedSpansHoldUpNoOthers,
@@ -413,14 +421,24 @@ func TestAnEngineThatComesAndGoesLosesNothing(t *testing.T) {
 // relay forwards connections to an address that changes.
 type relay struct {
 	address string
-	mu      sync.Mutex
-	target  string
+	// taken counts the connections that were forwarded.
+	taken atomic.Int64
+	// die ends it, with all its connections.
+	die func()
+
+	mu     sync.Mutex
+	target string
 }
 
 func newRelay(t *testing.T) *relay {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	return newRelayOn(t, listener)
+}
+
+func newRelayOn(t *testing.T, listener net.Listener) *relay {
+	t.Helper()
 	r := &relay{address: listener.Addr().String()}
 	var conns sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
@@ -438,9 +456,10 @@ func newRelay(t *testing.T) *relay {
 				in.Close()
 				continue
 			}
+			r.taken.Add(1)
 			for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
 				conns.Go(func() {
-					_, _ = pair[0].(*net.TCPConn).WriteTo(pair[1])
+					_, _ = io.Copy(pair[0], pair[1])
 					pair[0].Close()
 					pair[1].Close()
 				})
@@ -448,11 +467,12 @@ func newRelay(t *testing.T) *relay {
 			context.AfterFunc(ctx, func() { in.Close(); out.Close() })
 		}
 	})
-	t.Cleanup(func() {
+	r.die = func() {
 		cancel()
 		listener.Close()
 		conns.Wait()
-	})
+	}
+	t.Cleanup(r.die)
 	return r
 }
 
