@@ -4,8 +4,8 @@
 // Between collector and store it may keep requests in a queue on disk (queue.go), bounds the tenants that count by name
 // (store.Tenants), and spreads chunks over the shards of a cluster (shardOf).
 //
-// It does not cut, merge or reorder chunks, redacts nothing (the pii processor runs before it) and drops only what is
-// no event, counting it.
+// It does not cut, merge or reorder chunks, redacts nothing (the pii processor runs before it) and loses only what
+// cannot be a row, of which it keeps a letter (letters.go).
 //
 // The invariant to keep: what is sent again is sent under the same name, so that retrying anything at any time changes
 // nothing in any table.
