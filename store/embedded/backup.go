@@ -3,17 +3,17 @@
 package embedded
 
 import (
-	"archive/zip"
+	"archive/tar"
 	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,13 +26,13 @@ const backupFolder = "backups"
 // maxDefinitionBytes bounds the definition of one table in an archive.
 const maxDefinitionBytes = 1 << 20
 
-// archive returns a new name for one. The caller removes the file.
+// archive returns a new folder for one. The caller removes it.
 func (e *engine) archive() (string, error) {
 	dir := filepath.Join(e.path, backupFolder)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, newID()+".zip"), nil
+	return os.MkdirTemp(dir, "")
 }
 
 // backup answers with an archive of databases: those that are named, or all but the engine's own.
@@ -55,64 +55,110 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request, databases []stri
 		}
 		parts = append(parts, "DATABASE "+quoteName(name))
 	}
-	path, err := s.engine.archive()
+	dir, err := s.engine.archive()
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
-	// What is stored is compressed already.
-	statement := "BACKUP " + strings.Join(parts, ", ") + " TO File(" + quoteText(path) +
-		") SETTINGS compression_method = 'store'"
+	defer os.RemoveAll(dir)
+	dir = filepath.Join(dir, "archive")
+	statement := "BACKUP " + strings.Join(parts, ", ") + " TO File(" + quoteText(dir) + ")"
 	if err := s.maintain(r.Context(), s.reads, statement); err != nil {
 		return err
 	}
-	file, err := os.Open(path)
+	w.Header().Set("Content-Type", "application/x-tar")
+	if err := pack(timedWriter{w}, dir); err != nil {
+		// Only a connection that is cut says that the archive is not whole.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// timedWriter gives each piece of an answer its own time.
+type timedWriter struct{ http.ResponseWriter }
+
+func (w timedWriter) Write(p []byte) (int, error) {
+	limitWrites(w.ResponseWriter)
+	return w.ResponseWriter.Write(p)
+}
+
+// pack writes the files below a folder as an archive.
+func pack(w io.Writer, dir string) error {
+	archive := tar.NewWriter(w)
+	if err := archive.AddFS(os.DirFS(dir)); err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+// unpack writes the files of an archive below a folder.
+func unpack(r io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	header := w.Header()
-	header.Set("Content-Type", "application/zip")
-	header.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+	defer root.Close()
+	archive := tar.NewReader(r)
 	for {
-		limitWrites(w)
-		if _, err := io.CopyN(w, file, frameBytes); errors.Is(err, io.EOF) {
+		header, err := archive.Next()
+		if err == io.EOF {
 			return nil
-		} else if err != nil {
-			panic(http.ErrAbortHandler)
+		}
+		if err != nil {
+			return err
+		}
+		name := filepath.Clean(header.Name)
+		if !filepath.IsLocal(name) || header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir {
+			return errBroken("it holds what no archive of tables does")
+		}
+		if header.Typeflag == tar.TypeDir {
+			continue
+		}
+		if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, archive)
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // restore makes the tables of an archive, none of which may exist with rows in it.
 func (s *server) restore(r *http.Request) error {
-	path, err := s.engine.archive()
+	dir, err := s.engine.archive()
 	if err != nil {
 		return err
 	}
-	defer os.Remove(path)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, r.Body)
-	if closed := file.Close(); err == nil {
-		err = closed
+	defer os.RemoveAll(dir)
+	err = unpack(r.Body, dir)
+	if err == nil {
+		// What the transport says at its end counts too.
+		_, err = io.Copy(io.Discard, r.Body)
 	}
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return newException(243, "NOT_ENOUGH_SPACE", "The disk of the data directory has no room for the archive")
+	case errors.Is(err, tar.ErrHeader):
+		return errBroken("%v", err)
 	case err != nil:
 		return uploadException(err)
 	}
-	if err := s.judgeArchive(path); err != nil {
+	if err := s.judgeArchive(os.DirFS(dir)); err != nil {
 		return err
 	}
-	return s.maintain(r.Context(), s.writes, "RESTORE ALL FROM File("+quoteText(path)+")")
+	return s.maintain(r.Context(), s.writes, "RESTORE ALL FROM File("+quoteText(dir)+")")
+}
+
+func errBroken(format string, args ...any) error {
+	return newException(codeBrokenBackup, "BACKUP_DAMAGED", "This is no whole archive of `sockeye clickhouse backup`: "+format,
+		args...)
 }
 
 // maintain runs a statement of our own that takes its time.
@@ -129,7 +175,7 @@ func (s *server) maintain(ctx context.Context, turns chan struct{}, statement st
 	defer s.engine.release(c)
 	defer s.engine.killOnDone(ctx, c)()
 	c.spoiled = true
-	_, _, err = s.engine.result(c, statement, "", nil)
+	_, _, err = s.engine.result(c, statement, "TabSeparated", nil)
 	return err
 }
 
@@ -144,20 +190,11 @@ type manifest struct {
 }
 
 // judgeArchive refuses an archive that would make a table the guard does not let a client make.
-func (s *server) judgeArchive(path string) error {
-	bad := func(format string, args ...any) error {
-		return newException(codeBrokenBackup, "BACKUP_DAMAGED", "This is no archive of `sockeye clickhouse backup`: "+format,
-			args...)
-	}
-	archive, err := zip.OpenReader(path)
-	if err != nil {
-		return bad("%v", err)
-	}
-	defer archive.Close()
+func (s *server) judgeArchive(archive fs.FS) error {
 	read := func(name string, most int64) ([]byte, error) {
 		f, err := archive.Open(strings.TrimPrefix(name, "/"))
 		if err != nil {
-			return nil, bad("it lacks a file that it lists")
+			return nil, errBroken("it lacks a file that it lists")
 		}
 		defer f.Close()
 		data, err := io.ReadAll(io.LimitReader(f, most+1))
@@ -165,7 +202,7 @@ func (s *server) judgeArchive(path string) error {
 			err = errors.New("a file of it is too long")
 		}
 		if err != nil {
-			return nil, bad("%v", err)
+			return nil, errBroken("%v", err)
 		}
 		return data, nil
 	}
@@ -175,7 +212,7 @@ func (s *server) judgeArchive(path string) error {
 	}
 	var list manifest
 	if err := xml.Unmarshal(data, &list); err != nil {
-		return bad("%v", err)
+		return errBroken("%v", err)
 	}
 	c, err := s.engine.acquire("", nil)
 	if err != nil {
@@ -185,7 +222,7 @@ func (s *server) judgeArchive(path string) error {
 	definitions := 0
 	for _, f := range list.Files {
 		if f.Base {
-			return bad("it builds on another one")
+			return errBroken("it builds on another one")
 		}
 		if !strings.HasSuffix(f.Name, ".sql") {
 			continue
@@ -203,7 +240,7 @@ func (s *server) judgeArchive(path string) error {
 		}
 	}
 	if definitions == 0 {
-		return bad("it holds no tables")
+		return errBroken("it holds no tables")
 	}
 	return nil
 }

@@ -217,11 +217,28 @@ func (s *server) settings(q *request) []setting {
 	return settings
 }
 
+// namedCSV is CSV with the names of the columns as its first line.
+const namedCSV = "CSVWithNames"
+
+// csvLine is the length of the first line, whose cells may hold line breaks in quotes.
+func csvLine(data []byte) int {
+	quoted := false
+	for i, c := range data {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == '\n' && !quoted:
+			return i + 1
+		}
+	}
+	return len(data)
+}
+
 // streams says whether the pieces of a streamed result in this format make up the result: others have a beginning or
 // an end of their own in each piece.
 func streams(format string) bool {
 	switch format {
-	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "JSONEachRow", "JSONCompactEachRow",
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow", "JSONCompactEachRow",
 		"JSONLines", "NDJSON", "RowBinary", "LineAsString":
 		return true
 	}
@@ -230,13 +247,30 @@ func streams(format string) bool {
 
 func (s *server) stream(ctx context.Context, c *connection, q *request, out output) error {
 	some := false
+	names := 0 // how long the line of names is that each piece begins with
 	sum, err := s.engine.stream(ctx, c, q.plain, q.format, q.params, func(data []byte) error {
+		if q.format == namedCSV {
+			if some {
+				data = data[names:]
+			} else {
+				names = csvLine(data)
+			}
+		}
 		some = true
 		return out.write(data)
 	})
 	out.summary(sum)
-	if err != nil || some || q.format != "Native" {
+	switch {
+	case err != nil || some:
 		return err
+	case q.format == namedCSV:
+		data, _, err := s.engine.result(c, q.plain, q.format, q.params)
+		if err != nil {
+			return err
+		}
+		return out.write(data)
+	case q.format != "Native":
+		return nil
 	}
 	return s.emptyNative(c, q, out)
 }
