@@ -16,8 +16,12 @@ type Config struct {
 	DataDirectory string `mapstructure:"data_directory"`
 	// Endpoint is host:port of the engine's HTTP interface, on a loopback address unless there is a token.
 	Endpoint string `mapstructure:"endpoint"`
+	// NativeEndpoint is host:port of the engine's native protocol; "" serves none.
+	NativeEndpoint string `mapstructure:"native_endpoint"`
 	// Token is the password every request must carry.
 	Token configopaque.String `mapstructure:"token"`
+	// ReadOnlyToken is another password, with which nothing can be changed.
+	ReadOnlyToken configopaque.String `mapstructure:"readonly_token"`
 	// Library is the path of libchdb.so; "" searches the usual places.
 	Library string `mapstructure:"library"`
 	// MemoryLimitMiB bounds the engine's memory.
@@ -44,13 +48,12 @@ func (c *Config) Validate() error {
 	if c.DataDirectory == "" {
 		faults = append(faults, errors.New("data_directory: must name the directory of the tables"))
 	}
-	host, _, err := net.SplitHostPort(c.Endpoint)
-	switch ip := net.ParseIP(host); {
-	case err != nil:
-		faults = append(faults, fmt.Errorf("endpoint: must be host:port, got %q", c.Endpoint))
-	case c.Token == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()):
-		faults = append(faults, fmt.Errorf("endpoint: must be a loopback address as long as there is no token, got %q",
-			c.Endpoint))
+	faults = append(faults, c.checkAddress("endpoint", c.Endpoint))
+	if c.NativeEndpoint != "" {
+		faults = append(faults, c.checkAddress("native_endpoint", c.NativeEndpoint))
+	}
+	if c.ReadOnlyToken != "" && (c.Token == "" || c.Token == c.ReadOnlyToken) {
+		faults = append(faults, errors.New("readonly_token: needs another one beside it, in token"))
 	}
 	if c.MemoryLimitMiB < 256 {
 		faults = append(faults, fmt.Errorf("memory_limit_mib: must be at least 256, got %d", c.MemoryLimitMiB))
@@ -62,4 +65,15 @@ func (c *Config) Validate() error {
 		faults = append(faults, fmt.Errorf("stop_timeout: must be above 0, got %s", c.StopTimeout))
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) checkAddress(key, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	switch ip := net.ParseIP(host); {
+	case err != nil:
+		return fmt.Errorf("%s: must be host:port, got %q", key, address)
+	case c.Token == "" && host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		return fmt.Errorf("%s: must be a loopback address as long as there is no token, got %q", key, address)
+	}
+	return nil
 }

@@ -34,7 +34,8 @@ func TestConfig(t *testing.T) {
 	cfg, err = load(t, "config.yaml", "embedded_clickhouse/all")
 	require.NoError(t, err)
 	require.Equal(t, &Config{
-		DataDirectory: "/data", Endpoint: "0.0.0.0:9123", Token: "secret", Library: "/opt/libchdb.so",
+		DataDirectory: "/data", Endpoint: "0.0.0.0:9123", NativeEndpoint: "0.0.0.0:9000", Token: "secret",
+		ReadOnlyToken: "look", Library: "/opt/libchdb.so",
 		MemoryLimitMiB: 4096, StartTimeout: time.Minute, StopTimeout: 5 * time.Second,
 	}, cfg)
 }
@@ -45,6 +46,8 @@ func TestConfigFaults(t *testing.T) {
 		"endpoint.bad.yaml": `endpoint: must be host:port, got "127.0.0.1"`,
 		"remote.bad.yaml": `endpoint: must be a loopback address as long as there is no token, ` +
 			`got "0.0.0.0:8123"`,
+		"native.bad.yaml": `native_endpoint: must be a loopback address as long as there is no token, got "0.0.0.0:9000"` +
+			"\nreadonly_token: needs another one beside it, in token",
 		"memory.bad.yaml": "memory_limit_mib: must be at least 256, got 1",
 		"timeouts.bad.yaml": "start_timeout: must be above 0, got 0s\n" +
 			"stop_timeout: must be above 0, got -1s",
@@ -60,9 +63,12 @@ func TestConfigIsDocumented(t *testing.T) {
 }
 
 func TestCommandKeepsTheTokenOutOfTheArguments(t *testing.T) {
-	cmd, err := command(&Config{DataDirectory: "/d", Endpoint: "h:1", Token: "s3cret", Library: "/l", MemoryLimitMiB: 300})
+	cmd, err := command(&Config{DataDirectory: "/d", Endpoint: "h:1", NativeEndpoint: "h:2", Token: "s3cret",
+		ReadOnlyToken: "l00k", Library: "/l", MemoryLimitMiB: 300})
 	require.NoError(t, err)
-	require.Equal(t, []string{"clickhouse", "--data", "/d", "--listen", "h:1", "--memory", "300MiB", "--library", "/l"},
+	require.Equal(t, []string{"clickhouse", "--data", "/d", "--listen", "h:1", "--memory", "300MiB",
+		"--listen-native", "h:2", "--library", "/l"},
 		cmd.Args[1:])
 	require.Contains(t, cmd.Env, "SOCKEYE_CLICKHOUSE_TOKEN=s3cret")
+	require.Contains(t, cmd.Env, "SOCKEYE_CLICKHOUSE_READONLY_TOKEN=l00k")
 }

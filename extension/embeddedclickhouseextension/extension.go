@@ -64,6 +64,9 @@ func command(c *Config) (*exec.Cmd, error) {
 	}
 	args := []string{"clickhouse", "--data", c.DataDirectory, "--listen", c.Endpoint,
 		"--memory", fmt.Sprintf("%dMiB", c.MemoryLimitMiB)}
+	if c.NativeEndpoint != "" {
+		args = append(args, "--listen-native", c.NativeEndpoint)
+	}
 	if c.Library != "" {
 		args = append(args, "--library", c.Library)
 	}
@@ -71,6 +74,9 @@ func command(c *Config) (*exec.Cmd, error) {
 	cmd.Env = os.Environ()
 	if c.Token != "" {
 		cmd.Env = append(cmd.Env, "SOCKEYE_CLICKHOUSE_TOKEN="+string(c.Token))
+	}
+	if c.ReadOnlyToken != "" {
+		cmd.Env = append(cmd.Env, "SOCKEYE_CLICKHOUSE_READONLY_TOKEN="+string(c.ReadOnlyToken))
 	}
 	return cmd, nil
 }
@@ -191,7 +197,7 @@ func (c *child) answered() bool {
 }
 
 // keys turns the command's flags in a message into our configuration's keys.
-var keys = strings.NewReplacer("--listen", "endpoint", "--data", "data_directory", "--library", "library",
+var keys = strings.NewReplacer("--listen-native", "native_endpoint", "--listen", "endpoint", "--data", "data_directory", "--library", "library",
 	"--memory", "memory_limit_mib")
 
 // reason is one sentence on why the child ended. Only after gone.

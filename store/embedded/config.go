@@ -3,8 +3,11 @@
 package embedded
 
 import (
+	"encoding/xml"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,18 +30,21 @@ const configuration = `<clickhouse>
   <max_server_memory_usage>%d</max_server_memory_usage>
   <mark_cache_size>%d</mark_cache_size>
   <index_mark_cache_size>%d</index_mark_cache_size>
+  <backups><allowed_path>%s</allowed_path></backups>
 </clickhouse>
 `
 
-// openConfiguration returns the configuration of an engine with so much memory as a file in memory, which needs no
+// openConfiguration returns the configuration of an engine with so much memory and that data directory as a file in memory, which needs no
 // place on a disk and goes with the process. The engine reads it once, at its start, by its path.
-func openConfiguration(memory int64) (file *os.File, path string, err error) {
+func openConfiguration(dataDir string, memory int64) (file *os.File, path string, err error) {
 	fd, err := unix.MemfdCreate("engine.xml", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, "", os.NewSyscallError("memfd_create", err)
 	}
 	file = os.NewFile(uintptr(fd), "engine.xml")
-	if _, err := fmt.Fprintf(file, configuration, memory, memory/8, memory/16); err != nil {
+	var folder strings.Builder
+	_ = xml.EscapeText(&folder, []byte(filepath.Join(dataDir, backupFolder)+"/"))
+	if _, err := fmt.Fprintf(file, configuration, memory, memory/8, memory/16, &folder); err != nil {
 		file.Close()
 		return nil, "", err
 	}

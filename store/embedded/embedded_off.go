@@ -15,4 +15,4 @@ var ErrUnsupported = errors.New("this build has no embedded engine; it needs Lin
 	"the tag noembedded, or use a ClickHouse server")
 
 // Run fails: there is no engine in this build.
-func Run(context.Context, Settings, func(address string)) error { return ErrUnsupported }
+func Run(context.Context, Settings, func(Addresses)) error { return ErrUnsupported }

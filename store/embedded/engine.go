@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,8 +27,8 @@ type engine struct {
 	path string
 	// reads bounds the memory of one query, so that readers leave room for inserts.
 	reads int64
-	// known are the names of all settings: the engine ignores a name it does not know, a server answers 115.
-	known map[string]struct{}
+	// known are the names and types of all settings: the engine ignores a name it does not know, a server answers 115.
+	known map[string]string
 	tags  atomic.Uint64
 	guard *guard
 	// judged remembers what the guard said about a statement: programs repeat theirs.
@@ -73,6 +74,10 @@ func openEngine(s Settings) (*engine, error) {
 	if err := forgetUnstored(path); err != nil {
 		return nil, err
 	}
+	// What an engine that was killed has left there.
+	if err := os.RemoveAll(filepath.Join(path, backupFolder)); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
 	lib, err := load(library)
 	if err != nil {
 		return nil, err
@@ -81,7 +86,7 @@ func openEngine(s Settings) (*engine, error) {
 	if memory <= 0 {
 		memory = DefaultMemoryBytes
 	}
-	config, configPath, err := openConfiguration(memory)
+	config, configPath, err := openConfiguration(path, memory)
 	if err != nil {
 		return nil, fmt.Errorf("the engine's configuration: %w", err)
 	}
@@ -106,9 +111,10 @@ func openEngine(s Settings) (*engine, error) {
 
 // learn asks the engine for the names of its settings, table functions and engines.
 func (e *engine) learn() error {
+	e.known = map[string]string{}
 	var lists [3][]string
 	for i, query := range []string{
-		"SELECT name FROM system.settings",
+		"SELECT name, type FROM system.settings",
 		"SELECT name FROM system.table_functions",
 		"SELECT name FROM system.table_engines UNION ALL SELECT name FROM system.database_engines",
 	} {
@@ -117,12 +123,12 @@ func (e *engine) learn() error {
 			return err
 		}
 		for _, row := range rows {
+			if len(row) == 2 {
+				e.known[row[0]] = row[1]
+				continue
+			}
 			lists[i] = append(lists[i], row[0])
 		}
-	}
-	e.known = make(map[string]struct{}, len(lists[0]))
-	for _, name := range lists[0] {
-		e.known[name] = struct{}{}
 	}
 	e.guard, e.judged = newGuard(lists[1], lists[2]), newMemory(judgements)
 	return nil
@@ -426,21 +432,24 @@ func (e *engine) summary(result uintptr) summary {
 // stream runs a query and hands its result on piece by piece. Whole blocks only.
 func (e *engine) stream(
 	ctx context.Context, c *connection, query, format string, params []Parameter, each func([]byte) error,
-) error {
+) (sum summary, err error) {
 	handle := e.lib.runStream(c.handle, query, format, params)
 	defer e.lib.destroyResult(handle)
 	if text := e.lib.resultError(handle); text != "" {
-		return parseException(text)
+		return sum, parseException(text)
 	}
 	for {
 		chunk := e.lib.streamFetch(c.handle, handle)
 		text, data := e.lib.resultError(chunk), e.lib.bytesOf(chunk)
+		read := e.summary(chunk)
+		sum.readRows += read.readRows
+		sum.readBytes += read.readBytes
 		e.lib.destroyResult(chunk)
 		if text != "" {
-			return parseException(text)
+			return sum, parseException(text)
 		}
 		if len(data) == 0 {
-			return nil
+			return sum, nil
 		}
 		err := each(data)
 		if err == nil {
@@ -449,44 +458,45 @@ func (e *engine) stream(
 		if err != nil {
 			e.lib.streamCancel(c.handle, handle)
 			c.spoiled = true
-			return err
+			return sum, err
 		}
 	}
 }
 
-// insertChunk is how much of an upload is handed to the engine at once.
-const insertChunk = 1 << 20
-
-// insert hands an upload to the engine and commits it only if the upload ended cleanly. Any other end cancels it: the
-// engine would commit what it has got.
+// insert hands an upload to the engine, piece by piece as feed pushes them, and commits it only if feed returns nil. Any
+// other end cancels it: the engine would commit what it has got.
 func (e *engine) insert(
-	ctx context.Context, c *connection, query, format string, params []Parameter, rows io.Reader,
+	ctx context.Context, c *connection, query, format string, params []Parameter, feed func(push func([]byte) error) error,
 ) (summary, error) {
 	stream := e.lib.runInsert(c.handle, query, format, params)
 	defer e.lib.destroyInsert(stream)
 	if text := e.lib.insertError(stream); text != "" {
 		return summary{}, parseException(text)
 	}
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	for {
-		n, err := readUpload(rows, *buffer)
-		if (err == nil || errors.Is(err, io.EOF)) && ctx.Err() != nil {
-			err = context.Cause(ctx)
+	var refused *exception
+	err := feed(func(data []byte) error {
+		switch {
+		case refused != nil:
+			return refused
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !e.lib.appendData(stream, data):
+			refused = parseException(e.lib.insertError(stream))
+			return refused
 		}
-		if err != nil && err != io.EOF {
-			e.lib.insertCancel(stream)
-			c.spoiled = true
-			return summary{}, uploadException(err)
-		}
-		if !e.lib.appendData(stream, (*buffer)[:n]) {
-			text := e.lib.insertError(stream)
-			c.spoiled = true
-			return summary{}, parseException(text)
-		}
-		if err == io.EOF {
-			break
-		}
+		return nil
+	})
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if refused != nil {
+		c.spoiled = true
+		return summary{}, refused
+	}
+	if err != nil {
+		e.lib.insertCancel(stream)
+		c.spoiled = true
+		return summary{}, uploadException(err)
 	}
 	result := e.lib.insertDone(stream)
 	defer e.lib.destroyResult(result)
@@ -496,11 +506,6 @@ func (e *engine) insert(
 	}
 	return e.summary(result), nil
 }
-
-var buffers = sync.Pool{New: func() any {
-	buffer := make([]byte, insertChunk)
-	return &buffer
-}}
 
 // killInterval is how often a cancelled statement is killed again, until it has gone: KILL finds only what has already
 // started.
@@ -538,6 +543,51 @@ func (e *engine) killOnDone(ctx context.Context, c *connection) func() {
 			c.spoiled = true
 		}
 	}
+}
+
+// progressInterval is how often a client is told how far its statement is.
+const progressInterval = time.Second
+
+// watch tells now and then how much the connection's statement has read, until the returned function is called.
+func (e *engine) watch(c *connection, each func(p progress)) func() {
+	finished, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		ticker := time.NewTicker(progressInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-finished:
+				return
+			case <-ticker.C:
+			}
+			rows, err := e.own("SELECT read_rows, read_bytes, total_rows_approx FROM system.processes " +
+				"WHERE Settings['log_comment'] = " + quoteText(c.tag))
+			if err != nil || len(rows) != 1 || len(rows[0]) != 3 {
+				continue
+			}
+			var p progress
+			for i, to := range []*uint64{&p.rows, &p.bytes, &p.total} {
+				*to, _ = strconv.ParseUint(rows[0][i], 10, 64)
+			}
+			each(p)
+		}
+	}()
+	return func() {
+		close(finished)
+		<-gone
+	}
+}
+
+// numeric says whether a setting is a number, and whether there is one of that name.
+func (e *engine) numeric(name string) (number, known bool) {
+	typ, known := e.known[name]
+	switch typ {
+	case "UInt64", "Int64", "Int32", "UInt32", "Bool", "Seconds", "Milliseconds", "UInt64Auto", "MaxThreads", "BoolAuto",
+		"NonZeroUInt64":
+		number = true
+	}
+	return number, known
 }
 
 // unknown returns the names that are not settings of the engine.

@@ -25,6 +25,11 @@ const (
 	codeCancelled        = 394
 	codeUnknown          = 1002
 	codeCannotParseInput = 27
+	codeNoColumn         = 16
+
+	codeBrokenBackup       = 600
+	codeUnexpectedPacket   = 101
+	codeTooManyConnections = 203
 )
 
 // exception is an error as ClickHouse words and numbers it.
@@ -52,6 +57,11 @@ func parseException(text string) *exception {
 		}
 	}
 	return newException(codeUnknown, "UNKNOWN_EXCEPTION", "%s", text)
+}
+
+func errPassword() *exception {
+	return newException(codeAuthentication, "AUTHENTICATION_FAILED",
+		"The password is wrong or missing; it is the token of the embedded engine")
 }
 
 // status is the HTTP status ClickHouse's server answers with.

@@ -13,12 +13,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/ClickHouse/ch-go/proto"
 )
 
 // ServeHTTP answers one request.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limitWrites(w)
 	header := w.Header()
 	header.Set("X-ClickHouse-Server-Display-Name", s.name)
 	header.Set("X-ClickHouse-Timezone", s.timezone)
@@ -31,78 +30,97 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		writeException(w, newException(36, "BAD_ARGUMENTS", "The address's query string is malformed"))
 		return
-	case r.URL.Path != "/":
+	case r.URL.Path != "/" && r.URL.Path != "/backup" && r.URL.Path != "/restore":
 		http.Error(w, "There is no handle "+strconv.Quote(r.URL.Path)+"; use / or /ping", http.StatusNotFound)
 		return
 	case r.Method != http.MethodGet && r.Method != http.MethodPost && r.Method != http.MethodHead:
 		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
 		return
-	case s.token == "" && fromBrowser(r):
+	case s.full == "" && fromBrowser(r):
 		writeException(w, newException(codeAccessDenied, "ACCESS_DENIED",
 			"Web pages may not use an engine without a token"))
 		return
-	case !authorised(r, query, s.token):
-		writeException(w, newException(codeAuthentication, "AUTHENTICATION_FAILED",
-			"The password is wrong or missing; it is the token of the embedded engine"))
+	}
+	allowed := s.access(passwords(r, query)...)
+	switch {
+	case allowed == accessNone:
+		writeException(w, errPassword())
+		return
+	case r.URL.Path != "/":
+		if err := s.keep(w, r, query, allowed); err != nil {
+			limitWrites(w)
+			writeException(w, asException(err))
+		}
 		return
 	case r.Method != http.MethodPost && query.Get("query") == "":
 		_, _ = io.WriteString(w, "Ok.\n")
 		return
 	}
+	limitReads(w, r)
 	q, err := readRequest(r, query)
 	if err != nil {
 		writeException(w, asException(err))
 		return
 	}
 	defer q.done()
+	switch {
+	case allowed == accessRead:
+		q.restrict()
+	case r.Method != http.MethodPost:
+		q.readOnly = errReadOnlyMethod()
+	}
 	header.Set("X-ClickHouse-Query-Id", q.id)
 	out := newResponse(w, q)
-	if err := s.serve(r.Context(), r.Method, q, out); err != nil {
+	if err := s.serve(r.Context(), q, out); err != nil {
 		out.fail(asException(err))
 	}
 	out.finish()
 }
 
-// serve runs the request's statement and writes its result.
-func (s *server) serve(ctx context.Context, method string, q *request, out *response) error {
+// keep makes or takes an archive.
+func (s *server) keep(w http.ResponseWriter, r *http.Request, query url.Values, allowed access) error {
 	switch {
-	case q.kind == kindEmpty:
-		return newException(codeSyntax, "SYNTAX_ERROR", "Empty query")
-	case q.kind == kindInsert && method != http.MethodPost:
+	case r.Method != http.MethodPost:
 		return errReadOnlyMethod()
+	case allowed != accessFull:
+		return newException(codeReadOnly, "READONLY", "This password is for reading only; an archive needs the other")
+	case r.URL.Path == "/backup":
+		return s.backup(w, r, query["database"])
 	}
-	if names := s.engine.unknown(q.settings); len(names) > 0 {
-		return newException(codeUnknownSetting, "UNKNOWN_SETTING", "Unknown setting '%s'", strings.Join(names, "', '"))
+	limitReads(w, r)
+	return s.restore(r)
+}
+
+// output takes a statement's result.
+type output interface {
+	// write takes whole pieces of the result, in the format of the request.
+	write(data []byte) error
+	// header takes the names and types of a result in Native format that has no rows.
+	header(columns []column) error
+	// summary takes what the statement did, before its result where that is known by then.
+	summary(s summary)
+}
+
+// serve runs the request's statement and writes its result.
+func (s *server) serve(ctx context.Context, q *request, out output) error {
+	if q.kind == kindEmpty {
+		return newException(codeSyntax, "SYNTAX_ERROR", "Empty query")
 	}
-	for _, set := range q.settings {
-		if slices.Contains(refusedSettings, set.name) {
-			return newException(codeAccessDenied, "ACCESS_DENIED",
-				"The embedded engine does not take the setting %s from clients", set.name)
-		}
-	}
-	turns := s.reads
-	if q.kind == kindInsert {
-		turns = s.writes
-	}
-	leave, err := lane(ctx, turns)
+	c, leave, err := s.admit(ctx, q)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	c, err := s.engine.acquire(q.database, s.settings(q))
-	if err != nil {
-		return err
-	}
-	defer s.engine.release(c)
-	if q.session || q.statement.token || q.has("insert_deduplication_token") {
-		c.spoiled = true
-	}
 	if q.kind == kindInsert {
 		// The rows are no part of the statement; VALUES stands for them.
 		if _, err := s.engine.judge(c, q.text, " VALUES", q.params); err != nil {
 			return err
 		}
-		return s.insert(ctx, c, q, out)
+		sum, err := s.engine.insert(ctx, c, q.text, q.format, q.params, q.feed)
+		if err == nil {
+			out.summary(sum)
+		}
+		return err
 	}
 	// What is judged is exactly what is run: the format is given beside the text.
 	a, err := s.engine.judge(c, q.plain, "", q.params)
@@ -112,23 +130,64 @@ func (s *server) serve(ctx context.Context, method string, q *request, out *resp
 	if a.class == classControl {
 		c.spoiled = true
 	}
-	if method != http.MethodPost && a.class != classReadOnly {
-		return errReadOnlyMethod()
+	if q.readOnly != nil && a.class != classReadOnly {
+		return q.readOnly
 	}
 	finished := s.engine.killOnDone(ctx, c)
 	defer finished()
+	if q.progress != nil {
+		defer s.engine.watch(c, q.progress)()
+	}
 	if q.kind == kindSelect && !q.whole && streams(q.format) {
 		return s.stream(ctx, c, q, out)
 	}
 	data, sum, err := s.engine.result(c, q.plain, q.format, q.params)
 	if err != nil {
+		// A connection keeps a statement that failed, and its memory, until its next.
+		c.spoiled = true
 		return err
 	}
 	out.summary(sum)
 	if len(data) == 0 && q.format == "Native" && a.class == classReadOnly {
 		return s.emptyNative(c, q, out)
 	}
-	return s.write(q, out, data)
+	return out.write(data)
+}
+
+// admit looks at the request's settings, waits for its turn and takes a connection for it, until leave is called.
+func (s *server) admit(ctx context.Context, q *request) (c *connection, leave func(), err error) {
+	if q.kind == kindInsert && q.readOnly != nil {
+		return nil, nil, q.readOnly
+	}
+	if names := s.engine.unknown(q.settings); len(names) > 0 {
+		return nil, nil, newException(codeUnknownSetting, "UNKNOWN_SETTING", "Unknown setting '%s'",
+			strings.Join(names, "', '"))
+	}
+	for _, set := range q.settings {
+		if slices.Contains(refusedSettings, set.name) {
+			return nil, nil, newException(codeAccessDenied, "ACCESS_DENIED",
+				"The embedded engine does not take the setting %s from clients", set.name)
+		}
+	}
+	turns := s.reads
+	if q.kind == kindInsert {
+		turns = s.writes
+	}
+	left, err := lane(ctx, turns)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c, err = s.engine.acquire(q.database, s.settings(q)); err != nil {
+		left()
+		return nil, nil, err
+	}
+	if q.session || q.statement.token || q.has("insert_deduplication_token") {
+		c.spoiled = true
+	}
+	return c, func() {
+		s.engine.release(c)
+		left()
+	}, nil
 }
 
 func errReadOnlyMethod() error {
@@ -158,54 +217,67 @@ func (s *server) settings(q *request) []setting {
 	return settings
 }
 
-func (s *server) insert(ctx context.Context, c *connection, q *request, out *response) error {
-	sum, err := s.engine.insert(ctx, c, q.text, q.format, q.params, q.rows)
-	if err != nil {
-		return err
+// namedCSV is CSV with the names of the columns as its first line.
+const namedCSV = "CSVWithNames"
+
+// csvLine is the length of the first line, whose cells may hold line breaks in quotes.
+func csvLine(data []byte) int {
+	quoted := false
+	for i, c := range data {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case c == '\n' && !quoted:
+			return i + 1
+		}
 	}
-	out.summary(sum)
-	return nil
+	return len(data)
 }
 
 // streams says whether the pieces of a streamed result in this format make up the result: others have a beginning or
 // an end of their own in each piece.
 func streams(format string) bool {
 	switch format {
-	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "JSONEachRow", "JSONCompactEachRow",
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow", "JSONCompactEachRow",
 		"JSONLines", "NDJSON", "RowBinary", "LineAsString":
 		return true
 	}
 	return false
 }
 
-func (s *server) stream(ctx context.Context, c *connection, q *request, out *response) error {
+func (s *server) stream(ctx context.Context, c *connection, q *request, out output) error {
 	some := false
-	err := s.engine.stream(ctx, c, q.plain, q.format, q.params, func(data []byte) error {
+	names := 0 // how long the line of names is that each piece begins with
+	sum, err := s.engine.stream(ctx, c, q.plain, q.format, q.params, func(data []byte) error {
+		if q.format == namedCSV {
+			if some {
+				data = data[names:]
+			} else {
+				names = csvLine(data)
+			}
+		}
 		some = true
-		return s.write(q, out, data)
+		return out.write(data)
 	})
-	if err != nil || some || q.format != "Native" {
+	out.summary(sum)
+	switch {
+	case err != nil || some:
 		return err
+	case q.format == namedCSV:
+		data, _, err := s.engine.result(c, q.plain, q.format, q.params)
+		if err != nil {
+			return err
+		}
+		return out.write(data)
+	case q.format != "Native":
+		return nil
 	}
 	return s.emptyNative(c, q, out)
 }
 
-func (s *server) write(q *request, out *response, data []byte) error {
-	if q.format == "Native" {
-		encoded, err := reencode(data, q.revision)
-		if err != nil {
-			return newException(codeNotImplemented, "NOT_IMPLEMENTED",
-				"This result cannot be sent in Native format, use another: %v", err)
-		}
-		data = encoded
-	}
-	_, err := out.Write(data)
-	return err
-}
-
 // emptyNative sends the block of names and types that an empty result has in ClickHouse; the engine sends no bytes at
 // all, and clients would see a result without columns.
-func (s *server) emptyNative(c *connection, q *request, out *response) error {
+func (s *server) emptyNative(c *connection, q *request, out output) error {
 	var columns []column
 	if q.kind == kindSelect {
 		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)", q.params)
@@ -230,8 +302,5 @@ func (s *server) emptyNative(c *connection, q *request, out *response) error {
 			columns = append(columns, column{name: names[i], typ: types[i]})
 		}
 	}
-	var block proto.Buffer
-	appendHeader(&block, columns, min(q.revision, engineRevision))
-	_, err := out.Write(block.Buf)
-	return err
+	return out.header(columns)
 }

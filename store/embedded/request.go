@@ -3,8 +3,6 @@ package embedded
 import (
 	"bufio"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -28,14 +26,16 @@ type request struct {
 	database   string
 	settings   []setting
 	params     []Parameter
-	rows       io.Reader // of a kindInsert
-	format     string    // of the answer or of the rows
-	revision   uint64    // client_protocol_version
-	compressed bool      // answer in ClickHouse's compressed frames
-	method     string    // network_compression_method
-	level      int       // network_zstd_compression_level
+	feed       func(push func([]byte) error) error // pushes the rows of a kindInsert
+	format     string                              // of the answer or of the rows
+	revision   uint64                              // client_protocol_version
+	compressed bool                                // answer in ClickHouse's compressed frames
+	method     string                              // network_compression_method
+	level      int                                 // network_zstd_compression_level
 	gzip       bool
-	whole      bool // answer only once the statement has ended
+	whole      bool  // answer only once the statement has ended
+	readOnly   error // what whoever may only read is told of a statement that does more
+	progress   func(progress)
 	id         string
 	done       func()
 }
@@ -48,12 +48,9 @@ var notSettings = []string{
 	"network_compression_method", "network_zstd_compression_level", "log_comment",
 }
 
-// authorised compares the request's password with the token, in constant time. It may come as ClickHouse's clients send
-// it: HTTP basic, X-ClickHouse-Key or the parameter password; or as a bearer token.
-func authorised(r *http.Request, query url.Values, token string) bool {
-	if token == "" {
-		return true
-	}
+// passwords are what the request may have as its password. It comes as ClickHouse's clients send it: HTTP basic,
+// X-ClickHouse-Key or the parameter password; or as a bearer token.
+func passwords(r *http.Request, query url.Values) []string {
 	given := []string{r.Header.Get("X-ClickHouse-Key"), query.Get("password")}
 	if _, password, ok := r.BasicAuth(); ok {
 		given = append(given, password)
@@ -61,11 +58,7 @@ func authorised(r *http.Request, query url.Values, token string) bool {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		given = append(given, bearer)
 	}
-	want := sha256.Sum256([]byte(token))
-	return slices.ContainsFunc(given, func(text string) bool {
-		got := sha256.Sum256([]byte(text))
-		return subtle.ConstantTimeCompare(got[:], want[:]) == 1
-	})
+	return given
 }
 
 // fromBrowser says that a web page sent the request: without a token, a page of any site could otherwise use the engine
@@ -159,13 +152,13 @@ func (q *request) readText(r *http.Request, query url.Values) (err error) {
 			if _, err := source.Discard(q.data); err != nil {
 				return uploadException(err)
 			}
-			q.rows = source
+			q.feed = feedFrom(source)
 			q.insertFormat()
 			return nil
 		}
 		text = ""
 	} else if q.statement, err = readStatement(text, false); err == nil && q.kind == kindInsert {
-		q.rows = io.MultiReader(strings.NewReader(text[q.data:]), source)
+		q.feed = feedFrom(io.MultiReader(strings.NewReader(text[q.data:]), source))
 		q.insertFormat()
 		return nil
 	}
@@ -182,7 +175,7 @@ func (q *request) readText(r *http.Request, query url.Values) (err error) {
 	}
 	if q.kind == kindInsert {
 		// The statement began in the parameter and ended in the body.
-		q.rows = strings.NewReader((text + string(rest))[q.data:])
+		q.feed = feedFrom(strings.NewReader((text + string(rest))[q.data:]))
 		q.insertFormat()
 		return nil
 	}
@@ -206,6 +199,17 @@ func (q *request) insertFormat() {
 
 func (q *request) has(name string) bool {
 	return slices.ContainsFunc(q.settings, func(s setting) bool { return s.name == name })
+}
+
+// set adds a setting or replaces the one of its name.
+func (q *request) set(s setting) {
+	for i := range q.settings {
+		if q.settings[i].name == s.name {
+			q.settings[i].value = s.value
+			return
+		}
+	}
+	q.settings = append(q.settings, s)
 }
 
 func truthy(text string) bool { return text == "1" || text == "true" }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ClickHouse/ch-go/compress"
+	"github.com/ClickHouse/ch-go/proto"
 )
 
 // frameBytes is how much goes into one compressed frame; ClickHouse itself uses the same.
@@ -43,12 +44,38 @@ func (r *response) start() {
 	}
 }
 
-// Write sends a piece of the result.
+// write sends whole pieces of the result.
+func (r *response) write(data []byte) error {
+	if r.q.format == "Native" {
+		encoded, err := reencode(data, r.q.revision)
+		if err != nil {
+			return errNotNative(err)
+		}
+		data = encoded
+	}
+	_, err := r.Write(data)
+	return err
+}
+
+func errNotNative(err error) error {
+	return newException(codeNotImplemented, "NOT_IMPLEMENTED",
+		"This result cannot be sent in Native format, use another: %v", err)
+}
+
+func (r *response) header(columns []column) error {
+	var block proto.Buffer
+	appendHeader(&block, columns, min(r.q.revision, engineRevision))
+	_, err := r.Write(block.Buf)
+	return err
+}
+
+// Write sends bytes of the result in the encoding the client asked for.
 func (r *response) Write(data []byte) (int, error) {
 	if len(data) == 0 {
 		return 0, nil
 	}
 	r.start()
+	limitWrites(r.http)
 	total := len(data)
 	if r.gzip != nil {
 		return r.gzip.Write(data)
@@ -80,6 +107,7 @@ func (r *response) Write(data []byte) (int, error) {
 }
 
 func (r *response) finish() {
+	limitWrites(r.http)
 	if r.gzip != nil {
 		_ = r.gzip.Close()
 	}
@@ -94,6 +122,7 @@ func (r *response) summary(s summary) {
 // fail answers with an exception. Once data has left, the exception follows it in the frame clients look for, and the
 // connection is cut so that nobody takes the answer for a whole one.
 func (r *response) fail(e *exception) {
+	limitWrites(r.http)
 	if !r.started {
 		writeException(r.http, e)
 		return

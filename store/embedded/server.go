@@ -25,32 +25,34 @@ func readLanes() int { return max(16, 4*runtime.NumCPU()) }
 // shutdownGrace is how long running statements may take to end when the process is told to stop.
 const shutdownGrace = 15 * time.Second
 
-// server is ClickHouse's HTTP interface over one engine.
+// server is what both interfaces have in common: one engine and who may use it.
 type server struct {
+	tokens
 	engine        *engine
-	token         string
 	name          string
 	version       string
 	timezone      string
 	reads, writes chan struct{}
 }
 
-// Run serves until ctx ends. It calls ready with the address it listens on as soon as requests are answered.
-func Run(ctx context.Context, s Settings, ready func(address string)) error {
-	if s.Token == "" && !loopback(s.Listen) {
-		return fmt.Errorf("listen on %s: without a token only a loopback address is allowed, such as 127.0.0.1:8123",
-			s.Listen)
+// Run serves until ctx ends. It calls ready with the addresses it listens on as soon as requests are answered.
+func Run(ctx context.Context, s Settings, ready func(Addresses)) error {
+	if s.ReadOnlyToken != "" && (s.Token == "" || s.Token == s.ReadOnlyToken) {
+		return errors.New("a token for reading only needs another one that may do everything")
 	}
-	// The port first: it is taken more often than anything else is wrong, and the engine takes longer to start.
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	// The ports first: they are taken more often than anything else is wrong, and the engine takes longer to start.
+	listener, err := listen(ctx, s, s.Listen, "--listen", "127.0.0.1:8123")
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("listen on %s: the port is taken; stop the program that has it or choose another with --listen",
-				s.Listen)
-		}
-		return fmt.Errorf("listen on %s: %w; choose another address with --listen", s.Listen, err)
+		return err
 	}
 	defer listener.Close()
+	var nativeListener net.Listener
+	if s.ListenNative != "" {
+		if nativeListener, err = listen(ctx, s, s.ListenNative, "--listen-native", "127.0.0.1:9000"); err != nil {
+			return err
+		}
+		defer nativeListener.Close()
+	}
 	engine, err := openEngine(s)
 	if err != nil {
 		return err
@@ -61,7 +63,8 @@ func Run(ctx context.Context, s Settings, ready func(address string)) error {
 		return fmt.Errorf("ask the engine for its version: %w", err)
 	}
 	handler := &server{
-		engine: engine, token: s.Token, name: about[0][0], version: about[0][1], timezone: about[0][2],
+		tokens: tokens{full: s.Token, read: s.ReadOnlyToken},
+		engine: engine, name: about[0][0], version: about[0][1], timezone: about[0][2],
 		reads: make(chan struct{}, readLanes()), writes: make(chan struct{}, writeLanes),
 	}
 	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
@@ -73,27 +76,52 @@ func Run(ctx context.Context, s Settings, ready func(address string)) error {
 		MaxHeaderBytes:    1 << 20,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
-	failed := make(chan error, 1)
+	// Serving ends with ctx, or by an error of a listener.
+	failed := make(chan error, 2)
 	go func() { failed <- web.Serve(listener) }()
-	if ready != nil {
-		ready(listener.Addr().String())
+	addresses := Addresses{HTTP: listener.Addr().String()}
+	native := newNativeServer(handler)
+	if nativeListener != nil {
+		go func() { failed <- native.serve(requests, nativeListener) }()
+		addresses.Native = nativeListener.Addr().String()
 	}
+	if ready != nil {
+		ready(addresses)
+	}
+	var end error
 	select {
-	case err := <-failed:
-		return err
+	case end = <-failed:
 	case <-ctx.Done():
 	}
 	grace, stop := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 	defer stop()
+	native.drain()
 	if err := web.Shutdown(grace); err != nil {
 		// What still runs is cancelled, which kills its statement; the engine waits for it.
 		cancelRequests()
 		_ = web.Close()
 	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	native.wait(grace)
+	cancelRequests()
+	native.wait(context.WithoutCancel(ctx))
+	return end
+}
+
+// listen takes an address that whoever may use the engine without a token cannot reach from elsewhere.
+func listen(ctx context.Context, s Settings, address, flag, example string) (net.Listener, error) {
+	if s.Token == "" && !loopback(address) {
+		return nil, fmt.Errorf("listen on %s: without a token only a loopback address is allowed, such as %s",
+			address, example)
 	}
-	return nil
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: the port is taken; stop the program that has it or choose another with %s",
+			address, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; choose another address with %s", address, err, flag)
+	}
+	return listener, nil
 }
 
 // lane waits for a turn.

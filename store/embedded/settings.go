@@ -27,11 +27,18 @@ type Settings struct {
 	DataDir string
 	// Listen is host:port of the HTTP interface; port 0 takes a free one.
 	Listen string
+	// ListenNative is host:port of the native protocol, "" for none; port 0 takes a free one.
+	ListenNative string
 	// MemoryBytes is the engine's max_server_memory_usage.
 	MemoryBytes int64
 	// Token is the password every request must carry; "" allows loopback addresses only.
 	Token string
+	// ReadOnlyToken is another password, with which nothing can be changed. It needs a Token beside it.
+	ReadOnlyToken string
 }
+
+// Addresses are where the engine answers.
+type Addresses struct{ HTTP, Native string }
 
 // loopback says whether only this machine can reach the address.
 func loopback(listen string) bool {
@@ -65,6 +72,9 @@ func poolKey(database string, settings []setting) string {
 
 // summary counts what a statement did.
 type summary struct{ readRows, readBytes, writtenRows, writtenBytes uint64 }
+
+// progress is how much a statement has read so far, and of how many rows, 0 where that is not known.
+type progress struct{ rows, bytes, total uint64 }
 
 // ParseBytes reads an amount of memory: a number of bytes, or one with the unit KiB, MiB, GiB or TiB.
 func ParseBytes(text string) (int64, error) {

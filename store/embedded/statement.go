@@ -300,3 +300,108 @@ func outputFormat(text string) (format, plain string) {
 		}
 	}
 }
+
+// insertTarget is what an INSERT names: the table, as written, and the columns, nil without a list of them.
+type insertTarget struct {
+	table   string
+	columns []string
+}
+
+// readInsertTarget finds what an INSERT names. A table function or a pattern of columns is not read.
+func readInsertTarget(text string) (insertTarget, bool) {
+	l := &lexer{text: text}
+	t := l.next() // INSERT
+	if t = l.next(); t.is("INTO") {
+		t = l.next()
+	}
+	if t.is("TABLE") && isName(l.peek()) {
+		t = l.next()
+	}
+	if t.is("FUNCTION") && isName(l.peek()) || !isName(t) {
+		return insertTarget{}, false
+	}
+	start, end := t.start, t.end
+	if l.peek().text == "." {
+		l.next()
+		if t = l.next(); !isName(t) {
+			return insertTarget{}, false
+		}
+		end = t.end
+	}
+	target := insertTarget{table: text[start:end]}
+	if l.peek().text != "(" {
+		return target, true
+	}
+	l.next()
+	for {
+		if t = l.next(); !isName(t) {
+			return insertTarget{}, false
+		}
+		name := unquoteName(t)
+		// A column of a Nested has a name of two parts.
+		for t = l.next(); t.text == "."; t = l.next() {
+			part := l.next()
+			if !isName(part) {
+				return insertTarget{}, false
+			}
+			name += "." + unquoteName(part)
+		}
+		target.columns = append(target.columns, name)
+		switch t.text {
+		case ")":
+			return target, true
+		case ",":
+		default:
+			return insertTarget{}, false
+		}
+	}
+}
+
+func isName(t token) bool { return t.kind == tokenWord || t.kind == tokenQuoted }
+
+// unquoteName is the name that a word or a quoted name stands for.
+func unquoteName(t token) string {
+	if t.kind != tokenQuoted {
+		return t.text
+	}
+	quote := t.text[0]
+	name := t.text[1 : len(t.text)-1]
+	return strings.NewReplacer(`\\`, `\`, `\`+string(quote), string(quote), string([]byte{quote, quote}), string(quote)).
+		Replace(name)
+}
+
+// readSet reads SET name = value, ….
+func readSet(text string) ([]setting, bool) {
+	l := &lexer{text: text}
+	l.next() // SET
+	var settings []setting
+	for {
+		name := l.next()
+		if !isName(name) || l.next().text != "=" {
+			return nil, false
+		}
+		value := l.next()
+		sign := ""
+		if value.text == "-" {
+			sign, value = "-", l.next()
+		}
+		switch value.kind {
+		case tokenWord, tokenNumber:
+			settings = append(settings, setting{unquoteName(name), sign + value.text})
+		case tokenString:
+			if strings.HasPrefix(value.text, "$") {
+				return nil, false
+			}
+			settings = append(settings, setting{unquoteName(name), unquoteField(value.text)})
+		default:
+			return nil, false
+		}
+		switch next := l.next(); {
+		case next.text == ",":
+		case next.kind == tokenEnd, next.text == ";":
+			return settings, true
+		default:
+			return nil, false
+		}
+	}
+}

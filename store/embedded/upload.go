@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/klauspost/compress/zstd"
@@ -28,6 +30,31 @@ func readUpload(r io.Reader, buffer []byte) (int, error) {
 	return n, nil
 }
 
+// insertChunk is how much of an upload is handed to the engine at once.
+const insertChunk = 1 << 20
+
+// feedFrom pushes all that a reader gives.
+func feedFrom(rows io.Reader) func(push func([]byte) error) error {
+	return func(push func([]byte) error) error {
+		buffer := buffers.Get().(*[]byte)
+		defer buffers.Put(buffer)
+		for {
+			n, err := readUpload(rows, *buffer)
+			if err != nil && err != io.EOF {
+				return err
+			}
+			if pushed := push((*buffer)[:n]); pushed != nil || err == io.EOF {
+				return pushed
+			}
+		}
+	}
+}
+
+var buffers = sync.Pool{New: func() any {
+	buffer := make([]byte, insertChunk)
+	return &buffer
+}}
+
 // errBadUpload marks an upload that cannot be decompressed.
 var errBadUpload = errors.New("upload is corrupt")
 
@@ -44,6 +71,37 @@ func uploadException(err error) error {
 	}
 	return newException(codeUnexpectedEnd, "UNEXPECTED_END_OF_FILE",
 		"The upload ended early (%v); nothing was inserted", err)
+}
+
+// How long a client may leave us waiting in the middle of its rows, or of its result: it holds a turn.
+const (
+	readTimeout  = time.Minute
+	writeTimeout = time.Minute
+)
+
+// limitReads gives each piece of the request's body its own time.
+func limitReads(w http.ResponseWriter, r *http.Request) {
+	r.Body = timedBody{r.Body, http.NewResponseController(w)}
+}
+
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b timedBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(readTimeout))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		// The server goes on reading, to notice that the client goes away.
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// limitWrites gives what is written next its own time.
+func limitWrites(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 // body is the request's body, decompressed as its Content-Encoding and the parameter decompress=1 say.

@@ -39,10 +39,17 @@ func fill(t testing.TB, dir string, leave int64) (path string) {
 }
 
 func TestAFullDiskStopsNothingButTheClockAndLosesNothing(t *testing.T) {
-	t.Parallel()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			fillDisk(t, protocol)
+		})
+	}
+}
+
+func fillDisk(t *testing.T, protocol string) {
 	disk := smallDisk(t, 256<<20)
-	engine := &clickhouse{addr: testenv.Address(t), data: filepath.Join(disk, "clickhouse")}
-	engine.restart(t)
+	engine := startClickHouseOver(t, protocol, filepath.Join(disk, "clickhouse"))
 	dir := t.TempDir()
 	logPath := filepath.Join(dir, "access.log")
 	log, err := os.Create(logPath)

@@ -180,18 +180,32 @@ func (p *program) listening(addr string) {
 type clickhouse struct {
 	*program
 	addr, data string
+	native     string // address of the native protocol, if the collector is to use that
 }
 
-func startClickHouse(t testing.TB) *clickhouse {
+// protocols are the ways to the engine, by the schemes of their DSNs.
+var protocols = []string{"http", "clickhouse"}
+
+func startClickHouse(t testing.TB) *clickhouse { return startClickHouseOver(t, "http", t.TempDir()) }
+
+// startClickHouseOver starts an engine that a collector reaches by that protocol.
+func startClickHouseOver(t testing.TB, protocol, data string) *clickhouse {
 	t.Helper()
-	c := &clickhouse{addr: testenv.Address(t), data: t.TempDir()}
+	c := &clickhouse{addr: testenv.Address(t), data: data}
+	if protocol == "clickhouse" {
+		c.native = testenv.Address(t)
+	}
 	c.restart(t)
 	return c
 }
 
 func (c *clickhouse) restart(t testing.TB) {
 	t.Helper()
-	c.program = start(t, nil, binary(t), "clickhouse", "--data", c.data, "--listen", c.addr)
+	args := []string{"clickhouse", "--data", c.data, "--listen", c.addr}
+	if c.native != "" {
+		args = append(args, "--listen-native", c.native)
+	}
+	c.program = start(t, nil, binary(t), args...)
 	c.listening(c.addr)
 }
 
@@ -205,7 +219,12 @@ func (c *clickhouse) answering() {
 	require.Equal(c.t, http.StatusOK, resp.StatusCode)
 }
 
-func (c *clickhouse) dsn() string { return "http://" + c.addr + "/sockeye" }
+func (c *clickhouse) dsn() string {
+	if c.native != "" {
+		return "clickhouse://" + c.native + "/sockeye"
+	}
+	return "http://" + c.addr + "/sockeye"
+}
 
 // query is what curl would do; it returns the answer's text, or the exception.
 func query(addr, sql string) (string, error) {

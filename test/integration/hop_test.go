@@ -141,20 +141,37 @@ type cutter struct {
 	cuts     int
 	// insertAnswered, if any, takes the place of the next reply to an INSERT.
 	insertAnswered func()
+	// native says that the target speaks the native protocol, which has another reply before the rows.
+	native bool
 }
 
-// insertMark stands in the URL of every INSERT of the store.
-const insertMark = "insert_deduplication_token="
+// insertMark stands in the URL of every INSERT of the store, or in the query of the native protocol.
+const insertMark = "insert_deduplication_token"
+
+// How far an INSERT is.
+const (
+	noInsert int32 = iota
+	insertBegun
+	insertDescribed // the native protocol has told its columns
+	insertSent
+)
 
 // noting passes on what it is given and notes whether an INSERT was in it.
 type noting struct {
 	to     io.Writer
-	insert atomic.Bool
+	native bool
+	insert atomic.Int32
 }
 
 func (n *noting) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte(insertMark)) {
-		n.insert.Store(true)
+	switch {
+	case n.insert.Load() == insertDescribed:
+		n.insert.Store(insertSent)
+	case bytes.Contains(p, []byte(insertMark)):
+		n.insert.Store(insertBegun)
+		if !n.native {
+			n.insert.Store(insertSent)
+		}
 	}
 	return n.to.Write(p)
 }
@@ -193,7 +210,7 @@ func (c *cutter) relay(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	requests := &noting{to: server}
+	requests := &noting{to: server, native: c.native}
 	go func() {
 		io.Copy(requests, client)          //nolint:errcheck // ends with either side
 		server.(*net.TCPConn).CloseWrite() //nolint:errcheck // as above
@@ -210,10 +227,12 @@ func (c *cutter) relay(client net.Conn) {
 			c.cuts++
 		}
 		var answered func()
-		if c.insertAnswered != nil && requests.insert.Load() {
+		if c.insertAnswered != nil && requests.insert.Load() == insertSent {
 			answered, c.insertAnswered = c.insertAnswered, nil
 		}
-		requests.insert.Store(false)
+		if !requests.insert.CompareAndSwap(insertBegun, insertDescribed) {
+			requests.insert.CompareAndSwap(insertSent, noInsert)
+		}
 		c.mu.Unlock()
 		if answered != nil {
 			answered()
@@ -236,15 +255,28 @@ func (c *cutter) set(cutting bool) (cuts int) {
 }
 
 func TestARequestWhoseReplyIsCutOffIsStoredOnce(t *testing.T) {
-	t.Parallel()
-	engine := startClickHouse(t)
-	proxy := startCutter(t, engine.addr)
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			cutReplies(t, protocol)
+		})
+	}
+}
+
+func cutReplies(t *testing.T, protocol string) {
+	engine := startClickHouseOver(t, protocol, t.TempDir())
+	target := engine.addr
+	if engine.native != "" {
+		target = engine.native
+	}
+	proxy := startCutter(t, target)
+	proxy.native = engine.native != ""
 	dir := t.TempDir()
 	logPath := filepath.Join(dir, "access.log")
 	log, err := os.Create(logPath)
 	require.NoError(t, err)
 	defer log.Close()
-	dsn := "http://" + proxy.listener.Addr().String() + "/sockeye"
+	dsn := protocol + "://" + proxy.listener.Addr().String() + "/sockeye"
 	start(t, nil, binary(t), "--config", configFile(t, fmt.Sprintf(pipelineConfig, dir, logPath, dsn)))
 
 	lines := 0
@@ -257,7 +289,20 @@ func TestARequestWhoseReplyIsCutOffIsStoredOnce(t *testing.T) {
 	}
 	write(100)
 	requireEachLineOnce(t, engine.addr, lines)
-	for round := range 5 {
+	answered := make(chan struct{}, 1)
+	proxy.cutNextInsert(func() { answered <- struct{}{} })
+	write(200)
+	select {
+	case <-answered:
+	case <-time.After(time.Minute):
+		require.FailNow(t, "no INSERT was answered")
+	}
+	requireEachLineOnce(t, engine.addr, lines)
+	rounds := 5
+	if proxy.native {
+		rounds = 2
+	}
+	for round := range rounds {
 		before := proxy.set(true)
 		write(200)
 		eventually(t, 60*time.Second, "a reply cut off", func() (bool, string) {

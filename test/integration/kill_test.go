@@ -25,7 +25,13 @@ func (p *program) kill() {
 // coming and the log is rotated now and then; afterwards every line is stored once and every tier equals a recount.
 // SOCKEYE_KILLS sets the number of rounds, SOCKEYE_SEED repeats a run.
 func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
-	rounds, seed := 50, uint64(time.Now().UnixNano())
+	for protocol, rounds := range map[string]int{"http": 50, "clickhouse": 10} {
+		t.Run(protocol, func(t *testing.T) { killAtRandom(t, protocol, rounds) })
+	}
+}
+
+func killAtRandom(t *testing.T, protocol string, rounds int) {
+	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("SOCKEYE_KILLS"); text != "" {
 		var err error
 		rounds, err = strconv.Atoi(text)
@@ -39,7 +45,7 @@ func TestKillsAtRandomLoseAndDoubleNothing(t *testing.T) {
 	t.Logf("SOCKEYE_SEED=%d", seed)
 	dice := rand.New(rand.NewPCG(seed, 1))
 
-	engine := startClickHouse(t)
+	engine := startClickHouseOver(t, protocol, t.TempDir())
 	dir := t.TempDir()
 	logPath := filepath.Join(dir, "access.log")
 	log, err := os.Create(logPath)

@@ -56,14 +56,21 @@ func accessLine(n int, now time.Time) string {
 
 // TestEngineOutageUnderLoadLosesNothing stops the engine while lines keep coming. SOCKEYE_OUTAGE sets how long (15s).
 func TestEngineOutageUnderLoadLosesNothing(t *testing.T) {
-	t.Parallel()
-	outage := 15 * time.Second
+	for protocol, outage := range map[string]time.Duration{"http": 15 * time.Second, "clickhouse": 6 * time.Second} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			outageUnderLoad(t, protocol, outage)
+		})
+	}
+}
+
+func outageUnderLoad(t *testing.T, protocol string, outage time.Duration) {
 	if text := os.Getenv("SOCKEYE_OUTAGE"); text != "" {
 		var err error
 		outage, err = time.ParseDuration(text)
 		require.NoError(t, err)
 	}
-	engine := startClickHouse(t)
+	engine := startClickHouseOver(t, protocol, t.TempDir())
 	dir := t.TempDir()
 	logPath := filepath.Join(dir, "access.log")
 	log, err := os.Create(logPath)

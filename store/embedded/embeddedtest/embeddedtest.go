@@ -39,6 +39,7 @@ const childEnv = "SOCKEYE_EMBEDDEDTEST_DATA"
 const (
 	memoryEnv = "SOCKEYE_EMBEDDEDTEST_MEMORY"
 	tokenEnv  = "SOCKEYE_EMBEDDEDTEST_TOKEN"
+	readEnv   = "SOCKEYE_EMBEDDEDTEST_READONLY_TOKEN"
 	listenEnv = "SOCKEYE_EMBEDDEDTEST_LISTEN"
 )
 
@@ -58,8 +59,9 @@ func init() {
 		listen = "127.0.0.1:0"
 	}
 	err := embedded.Run(ctx, embedded.Settings{
-		DataDir: data, Listen: listen, MemoryBytes: memory, Token: os.Getenv(tokenEnv),
-	}, func(address string) { fmt.Println("ready", address) })
+		DataDir: data, Listen: listen, ListenNative: "127.0.0.1:0", MemoryBytes: memory, Token: os.Getenv(tokenEnv),
+		ReadOnlyToken: os.Getenv(readEnv),
+	}, func(a embedded.Addresses) { fmt.Println("ready", a.HTTP, a.Native) })
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -72,6 +74,8 @@ func init() {
 type Engine struct {
 	// URL is the address of its HTTP interface, without a path.
 	URL string
+	// Native is host:port of its native protocol.
+	Native string
 	// Process is the child; tests may kill it.
 	Process *os.Process
 
@@ -93,13 +97,18 @@ func Token(token string) Option {
 	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, tokenEnv+"="+token) }
 }
 
+// ReadOnlyToken sets the token with which nothing can be changed.
+func ReadOnlyToken(token string) Option {
+	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, readEnv+"="+token) }
+}
+
 // Listen sets the address of the engine's HTTP interface instead of a free port.
 func Listen(address string) Option {
 	return func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, listenEnv+"="+address) }
 }
 
 // Command is the child that Start runs, not started yet, for tests of what supervises an engine. It prints
-// `ready ADDRESS` when it answers.
+// `ready ADDRESS NATIVE` when it answers.
 func Command(data string, options ...Option) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -190,7 +199,8 @@ func start(data string, options ...Option) (*Engine, error) {
 	defer timer.Stop()
 	select {
 	case address := <-ready:
-		engine.URL = "http://" + address
+		http, native, _ := strings.Cut(address, " ")
+		engine.URL, engine.Native = "http://"+http, native
 		return engine, nil
 	case <-engine.done:
 		return nil, errors.New(engine.stderr.String())
@@ -285,8 +295,16 @@ func StopShared() {
 // http://127.0.0.1:PORT/NAME. The database is dropped when t ends.
 func Database(t testing.TB) (dsn string) {
 	t.Helper()
+	dsn, _ = Databases(t)
+	return dsn
+}
+
+// Databases is Database with the database's DSN over the native protocol as well: clickhouse://127.0.0.1:PORT/NAME.
+func Databases(t testing.TB) (dsn, native string) {
+	t.Helper()
 	Available(t)
-	base := sharedURL(t)
+	engine := sharedEngine(t)
+	base := engine.URL
 	var id [6]byte
 	_, _ = rand.Read(id[:])
 	name := "t_" + hex.EncodeToString(id[:])
@@ -295,10 +313,10 @@ func Database(t testing.TB) (dsn string) {
 		// The engine may have been stopped or killed by the test; then there is nothing to drop.
 		_, _ = post(base, "DROP DATABASE IF EXISTS "+name+" SYNC")
 	})
-	return base + "/" + name
+	return base + "/" + name, "clickhouse://" + engine.Native + "/" + name
 }
 
-func sharedURL(t testing.TB) string {
+func sharedEngine(t testing.TB) *Engine {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
@@ -309,7 +327,7 @@ func sharedURL(t testing.TB) string {
 			shared.engine = nil
 			_ = os.RemoveAll(shared.data)
 		default:
-			return shared.engine.URL
+			return shared.engine
 		}
 	}
 	data, err := os.MkdirTemp("", "embeddedtest-*")
@@ -320,7 +338,7 @@ func sharedURL(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return shared.engine.URL
+	return shared.engine
 }
 
 // Exec runs a statement over HTTP and returns its output. dsn is what Start or Database returned.

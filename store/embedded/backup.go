@@ -1,0 +1,246 @@
+//go:build linux && amd64 && !noembedded
+
+package embedded
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// backupFolder holds archives while they are made or read, in the data directory: the engine itself writes and reads
+// them, and nowhere else.
+const backupFolder = "backups"
+
+// maxDefinitionBytes bounds the definition of one table in an archive.
+const maxDefinitionBytes = 1 << 20
+
+// archive returns a new folder for one. The caller removes it.
+func (e *engine) archive() (string, error) {
+	dir := filepath.Join(e.path, backupFolder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(dir, "")
+}
+
+// backup answers with an archive of databases: those that are named, or all but the engine's own.
+func (s *server) backup(w http.ResponseWriter, r *http.Request, databases []string) error {
+	rows, err := s.engine.own("SELECT name FROM system.databases " +
+		"WHERE lower(name) NOT IN ('system', 'information_schema') AND engine != 'Memory' ORDER BY name")
+	if err != nil {
+		return err
+	}
+	var have, parts []string
+	for _, row := range rows {
+		have = append(have, row[0])
+	}
+	if len(databases) == 0 {
+		databases = have
+	}
+	for _, name := range databases {
+		if !slices.Contains(have, name) {
+			return newException(81, "UNKNOWN_DATABASE", "Database %s does not exist", quoteName(name))
+		}
+		parts = append(parts, "DATABASE "+quoteName(name))
+	}
+	dir, err := s.engine.archive()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	dir = filepath.Join(dir, "archive")
+	statement := "BACKUP " + strings.Join(parts, ", ") + " TO File(" + quoteText(dir) + ")"
+	if err := s.maintain(r.Context(), s.reads, statement); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-tar")
+	if err := pack(timedWriter{w}, dir); err != nil {
+		// Only a connection that is cut says that the archive is not whole.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// timedWriter gives each piece of an answer its own time.
+type timedWriter struct{ http.ResponseWriter }
+
+func (w timedWriter) Write(p []byte) (int, error) {
+	limitWrites(w.ResponseWriter)
+	return w.ResponseWriter.Write(p)
+}
+
+// pack writes the files below a folder as an archive.
+func pack(w io.Writer, dir string) error {
+	archive := tar.NewWriter(w)
+	if err := archive.AddFS(os.DirFS(dir)); err != nil {
+		return err
+	}
+	return archive.Close()
+}
+
+// unpack writes the files of an archive below a folder.
+func unpack(r io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	archive := tar.NewReader(r)
+	for {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := filepath.Clean(header.Name)
+		if !filepath.IsLocal(name) || header.Typeflag != tar.TypeReg && header.Typeflag != tar.TypeDir {
+			return errBroken("it holds what no archive of tables does")
+		}
+		if header.Typeflag == tar.TypeDir {
+			continue
+		}
+		if err := root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, archive)
+		if closed := f.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// restore makes the tables of an archive, none of which may exist with rows in it.
+func (s *server) restore(r *http.Request) error {
+	dir, err := s.engine.archive()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	err = unpack(r.Body, dir)
+	if err == nil {
+		// What the transport says at its end counts too.
+		_, err = io.Copy(io.Discard, r.Body)
+	}
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return newException(243, "NOT_ENOUGH_SPACE", "The disk of the data directory has no room for the archive")
+	case errors.Is(err, tar.ErrHeader):
+		return errBroken("%v", err)
+	case err != nil:
+		return uploadException(err)
+	}
+	if err := s.judgeArchive(os.DirFS(dir)); err != nil {
+		return err
+	}
+	return s.maintain(r.Context(), s.writes, "RESTORE ALL FROM File("+quoteText(dir)+")")
+}
+
+func errBroken(format string, args ...any) error {
+	return newException(codeBrokenBackup, "BACKUP_DAMAGED", "This is no whole archive of `sockeye clickhouse backup`: "+format,
+		args...)
+}
+
+// maintain runs a statement of our own that takes its time.
+func (s *server) maintain(ctx context.Context, turns chan struct{}, statement string) error {
+	leave, err := lane(ctx, turns)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	c, err := s.engine.acquire("", nil)
+	if err != nil {
+		return err
+	}
+	defer s.engine.release(c)
+	defer s.engine.killOnDone(ctx, c)()
+	c.spoiled = true
+	_, _, err = s.engine.result(c, statement, "TabSeparated", nil)
+	return err
+}
+
+// manifest is the part of an archive's list of files that is needed here. Files alike are kept once, under another's
+// name.
+type manifest struct {
+	Files []struct {
+		Name string `xml:"name"`
+		Data string `xml:"data_file"`
+		Base bool   `xml:"use_base"`
+	} `xml:"contents>file"`
+}
+
+// judgeArchive refuses an archive that would make a table the guard does not let a client make.
+func (s *server) judgeArchive(archive fs.FS) error {
+	read := func(name string, most int64) ([]byte, error) {
+		f, err := archive.Open(strings.TrimPrefix(name, "/"))
+		if err != nil {
+			return nil, errBroken("it lacks a file that it lists")
+		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, most+1))
+		if err == nil && int64(len(data)) > most {
+			err = errors.New("a file of it is too long")
+		}
+		if err != nil {
+			return nil, errBroken("%v", err)
+		}
+		return data, nil
+	}
+	data, err := read(".backup", 256<<20)
+	if err != nil {
+		return err
+	}
+	var list manifest
+	if err := xml.Unmarshal(data, &list); err != nil {
+		return errBroken("%v", err)
+	}
+	c, err := s.engine.acquire("", nil)
+	if err != nil {
+		return err
+	}
+	defer s.engine.release(c)
+	definitions := 0
+	for _, f := range list.Files {
+		if f.Base {
+			return errBroken("it builds on another one")
+		}
+		if !strings.HasSuffix(f.Name, ".sql") {
+			continue
+		}
+		definitions++
+		if f.Data == "" {
+			f.Data = f.Name
+		}
+		text, err := read(f.Data, maxDefinitionBytes)
+		if err != nil {
+			return err
+		}
+		if _, err := s.engine.judge(c, string(text), "", nil); err != nil {
+			return fmt.Errorf("%w (in the archive's definition of a table)", err)
+		}
+	}
+	if definitions == 0 {
+		return errBroken("it holds no tables")
+	}
+	return nil
+}

@@ -1,0 +1,670 @@
+//go:build linux && amd64 && !noembedded
+
+package embedded
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+)
+
+// Limits of connections of the native protocol.
+const (
+	maxSessions      = 256
+	handshakeTimeout = 10 * time.Second
+	idleTimeout      = 10 * time.Minute
+	// lingerTimeout is how long a client that broke the protocol has to read why.
+	lingerTimeout = time.Second
+)
+
+// nativeServer is ClickHouse's native protocol.
+type nativeServer struct {
+	*server
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	draining bool
+	listener net.Listener
+	running  sync.WaitGroup
+}
+
+func newNativeServer(s *server) *nativeServer {
+	return &nativeServer{server: s, sessions: map[*session]struct{}{}}
+}
+
+// serve takes connections until drain is called. Each ends with ctx at the latest.
+func (n *nativeServer) serve(ctx context.Context, listener net.Listener) error {
+	n.mu.Lock()
+	n.listener = listener
+	if n.draining {
+		listener.Close()
+	}
+	n.mu.Unlock()
+	for {
+		conn, err := listener.Accept()
+		var temporary interface{ Timeout() bool }
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case errors.As(err, &temporary) || err != nil:
+			// Out of file descriptors, mostly: others will be given back.
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		s := newSession(n.server, conn)
+		n.mu.Lock()
+		full := len(n.sessions) >= maxSessions
+		if !full && !n.draining {
+			n.sessions[s] = struct{}{}
+			n.running.Add(1)
+		}
+		closing := n.draining
+		n.mu.Unlock()
+		if full || closing {
+			// A new connection has room for a packet, so this does not wait.
+			s.refuse(newException(codeTooManyConnections, "NO_FREE_CONNECTION", "%d connections are open already", maxSessions))
+			conn.Close()
+			continue
+		}
+		go func() {
+			defer n.running.Done()
+			s.run(ctx)
+			n.mu.Lock()
+			delete(n.sessions, s)
+			n.mu.Unlock()
+		}()
+	}
+}
+
+// drain takes no more connections and closes those that run no statement; the others close when theirs has ended.
+func (n *nativeServer) drain() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.draining = true
+	if n.listener != nil {
+		n.listener.Close()
+	}
+	for s := range n.sessions {
+		s.drain()
+	}
+}
+
+// wait returns when all connections have ended, or ctx has.
+func (n *nativeServer) wait(ctx context.Context) {
+	ended := make(chan struct{})
+	go func() {
+		n.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+}
+
+// timedConn gives every read and write its own time.
+type timedConn struct {
+	net.Conn
+	read time.Duration // 0 leaves the deadline as it is
+}
+
+func (c *timedConn) Read(p []byte) (int, error) {
+	if c.read > 0 {
+		_ = c.SetReadDeadline(time.Now().Add(c.read))
+	}
+	return c.Conn.Read(p)
+}
+
+// Write writes in pieces, each of which has its own time.
+func (c *timedConn) Write(p []byte) (int, error) {
+	total := 0
+	for len(p) > 0 {
+		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+		n, err := c.Conn.Write(p[:min(len(p), frameBytes)])
+		total += n
+		if err != nil {
+			return total, err
+		}
+		p = p[n:]
+	}
+	return total, nil
+}
+
+// session is one connection. Its statements run one after the other.
+type session struct {
+	*server
+	packets
+	conn     *timedConn
+	out      *nativeOutput
+	allowed  access
+	database string    // of USE, or of the hello
+	settings []setting // of SET
+
+	mu             sync.Mutex
+	idle, draining bool
+}
+
+func newSession(s *server, conn net.Conn) *session {
+	timed := &timedConn{Conn: conn, read: handshakeTimeout}
+	return &session{
+		server: s, conn: timed,
+		packets: packets{r: bufio.NewReaderSize(timed, 64<<10), numeric: s.engine.numeric},
+		out:     &nativeOutput{w: timed, revision: nativeRevision},
+	}
+}
+
+// drain ends the session now if it runs nothing, else after what it runs.
+func (s *session) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	if s.idle {
+		s.conn.Close()
+	}
+}
+
+// next waits for a packet and returns what it is.
+func (s *session) next() (proto.ClientCode, error) {
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		return 0, net.ErrClosed
+	}
+	s.idle = true
+	s.mu.Unlock()
+	s.conn.read = idleTimeout
+	code, err := s.r.ReadByte()
+	s.conn.read = readTimeout
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = false
+	return proto.ClientCode(code), err
+}
+
+// run serves the connection until it or ctx ends.
+func (s *session) run(ctx context.Context) {
+	defer s.conn.Close()
+	defer context.AfterFunc(ctx, func() { s.conn.Close() })()
+	if !s.handshake() {
+		return
+	}
+	for {
+		code, err := s.next()
+		if err != nil {
+			return
+		}
+		switch code {
+		case proto.ClientCodePing:
+			err = s.out.send(func(b *proto.Buffer) { proto.ServerCodePong.Encode(b) })
+		case proto.ClientCodeQuery:
+			err = s.query(ctx)
+		case proto.ClientCodeCancel: // of what has ended already
+		default:
+			err = fmt.Errorf("%w: unexpected packet %d", errProtocol, code)
+		}
+		if err != nil {
+			s.refuse(protocolException(err))
+			return
+		}
+	}
+}
+
+// refuse tells a client why its connection is closed, and gives it a moment to read that: a connection that is closed
+// with something unread takes the reason with it.
+func (s *session) refuse(e *exception) {
+	if e == nil || s.out.exception(e) != nil {
+		return
+	}
+	if tcp, ok := s.conn.Conn.(*net.TCPConn); ok && s.revision > 0 && tcp.CloseWrite() == nil {
+		s.conn.read = 0
+		_ = s.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
+		_, _ = io.CopyN(io.Discard, s.r, 64<<20)
+	}
+}
+
+// protocolException is what a client is told before its connection closes, nil if it has gone itself.
+func protocolException(err error) *exception {
+	var known *exception
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, errBadUpload):
+		return asException(uploadException(err))
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isNetwork(err):
+		return nil
+	}
+	return newException(codeUnexpectedPacket, "UNEXPECTED_PACKET_FROM_CLIENT", "%v", err)
+}
+
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, net.ErrClosed)
+}
+
+// handshake lets a client in, or says why not.
+func (s *session) handshake() bool {
+	// All of it has its time, not each piece.
+	s.conn.read = 0
+	_ = s.conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	first, err := s.r.ReadByte()
+	if err != nil {
+		return false
+	}
+	if first != byte(proto.ClientCodeHello) {
+		if first >= 'A' && first <= 'Z' {
+			_, _ = io.WriteString(s.conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"+
+				"This port speaks ClickHouse's native protocol. HTTP has a port of its own, 8123 by default.\n")
+		}
+		return false
+	}
+	h, err := s.readHello()
+	if err != nil {
+		s.refuse(protocolException(err))
+		return false
+	}
+	s.revision, s.out.revision = h.revision, h.revision
+	if h.revision < oldestRevision {
+		s.refuse(newException(codeNotImplemented, "NOT_IMPLEMENTED", "The client is too old: it speaks revision %d of the "+
+			"protocol, %d is the first that is understood", h.revision, oldestRevision))
+		return false
+	}
+	if s.allowed = s.access(h.password); s.allowed == accessNone {
+		s.refuse(errPassword())
+		return false
+	}
+	if h.database != "" {
+		c, err := s.engine.acquire(h.database, nil)
+		if err != nil {
+			s.refuse(asException(err))
+			return false
+		}
+		s.engine.release(c)
+		s.database = h.database
+	}
+	if s.out.send(func(b *proto.Buffer) { s.hello().EncodeAware(b, h.revision) }) != nil {
+		return false
+	}
+	if s.has(proto.FeatureAddendum) {
+		if _, err := s.text(maxNameBytes); err != nil { // the quota's key
+			return false
+		}
+	}
+	_ = s.conn.SetDeadline(time.Time{})
+	return true
+}
+
+func (s *session) hello() *proto.ServerHello {
+	var version [3]int
+	for i, part := range strings.SplitN(s.version, ".", 4)[:min(3, strings.Count(s.version, ".")+1)] {
+		version[i], _ = strconv.Atoi(part)
+	}
+	return &proto.ServerHello{
+		Name: "ClickHouse", Major: version[0], Minor: version[1], Patch: version[2],
+		Revision: nativeRevision, Timezone: s.timezone, DisplayName: s.name,
+	}
+}
+
+// errCancelled says that the client wants no more of its statement.
+var errCancelled = errors.New("cancelled by the client")
+
+// query reads a query and answers it. An error ends the connection.
+func (s *session) query(ctx context.Context) error {
+	received, err := s.readQuery()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	rows := &rowsReader{packets: s.packets, compressed: received.compressed}
+	s.out.begin(received, began)
+	extra := false
+	for {
+		// Tables that come with the query, and an empty one after them.
+		b, err := rows.next()
+		if err != nil {
+			return err
+		}
+		if b.end() {
+			break
+		}
+		extra = true
+		if err := rows.copy(b, bufio.NewWriter(io.Discard)); err != nil {
+			return err
+		}
+	}
+	q, err := s.request(received)
+	if err == nil && extra {
+		err = newException(codeNotImplemented, "NOT_IMPLEMENTED", "The embedded engine takes no external tables")
+	}
+	if err == nil {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		if q.kind == kindInsert && q.feed == nil {
+			err = s.insert(ctx, q, rows)
+		} else {
+			watched := s.watchClient(cancel)
+			err = s.serve(ctx, q, s.out)
+			watched()
+		}
+		if rows.cancelled || errors.Is(context.Cause(ctx), errCancelled) {
+			return s.out.end()
+		}
+	}
+	switch {
+	case s.out.failed() != nil:
+		return s.out.failed()
+	case err != nil && rows.broken:
+		return err
+	case err != nil:
+		return s.out.exception(asException(err))
+	}
+	s.remember(q)
+	return s.out.end()
+}
+
+// request is a query as the server takes it.
+func (s *session) request(received nativeQuery) (*request, error) {
+	if received.stage != uint64(proto.StageComplete) {
+		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "Queries that another server completes are not run")
+	}
+	q := &request{
+		database: s.database, settings: append([]setting(nil), s.settings...), params: received.params,
+		format: "Native", revision: uint64(s.revision), id: received.id, progress: s.out.progress,
+	}
+	for _, set := range received.settings {
+		_, known := s.engine.numeric(set.name)
+		switch {
+		case set.name == "log_comment", strings.HasPrefix(set.name, "network_"):
+			// The former is how we find the statement, the latter is for us.
+		case !known && !set.important:
+			// A newer client's, which it says may be passed over.
+		case strings.ContainsRune(set.value, 0):
+			return nil, newException(36, "BAD_ARGUMENTS", "The value of %s holds a zero byte", set.name)
+		default:
+			q.set(set.setting)
+		}
+	}
+	var err error
+	if q.statement, err = readStatement(received.text, false); err != nil {
+		return nil, newException(codeSyntax, "SYNTAX_ERROR", "%v", err)
+	}
+	if s.allowed == accessRead {
+		q.restrict()
+	}
+	if q.kind == kindInsert {
+		// Rows in the statement are in its format; those that follow it are in Native format whatever it says.
+		if inline := received.text[q.data:]; strings.TrimSpace(inline) != "" {
+			q.feed = feedFrom(strings.NewReader(inline))
+			q.insertFormat()
+		}
+	}
+	if q.session && q.keyword != "USE" && q.keyword != "SET" {
+		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "The embedded engine has no temporary tables")
+	}
+	if q.keyword == "SET" {
+		if _, ok := readSet(received.text); !ok {
+			return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED",
+				"This form of SET is not understood; write SET name = value")
+		}
+	}
+	return q, nil
+}
+
+// remember keeps what a statement has changed for those after it.
+func (s *session) remember(q *request) {
+	switch q.keyword {
+	case "USE":
+		l := &lexer{text: q.text}
+		for t := l.next(); t.kind == tokenWord || t.kind == tokenQuoted; t = l.next() {
+			s.database = unquoteName(t)
+		}
+	case "SET":
+		changed, _ := readSet(q.text)
+		kept := &request{settings: s.settings}
+		for _, set := range changed {
+			kept.set(set)
+		}
+		s.settings = kept.settings[:min(len(kept.settings), maxNamed)]
+	}
+}
+
+// watchClient cancels when the client says so or goes away, until the returned function is called.
+func (s *session) watchClient(cancel context.CancelCauseFunc) func() {
+	s.conn.read = 0
+	_ = s.conn.SetReadDeadline(time.Time{})
+	gone := make(chan struct{})
+	var finished sync.Once
+	stopping := make(chan struct{})
+	go func() {
+		defer close(gone)
+		next, err := s.r.Peek(1)
+		select {
+		case <-stopping:
+			return
+		default:
+		}
+		switch {
+		case err != nil:
+			cancel(fmt.Errorf("the client went away: %w", err))
+		case proto.ClientCode(next[0]) == proto.ClientCodeCancel:
+			cancel(errCancelled)
+		}
+		// Anything else is the next query of a client that does not wait.
+	}()
+	return func() {
+		finished.Do(func() {
+			close(stopping)
+			_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+			<-gone
+			_ = s.conn.SetReadDeadline(time.Time{})
+			s.conn.read = readTimeout
+		})
+	}
+}
+
+// insert tells the client the columns and hands its rows to the engine. Only once they come does it take a turn: a
+// client may begin an insert long before it has rows.
+func (s *session) insert(ctx context.Context, q *request, rows *rowsReader) error {
+	columns, err := s.insertColumns(ctx, q)
+	if err != nil {
+		return err
+	}
+	if err := s.out.sample(columns); err != nil {
+		return err
+	}
+	s.conn.read = idleTimeout
+	first, err := rows.next()
+	s.conn.read = readTimeout
+	if err != nil || first.end() {
+		return err
+	}
+	q.feed = func(push func([]byte) error) error { return rows.feed(first, push) }
+	err = s.serve(ctx, q, s.out)
+	if err != nil && !rows.begun {
+		// It was refused before any row was read; the client sends them all the same.
+		_ = rows.feed(first, func([]byte) error { return nil })
+	}
+	return err
+}
+
+// insertColumns are the names and types of the columns an INSERT without rows is about.
+func (s *session) insertColumns(ctx context.Context, q *request) ([]column, error) {
+	target, ok := readInsertTarget(q.text)
+	if !ok {
+		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED",
+			"Rows are taken for INSERT INTO table (columns) only; other forms are taken over HTTP")
+	}
+	// Without the token the connection can serve others afterwards.
+	ask := *q
+	ask.settings, ask.statement.token = nil, false
+	for _, set := range q.settings {
+		if set.name != "insert_deduplication_token" {
+			ask.settings = append(ask.settings, set)
+		}
+	}
+	c, leave, err := s.admit(ctx, &ask)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if _, err := s.engine.judge(c, q.text, " VALUES", q.params); err != nil {
+		return nil, err
+	}
+	described, err := s.engine.rows(c, "DESCRIBE TABLE "+target.table, q.params)
+	if err != nil {
+		return nil, err
+	}
+	var columns []column
+	types := map[string]string{}
+	for _, row := range described {
+		types[row[0]] = row[1]
+		if row[2] == "" || row[2] == "DEFAULT" {
+			columns = append(columns, column{row[0], row[1]})
+		}
+	}
+	if target.columns == nil {
+		return columns, nil
+	}
+	columns = nil
+	for _, name := range target.columns {
+		typ, ok := types[name]
+		if !ok {
+			return nil, newException(codeNoColumn, "NO_SUCH_COLUMN_IN_TABLE", "No such column %s in table %s",
+				name, target.table)
+		}
+		columns = append(columns, column{name, typ})
+	}
+	return columns, nil
+}
+
+// rowsReader reads the blocks that a client sends.
+type rowsReader struct {
+	packets
+	compressed bool
+	blocks     *bufio.Reader // decompressed
+	begun      bool          // a block was read
+	cancelled  bool          // the client wants no more of it
+	broken     bool          // nothing can be read after what has come
+}
+
+// next reads up to a block's columns.
+func (r *rowsReader) next() (block, error) {
+	code, err := r.r.ReadByte()
+	if err != nil {
+		return block{}, r.wrap(err)
+	}
+	switch proto.ClientCode(code) {
+	case proto.ClientCodeData:
+	case proto.ClientCodeCancel:
+		r.cancelled = true
+		return block{}, errCancelled
+	default:
+		r.broken = true
+		return block{}, fmt.Errorf("%w: packet %d where a block of rows belongs", errProtocol, code)
+	}
+	if _, err := r.packets.text(maxNameBytes); err != nil { // the table's name
+		return block{}, r.wrap(err)
+	}
+	if r.blocks == nil {
+		r.blocks = r.r
+		if r.compressed {
+			r.blocks = bufio.NewReaderSize(newFrames(r.r), 64<<10)
+		}
+	}
+	b, err := readBlock(r.blocks, uint64(r.revision))
+	if err == nil && b.end() {
+		err = r.atEnd()
+	}
+	return b, r.wrap(err)
+}
+
+// atEnd says whether a block and what it was packed in end together.
+func (r *rowsReader) atEnd() error {
+	if r.compressed && r.blocks.Buffered() > 0 {
+		return errors.New("a block ends inside its compressed frame")
+	}
+	return nil
+}
+
+// wrap marks an error after which nothing can be read.
+func (r *rowsReader) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	r.broken = true
+	err = cut(err)
+	switch {
+	case isNetwork(err), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errProtocol), errors.Is(err, errBadUpload):
+		return err
+	case errors.Is(err, errUnknownType):
+		return newException(codeNotImplemented, "NOT_IMPLEMENTED",
+			"Columns of this type are taken over HTTP only: %v", err)
+	}
+	return fmt.Errorf("%w: %w", errProtocol, err)
+}
+
+// copy copies the rest of a block to w, in the form the engine takes.
+func (r *rowsReader) copy(b block, w *bufio.Writer) error {
+	r.begun = true
+	c := copier{r: r.blocks, w: w}
+	if b.rows > 0 {
+		c.begin(b, 0)
+	} else {
+		// The engine has no use for names and types alone.
+		c.w = bufio.NewWriter(io.Discard)
+	}
+	_, err := c.columns(b, uint64(r.revision), 0)
+	if err == nil {
+		err = r.atEnd()
+	}
+	return r.wrap(err)
+}
+
+// feed pushes the rows of a block and of those after it. What the engine refuses is read to its end all the same, since
+// the client reads nothing before it has sent everything.
+func (r *rowsReader) feed(b block, push func([]byte) error) error {
+	to := &sink{push: push}
+	w := writers.Get().(*bufio.Writer)
+	w.Reset(to)
+	defer func() {
+		w.Reset(nil)
+		writers.Put(w)
+	}()
+	for !b.end() {
+		if err := r.copy(b, w); err != nil {
+			return err
+		}
+		var err error
+		if b, err = r.next(); err != nil {
+			return err
+		}
+	}
+	_ = w.Flush()
+	return to.err
+}
+
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, insertChunk) }}
+
+// sink remembers what went wrong and takes the rest without a look.
+type sink struct {
+	push func([]byte) error
+	err  error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err == nil {
+		s.err = s.push(p)
+	}
+	return len(p), nil
+}
