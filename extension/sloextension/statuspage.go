@@ -111,8 +111,9 @@ func (p *statusPage) ask(ctx context.Context, k *knowledge, s *slo.SLO, at page.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 		defer cancel()
 		k.detail = page.Detail{
-			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Marks: []slo.Mark{}},
-			Budget:   []slo.Spending{}, Minutes: []slo.Minute{}, Burned: []slo.Burned{},
+			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Deploys: []slo.Deploy{},
+				Exclusions: []slo.Exclusion{}},
+			Budget: []slo.Spending{}, Minutes: []slo.Minute{}, Burned: []slo.Burned{},
 		}
 		switch err := p.fill(ctx, &k.detail, s, at); {
 		case at.Trouble != "":
@@ -131,6 +132,14 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		return nil
 	}
 	return p.asker.asked(ctx, func(db database) error {
+		exclusions, err := db.exclusions(ctx, at.Now)
+		if err != nil {
+			return err
+		}
+		recent := slices.DeleteFunc(slices.Clone(exclusions), func(e slo.Exclusion) bool {
+			return e.To.Before(at.Now.Add(-slo.RecentWithin)) || s != nil && len(slo.Excluding(s, []slo.Exclusion{e}, e.From, e.To)) == 0
+		})
+		d.Exclusions = append(d.Exclusions, recent[:min(len(recent), maxRecent)]...)
 		var service, name string // of all
 		if s != nil {
 			service, name = s.Service, s.Name
@@ -145,7 +154,7 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 			into(ctx, db, &d.Incidents, slo.SelectIncidents(service, name, at.Now.Add(-slo.RecentWithin), maxRecent),
 				slo.ReadIncidents),
 			into(ctx, db, &d.Events, slo.SelectRecentEvents(s, at.Now, maxRecent), slo.ReadEvents),
-			into(ctx, db, &d.Marks, slo.SelectMarks(sorted(services), at.Now, maxRecent), slo.ReadMarks),
+			into(ctx, db, &d.Deploys, slo.SelectDeploys(sorted(services), at.Now, maxRecent), slo.ReadDeploys),
 		}
 		if s == nil || at.AsOf.IsZero() {
 			return errors.Join(questions...)
@@ -155,6 +164,7 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		}
 		d.To = at.AsOf.Add(time.Minute - 1).Truncate(time.Minute)
 		d.From = d.To.Add(-minutesShown)
+		s := &slo.Exclude([]slo.SLO{*s}, exclusions)[0]
 		minutes, err := db.minutes(ctx, s, d.From, d.To)
 		d.Minutes = append(d.Minutes, minutes...)
 		questions = append(questions, err)

@@ -32,9 +32,11 @@ func newPageRig(t *testing.T) (*realRig, *httptest.Server) {
 	storeEvents(t, dsn, clock.Add(-20*time.Hour), "<i>zeta</i>", 900_000, 5)
 	storeEvents(t, dsn, clock.Add(-10*time.Minute), "acme", 9000, 3)
 	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO events (counted_at, time, service, event, attributes) VALUES
-		(toDateTime64(%d, 3), toDateTime64(%[1]d, 9), 'chat', 'websocket.exclusion', map('websocket.exclusion.id', '<b>winter</b>', 'websocket.exclusion.reason', 'maintenance')),
-		(toDateTime64(%d, 3), toDateTime64(%[2]d, 9), 'chat', 'websocket.exclusion', map('websocket.exclusion.id', '<b>winter</b>')),
-		(toDateTime64(%[2]d, 3), toDateTime64(%[2]d, 9), 'chat', 'websocket.deploy', map('websocket.deploy.version', '1.14.2'))`,
+		(toDateTime64(%[1]d, 3), toDateTime64(%[1]d, 9), 'chat', 'websocket.deploy', map('websocket.deploy.version', '1.14.2'))`,
+		clock.Add(-time.Hour).Unix()))
+	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO slo_exclusions (id, version, service, slo, starts, ends, reason, withdrawn, written) VALUES
+		('0badcafe', 1, 'chat', '', %[1]d, %[2]d, 'summer', false, now64(3)), ('0badcafe', 2, 'chat', '', %[1]d, %[2]d, '<b>winter</b>', false, now64(3)),
+		('0ff1ce00', 1, 'chat', '', %[1]d, %[2]d, 'a mistake', false, now64(3)), ('0ff1ce00', 2, 'chat', '', %[1]d, %[2]d, 'a mistake', true, now64(3))`,
 		clock.Add(-2*time.Hour).Unix(), clock.Add(-time.Hour).Unix()))
 	r.live(t)
 	r.step(t.Context())
@@ -128,7 +130,7 @@ func TestStatusPageInChromium(t *testing.T) {
 		for _, want := range []string{
 			"Connection availability: 99.9\u00a0% over 30d", "What share of WebSocket handshakes did not fail", "exceeded",
 			"<i>zeta</i>", "108 bad of 909.6 that the objective allows", "upstream_timeout", "fires page if the burn rate over 6h and 30m is above 6",
-			"Error budget left:", "103 of 9,603 judged were bad", "Noted only",
+			"Error budget left:", "103 of 9,603 judged were bad", "does not count into budgets",
 		} {
 			require.Contains(t, strings.Join(strings.Fields(strings.ReplaceAll(said, "\u00a0", "_")), " "),
 				strings.ReplaceAll(want, "\u00a0", "_"))

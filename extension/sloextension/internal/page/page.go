@@ -80,9 +80,10 @@ type Alert struct {
 
 // Timeline is what happened lately.
 type Timeline struct {
-	Incidents []slo.Incident `json:"incidents"`
-	Events    []slo.Event    `json:"events"`
-	Marks     []slo.Mark     `json:"marks"`
+	Incidents  []slo.Incident  `json:"incidents"`
+	Events     []slo.Event     `json:"events"`
+	Deploys    []slo.Deploy    `json:"deploys"`
+	Exclusions []slo.Exclusion `json:"exclusions"`
 	// Trouble says why it is not known.
 	Trouble string `json:"trouble,omitempty"`
 }
@@ -230,6 +231,7 @@ type row struct {
 	Left  meter
 	Chart burnChart
 	Hour  slo.WindowStatus
+	Until time.Time // what is now does not count up to then
 }
 
 type overview struct {
@@ -284,7 +286,7 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	for _, st := range found[o.From:o.To] {
 		o.Rows = append(o.Rows, row{
 			Status: *st, URL: Link(st.Service, st.SLO), Badge: badgeOf(st), Left: budgetMeter(st),
-			Chart: newBurnChart(st), Hour: window(st, "1h"),
+			Chart: newBurnChart(st), Hour: window(st, "1h"), Until: excludedUntil(st, t.Exclusions),
 		})
 	}
 	at := func(page int) string { return Filter{State: f.State, Search: f.Search, Page: page}.link() }
@@ -296,6 +298,17 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	}
 	o.Alerts, o.More = cut(s.Alerts, s.Now)
 	return templates.ExecuteTemplate(w, "overview.html", o)
+}
+
+// excludedUntil is when time begins to count again for an SLO, or zero if it does now.
+func excludedUntil(st *slo.Status, exclusions []slo.Exclusion) time.Time {
+	var until time.Time
+	for _, e := range slo.Excluding(&slo.SLO{Service: st.Service, Name: st.SLO}, exclusions, st.AsOf, st.AsOf.Add(time.Second)) {
+		if e.To.After(until) {
+			until = e.To
+		}
+	}
+	return until
 }
 
 // Pages reports whether one of the alerts is a page.
@@ -395,6 +408,8 @@ type detail struct {
 	Badge    badge
 	Left     meter
 	Allowed  string
+	Until    time.Time // what is now does not count up to then
+	Excluded string    // how much of the budget window does not count
 	Forecast string
 	Pace     string
 	Alerts   []firing
@@ -433,6 +448,10 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 		Story: tell(d.Timeline, s.Now), Formula: definition.Formula(), Budget: newBudgetChart(d.Budget),
 		Minutes: newMinuteChart(d.Minutes, d.From, d.To),
 		JSON:    "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+	}
+	v.Until = excludedUntil(st, d.Exclusions)
+	if st.ExcludedSeconds > 0 {
+		v.Excluded = length(time.Duration(st.ExcludedSeconds) * time.Second)
 	}
 	v.Explain = strings.Replace(v.JSON, "/slos?", "/explain?", 1)
 	v.PageTitle = fmt.Sprintf("%s: %s · Sockeye", v.Badge.Word, st.Title)
@@ -525,8 +544,8 @@ type happening struct {
 }
 
 type exclusion struct {
-	slo.Mark
-	Once bool
+	slo.Exclusion
+	Length, Word, Class string
 }
 
 func tell(t Timeline, now time.Time) story {
@@ -544,14 +563,18 @@ func tell(t Timeline, now time.Time) story {
 		text, class := words(e)
 		s.Events = append(s.Events, happening{e.AsOf, text, e.Service, e.SLO, Link(e.Service, e.SLO), class})
 	}
-	for _, m := range t.Marks {
-		if m.Event == slo.MarkExclusion {
-			if len(s.Exclusions) < most {
-				s.Exclusions = append(s.Exclusions, exclusion{m, m.First.Equal(m.Last)})
-			}
-			continue
+	for _, e := range t.Exclusions[:min(len(t.Exclusions), most)] {
+		word, class := "over", "quiet"
+		switch {
+		case now.Before(e.From):
+			word = "ahead"
+		case now.Before(e.To):
+			word, class = "now", "warn"
 		}
-		s.Events = append(s.Events, happening{At: m.Last, Text: "version " + m.Name + " deployed", Service: m.Service})
+		s.Exclusions = append(s.Exclusions, exclusion{e, length(e.To.Sub(e.From)), word, class})
+	}
+	for _, d := range t.Deploys {
+		s.Events = append(s.Events, happening{At: d.Last, Text: "version " + d.Version + " deployed", Service: d.Service})
 	}
 	slices.SortStableFunc(s.Events, func(a, b happening) int { return b.At.Compare(a.At) })
 	s.Events = s.Events[:min(len(s.Events), most)]

@@ -81,9 +81,11 @@ func exampleDetail() Detail {
 				{Service: "chat", SLO: "auth-availability", Kind: slo.IncidentDetected, Severity: slo.SeverityPage, AsOf: at(-60)},
 				{Service: hostile, SLO: hostile, Kind: slo.IncidentEnded, AsOf: at(-600)},
 			},
-			Marks: []slo.Mark{
-				{Event: slo.MarkExclusion, Service: "chat", Name: hostile, Reason: "maintenance", First: at(-300), Last: at(-200)},
-				{Event: slo.MarkDeploy, Service: "chat", Name: "1.14.2", First: at(-55), Last: at(-55)},
+			Deploys: []slo.Deploy{{Service: "chat", Version: "1.14.2", First: at(-55), Last: at(-55)}},
+			Exclusions: []slo.Exclusion{
+				{ID: "00c0ffee", Version: 1, Service: "chat", Reason: "game day", From: at(1000), To: at(1060)},
+				{ID: "0badcafe", Version: 1, Service: "chat", SLO: "auth-latency", Reason: "load test", From: at(-5), To: at(30)},
+				{ID: "0ff1ce00", Version: 2, Service: "chat", Reason: hostile, From: at(-300), To: at(-200)},
 			},
 		},
 		From: at(-180), To: epoch,
@@ -304,7 +306,8 @@ func FuzzOverview(f *testing.F) {
 		seen.Alerts = []Alert{{Severity: "page", Summary: name, Description: name, RunbookURL: name, DashboardURL: name, Page: Link(name, name)}}
 		var b bytes.Buffer
 		require.NoError(t, WriteOverview(&b, seen, Timeline{
-			Events: []slo.Event{{Service: name, SLO: name, Kind: slo.EventKind(name)}}, Marks: []slo.Mark{{Event: slo.MarkExclusion, Name: name}},
+			Events: []slo.Event{{Service: name, SLO: name, Kind: slo.EventKind(name)}}, Deploys: []slo.Deploy{{Service: name, Version: name}},
+			Exclusions: []slo.Exclusion{{ID: name, Service: name, SLO: name, Reason: name}},
 		}, ParseFilter(values)))
 		html := b.String()
 		require.Equal(t, 1, strings.Count(html, "<script"))
