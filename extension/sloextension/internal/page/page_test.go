@@ -301,7 +301,7 @@ func FuzzOverview(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query, name string) {
 		values, _ := url.ParseQuery(query)
 		seen := s
-		seen.SLOs = slices.Clone(s.SLOs)
+		seen.SLOs = slices.Clone(s.SLOs[:1]) // each row takes its time, and only this one is of what was given
 		seen.SLOs[0].Service, seen.SLOs[0].SLO, seen.SLOs[0].Title = name, name, name
 		seen.Alerts = []Alert{{Severity: "page", Summary: name, Description: name, RunbookURL: name, DashboardURL: name, Page: Link(name, name)}}
 		var b bytes.Buffer
@@ -312,8 +312,11 @@ func FuzzOverview(f *testing.F) {
 		html := b.String()
 		require.Equal(t, 1, strings.Count(html, "<script"))
 		require.Equal(t, strings.Count(html, "<svg"), strings.Count(html, "</svg>"))
+		lower := strings.ToLower(html)
 		for _, bad := range []string{`href="javascript:`, "<img", "<iframe", " onerror=\"", " onfocus=\""} {
-			require.NotContains(t, strings.ToLower(html), bad)
+			if strings.Contains(lower, bad) { // NotContains would format the page
+				t.Fatalf("%q is in the page", bad)
+			}
 		}
 	})
 }
