@@ -212,10 +212,17 @@ func (p *statusPage) overview(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// find returns the SLO of a name; a group's is that of the whole.
+// find returns the SLO of a name, which may be that of a group.
 func (p *statusPage) find(service, name string) (*slo.SLO, error) {
 	found, err := p.asker.find(url.Values{"service": {service}, "slo": {name}})
-	return found.SLO, err
+	if err != nil || found.group == "" {
+		return found.SLO, err
+	}
+	group, ok := found.GroupNamed(found.group)
+	if !ok {
+		return nil, refusal{http.StatusNotFound, "no such group: the SLO is not grouped like that"}
+	}
+	return &group, nil
 }
 
 // one serves the page of an SLO, named by the path or, where a path cannot, by the query.
@@ -240,6 +247,12 @@ func (p *statusPage) one(w http.ResponseWriter, r *http.Request) {
 	i := slices.IndexFunc(s.SLOs, func(st slo.Status) bool {
 		return st.Service == definition.Service && st.SLO == definition.Name
 	})
+	if _, group := slo.GroupOf(definition.Name); i < 0 && group && len(s.SLOs) > 0 {
+		respondHTML(w, http.StatusNotFound, func(w io.Writer) error {
+			return page.WriteMessage(w, s, "No such group now", "It has no events in the window of its budget, or too few to count by itself.")
+		})
+		return
+	}
 	if i < 0 {
 		respondHTML(w, http.StatusOK, func(w io.Writer) error {
 			return page.WriteMessage(w, s, "Not evaluated yet", "The engine has started and looks again by itself.")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,8 @@ func newPageRig(t *testing.T) (*realRig, *httptest.Server) {
 	r := newRealRig(t, dsn, clock)
 	slos, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat", hostile}, Vantage: "edge", AuthVantage: "app"})
 	require.NoError(t, err)
+	require.Equal(t, "connection-availability", slos[3].Name)
+	slos[3].Grouping = slo.Grouping{By: []string{"tenant"}, Max: 5}
 	r.slos, r.ledger = slos, slo.NewLedger(slos, slo.Timing{})
 	storeEvents(t, dsn, clock.Add(-20*time.Hour), "<i>zeta</i>", 900_000, 5)
 	storeEvents(t, dsn, clock.Add(-10*time.Minute), "acme", 9000, 3)
@@ -103,7 +106,7 @@ func TestStatusPageInChromium(t *testing.T) {
 		p.Watch("Network", "Log", "Runtime")
 		p.Load(overview)
 		said := text(p)
-		require.Contains(t, said, "2 SLOs burning, 1 page")
+		require.Contains(t, said, "1 budget exhausted, 2 SLOs burning, 1 page")
 		require.Regexp(t, `No traffic\s+8`, said)
 		require.Contains(t, said, "Connection availability of chat burns its error budget")
 		require.Contains(t, said, hostile+" / auth-availability", "as text")
@@ -113,13 +116,13 @@ func TestStatusPageInChromium(t *testing.T) {
 		require.Contains(t, said, "Refreshes itself")
 		var title string
 		p.Eval("document.title", &title)
-		require.Equal(t, "2 SLOs burning, 1 page · Sockeye", title)
+		require.Equal(t, "1 budget exhausted, 2 SLOs burning, 1 page · Sockeye", title)
 		var images int
 		p.Eval(`document.querySelectorAll("img, iframe, [onerror], [style]").length`, &images)
 		require.Zero(t, images)
 		var charts []string
 		p.Eval(`[...document.querySelectorAll("svg.burn")].map(s => s.getAttribute("aria-label"))`, &charts)
-		require.Len(t, charts, 10)
+		require.Len(t, charts, 12, "ten SLOs, and two tenants of one")
 		require.Regexp(t, `5m [\d.]+, 30m [\d.]+, 1h [\d.]+, 2h`, charts[0])
 
 		var leads string
@@ -136,6 +139,16 @@ func TestStatusPageInChromium(t *testing.T) {
 				strings.ReplaceAll(want, "\u00a0", "_"))
 		}
 		check(p)
+
+		// So does that of a group: what is its own, and nothing of others.
+		p.Load(server.URL + "/slo?" + url.Values{"service": {"chat"}, "slo": {`connection-availability{tenant="acme"}`}}.Encode())
+		said = text(p)
+		require.Contains(t, said, "Connection availability, tenant acme")
+		require.Contains(t, said, "103 of 9,603 judged were bad")
+		require.NotContains(t, said, "zeta")
+		check(p)
+		p.Eval(`document.querySelectorAll(".crumbs a")[1].href`, &leads)
+		require.Equal(t, detail, leads)
 
 		// A link of a hostile name leads to its page.
 		p.Load(overview)
@@ -154,14 +167,14 @@ func TestStatusPageInChromium(t *testing.T) {
 			p.Call("Emulation.setEmulatedMedia", map[string]any{
 				"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}},
 			}, nil)
-			for _, url := range []string{overview, detail, server.URL + "/slo/chat/nothing"} {
-				p.Load(url)
+			for _, address := range []string{overview, detail, server.URL + "/slo/chat/nothing"} {
+				p.Load(address)
 				var found struct {
 					Bad   []string
 					Texts int
 				}
 				p.Eval(contrasts, &found)
-				require.Empty(t, found.Bad, "%s %s", scheme, url)
+				require.Empty(t, found.Bad, "%s %s", scheme, address)
 				require.Greater(t, found.Texts, 8)
 			}
 			var ground string
@@ -176,11 +189,11 @@ func TestStatusPageInChromium(t *testing.T) {
 		for _, width := range []int{1280, 640, 375, 320} {
 			p.Call("Emulation.setDeviceMetricsOverride",
 				map[string]any{"width": width, "height": 512, "deviceScaleFactor": 2, "mobile": false}, nil)
-			for _, url := range []string{overview, detail} {
-				p.Load(url)
+			for _, address := range []string{overview, detail} {
+				p.Load(address)
 				var scroll int
 				p.Eval("document.scrollingElement.scrollWidth", &scroll)
-				require.LessOrEqual(t, scroll, width, url)
+				require.LessOrEqual(t, scroll, width, address)
 			}
 		}
 	})
@@ -229,8 +242,8 @@ func TestStatusPageInChromium(t *testing.T) {
 	t.Run("without JavaScript", func(t *testing.T) {
 		p := b.Blank()
 		p.Call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
-		for _, url := range []string{overview, detail} {
-			p.Load(url)
+		for _, address := range []string{overview, detail} {
+			p.Load(address)
 			said := text(p)
 			require.Contains(t, said, "Connection availability")
 			require.Contains(t, said, "Reload to see what is new")

@@ -3,6 +3,7 @@ package sloextension
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -241,4 +242,27 @@ func FuzzPaths(f *testing.F) {
 			require.Equal(t, 1, strings.Count(w.Body.String(), "<script"))
 		}
 	})
+}
+
+func TestAlertsLinkToThePage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &fakeStore{total: 1000, bad: 20})
+	r.book.pages = "http://127.0.0.1:9466"
+	r.live()
+	r.step(t.Context())
+	links := map[string]string{}
+	for _, a := range r.current().Alerts {
+		links[a.Labels["alertname"]] = a.Generator
+	}
+	require.Equal(t, map[string]string{
+		alertBurn: "http://127.0.0.1:9466/slo?service=chat&slo=connection-availability", alertWatchdog: "http://127.0.0.1:9466/",
+	}, links)
+	for _, link := range links {
+		require.Equal(t, 200, get(r.api(), strings.TrimPrefix(link, r.book.pages), browserAccepts).Code, link)
+	}
+	r.book.cfg.GeneratorURL = "https://example.com/{service}/{slo}"
+	r.advance(time.Minute)
+	r.live()
+	r.step(t.Context())
+	require.Contains(t, fmt.Sprint(r.current().Alerts), "https://example.com/chat/connection-availability")
 }

@@ -224,16 +224,6 @@ type chip struct {
 	Current   bool
 }
 
-type row struct {
-	slo.Status
-	URL   string
-	Badge badge
-	Left  meter
-	Chart burnChart
-	Hour  slo.WindowStatus
-	Until time.Time // what is now does not count up to then
-}
-
 type overview struct {
 	common
 	Chips    []chip
@@ -258,16 +248,20 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	o.Headline, o.Class = headline(s)
 	o.PageTitle = o.Headline + " · Sockeye"
 	counts := map[slo.State]int{}
-	var found []*slo.Status
-	for i := range s.SLOs {
-		st := &s.SLOs[i]
-		counts[st.State]++
-		if f.matches(st) {
-			found = append(found, st)
+	var found []*family
+	all := families(s.SLOs)
+	for _, of := range all {
+		for _, state := range slo.States() {
+			if of.shows(Filter{State: state}) {
+				counts[state]++
+			}
+		}
+		if of.shows(f) {
+			found = append(found, of)
 		}
 	}
 	o.Chips = append(o.Chips, chip{
-		Word: "All", Count: len(s.SLOs), URL: Filter{Search: f.Search}.link(), Current: f.State == "",
+		Word: "All", Count: len(all), URL: Filter{Search: f.Search}.link(), Current: f.State == "",
 	})
 	states := slo.States()
 	slices.SortFunc(states, func(a, b slo.State) int { return cmp.Compare(urgency[a], urgency[b]) })
@@ -283,11 +277,8 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	pages := max(1, (len(found)+perPage-1)/perPage)
 	page := min(f.Page, pages)
 	o.From, o.To = (page-1)*perPage, min(page*perPage, len(found))
-	for _, st := range found[o.From:o.To] {
-		o.Rows = append(o.Rows, row{
-			Status: *st, URL: Link(st.Service, st.SLO), Badge: badgeOf(st), Left: budgetMeter(st),
-			Chart: newBurnChart(st), Hour: window(st, "1h"), Until: excludedUntil(st, t.Exclusions),
-		})
+	for _, of := range found[o.From:o.To] {
+		o.Rows = append(o.Rows, of.row(f, t.Exclusions))
 	}
 	at := func(page int) string { return Filter{State: f.State, Search: f.Search, Page: page}.link() }
 	if page > 1 {
@@ -298,17 +289,6 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	}
 	o.Alerts, o.More = cut(s.Alerts, s.Now)
 	return templates.ExecuteTemplate(w, "overview.html", o)
-}
-
-// excludedUntil is when time begins to count again for an SLO, or zero if it does now.
-func excludedUntil(st *slo.Status, exclusions []slo.Exclusion) time.Time {
-	var until time.Time
-	for _, e := range slo.Excluding(&slo.SLO{Service: st.Service, Name: st.SLO}, exclusions, st.AsOf, st.AsOf.Add(time.Second)) {
-		if e.To.After(until) {
-			until = e.To
-		}
-	}
-	return until
 }
 
 // Pages reports whether one of the alerts is a page.
@@ -340,15 +320,20 @@ func window(st *slo.Status, name string) slo.WindowStatus {
 
 // headline is the one thing to know.
 func headline(s Snapshot) (text, class string) {
-	counts, pages := map[slo.State]int{}, 0
+	counts, pages, all := map[slo.State]int{}, 0, 0
 	for i := range s.SLOs {
+		if _, group := slo.GroupOf(s.SLOs[i].SLO); !group {
+			all++
+		} else if !urgent(s.SLOs[i].State) {
+			continue
+		}
 		counts[s.SLOs[i].State]++
 		if s.SLOs[i].Severity == slo.SeverityPage {
 			pages++
 		}
 	}
 	are := func(n int, what string) string { return fmt.Sprintf("%d %s", n, what) }
-	switch all := len(s.SLOs); {
+	switch {
 	case s.Trouble != "":
 		return "The engine cannot see: nothing is known", "bad"
 	case all == 0:
@@ -423,6 +408,10 @@ type detail struct {
 	Formula  []string
 	JSON     string
 	Explain  string
+	// Whole and WholeURL are of the SLO that this is a group of.
+	Whole, WholeURL string
+	Groups, Folded  []row
+	MoreGroups      int
 }
 
 type reasons struct {
@@ -460,9 +449,19 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 			grouped(st.Budget.Times(st.Window.Judged).Round(1)))
 	}
 	v.Forecast, v.Pace = forecast(definition, st)
+	whole, group := slo.GroupOf(st.SLO)
+	if group {
+		v.Whole, v.WholeURL = whole, Link(st.Service, whole)
+	} else {
+		of := families(slices.DeleteFunc(slices.Clone(s.SLOs), func(o slo.Status) bool {
+			name, _ := slo.GroupOf(o.SLO)
+			return o.Service != st.Service || name != st.SLO
+		}))
+		v.Groups, v.Folded, v.MoreGroups = of[0].groupRows()
+	}
 	var alerts []Alert
 	for _, a := range s.Alerts {
-		if a.Service == st.Service && a.SLO == st.SLO {
+		if of, _ := slo.GroupOf(a.SLO); a.Service == st.Service && (a.SLO == st.SLO || of == st.SLO) {
 			alerts = append(alerts, a)
 		}
 	}
