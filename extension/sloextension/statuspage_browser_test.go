@@ -75,6 +75,15 @@ const contrasts = `(() => {
 	return {bad, texts};
 })()`
 
+// cut lists the texts of a page that are outside of the window, or that their box cuts off.
+const cut = `[...document.querySelectorAll("main *, header *, footer *")].filter(e => {
+	if (e.closest(".hidden, .skip, thead, noscript, title") || !e.getClientRects().length) return false;
+	if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) return false;
+	const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+	return box.left < -1 || box.right > innerWidth + 1 ||
+		style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1 || style.overflowY !== "visible" && e.scrollHeight > e.clientHeight + 1;
+}).map(e => e.textContent)`
+
 func TestStatusPageInChromium(t *testing.T) {
 	t.Parallel()
 	r, server := newPageRig(t)
@@ -194,49 +203,65 @@ func TestStatusPageInChromium(t *testing.T) {
 				var scroll int
 				p.Eval("document.scrollingElement.scrollWidth", &scroll)
 				require.LessOrEqual(t, scroll, width, address)
+				var outside []string
+				p.Eval(cut, &outside)
+				require.Empty(t, outside, "%s at %d", address, width)
 			}
 		}
 	})
 
 	t.Run("keyboard", func(t *testing.T) {
-		p := b.Open(overview)
+		p := b.Blank()
 		press := func(key string, code int) {
 			for _, kind := range []string{"rawKeyDown", "keyUp"} {
 				p.Call("Input.dispatchKeyEvent",
 					map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}, nil)
 			}
 		}
-		var stops int
-		p.Eval(`(window.stops = [...document.querySelectorAll("a, button, input, summary")]).length`, &stops)
-		require.Greater(t, stops, 20)
-		for i := range stops {
-			press("Tab", 9)
-			var at struct {
-				Index   int
-				Outline string
-				Width   float64
-				Seen    bool
+		for _, address := range []string{overview, detail} {
+			p.Load(address)
+			var stops int
+			p.Eval(`(window.stops = [...document.querySelectorAll("a, button, input, summary")].filter(
+				e => e.matches("summary") || !e.closest("details:not([open])"))).length`, &stops)
+			require.Greater(t, stops, 10)
+			for i := range stops {
+				press("Tab", 9)
+				var at struct {
+					Index   int
+					Outline string
+					Width   float64
+					Seen    bool
+				}
+				p.Eval(`new Promise(done => requestAnimationFrame(() => {
+					document.getAnimations().forEach(a => a.finish());
+					const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+					done({index: stops.indexOf(e), outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
+						seen: box.width > 0 && box.top >= 0 && box.bottom <= innerHeight});
+				}))`, &at)
+				require.Equal(t, i, at.Index, "in the order of the page")
+				require.Equal(t, "solid", at.Outline)
+				require.GreaterOrEqual(t, at.Width, 2.0)
+				require.True(t, at.Seen, "stop %d is not visible", i)
 			}
-			p.Eval(`new Promise(done => requestAnimationFrame(() => {
-				document.getAnimations().forEach(a => a.finish());
-				const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
-				done({index: stops.indexOf(e), outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
-					seen: box.width > 0 && box.top >= 0 && box.bottom <= innerHeight});
-			}))`, &at)
-			require.Equal(t, i, at.Index, "in the order of the page")
-			require.Equal(t, "solid", at.Outline)
-			require.GreaterOrEqual(t, at.Width, 2.0)
-			require.True(t, at.Seen, "stop %d is not visible", i)
 		}
 		p.Load(overview)
 		press("Tab", 9)
 		var on string
 		p.Eval("document.activeElement.innerText", &on)
 		require.Equal(t, "Skip to the content", on)
-		p.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}, nil)
+		enter := map[string]any{"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+		p.Call("Input.dispatchKeyEvent", enter, nil)
 		p.Eval(`new Promise(done => { const look = () => location.hash ? done() : setTimeout(look, 20); look(); })`, nil)
 		p.Eval("document.activeElement.id", &on)
 		require.Equal(t, "main", on)
+		p.Eval(`addEventListener("click", e => { e.preventDefault(); window.followed = e.target.href }); document.querySelector("table.slos a").focus()`, nil)
+		p.Call("Input.dispatchKeyEvent", enter, nil)
+		p.Eval(`new Promise(done => { const look = () => window.followed ? done(window.followed) : setTimeout(look, 20); look(); })`, &on)
+		require.Equal(t, detail, on, "Enter follows a link")
+		p.Load(detail)
+		p.Eval(`document.querySelector("summary").focus()`, nil)
+		p.Call("Input.dispatchKeyEvent", enter, nil)
+		p.Eval(`new Promise(done => { const look = () => document.querySelector("details").open ? done() : setTimeout(look, 20); look(); })`, nil)
 	})
 
 	t.Run("without JavaScript", func(t *testing.T) {
