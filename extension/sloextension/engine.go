@@ -164,7 +164,7 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 	}
 	for i := range e.excluded {
 		judge(e.excluded[i], counts[i])
-		for _, g := range counts[i].Groups {
+		for _, g := range apart(counts[i].Groups) {
 			judge(e.excluded[i].Group(g.Key), g.Counts)
 		}
 	}
@@ -177,6 +177,14 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		return mark, err
 	}
 	return mark, e.tell(ctx, now)
+}
+
+// apart are the groups to judge. A service without tenants, or the like, has but one, without a name, which is the whole again.
+func apart(groups []slo.Group) []slo.Group {
+	if len(groups) == 1 && strings.Join(groups[0].Key, "") == "" {
+		return nil
+	}
+	return groups
 }
 
 // exclude takes over what is in force.
