@@ -221,19 +221,16 @@ func WriteExclusions(w io.Writer, exclusions []Exclusion) error {
 	return t.Flush()
 }
 
-// hours writes a length in whole minutes.
+// hours writes a length in hours and minutes.
 func hours(d time.Duration) string {
-	text := d.Round(time.Minute).String()
-	if text = strings.TrimSuffix(text, "0s"); text == "" {
-		return "0m"
+	switch h, m := d/time.Hour, d%time.Hour/time.Minute; {
+	case h == 0:
+		return fmt.Sprintf("%dm", m)
+	case m == 0:
+		return fmt.Sprintf("%dh", h)
+	default:
+		return fmt.Sprintf("%dh%dm", h, m)
 	}
-	if strings.Contains(text, "h") {
-		text = strings.TrimSuffix(text, "0m")
-		if strings.HasSuffix(text, "h") {
-			return text
-		}
-	}
-	return text
 }
 
 // writeExclusions says what does not count of a budget's window.
