@@ -37,9 +37,11 @@ type Ledger struct {
 	owners  map[[2]string][]int
 	members map[string][]membership
 	// cells are what is added up: first an SLO each, then the groups as they are found.
-	cells  []cell
-	groups map[groupKey]int
-	days   map[int64]*dayCount
+	cells      []cell
+	groups     map[groupKey]int
+	days       map[int64]*dayCount
+	exclusions []Exclusion
+	excluded   [][]interval // of each of summed
 	// table identifies the minute rollup that the days were counted in.
 	table int64
 }
@@ -191,7 +193,9 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 		return nil, err
 	}
 	if len(l.cells) > mostCells {
+		exclusions := l.exclusions
 		*l = *newLedger(l.slos, l.timing, false)
+		l.Exclude(exclusions)
 		return l.Count(ctx, asof, ask)
 	}
 	// From asof back, so that at each edge the sum is that of the window that begins there.
@@ -200,10 +204,10 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 	for i := len(edges) - 2; i >= 0; i-- {
 		span := interval{edges[i], edges[i+1]}
 		if j := slices.Index(open, span); j >= 0 {
-			sums.add(found[j])
+			l.add(sums, found[j], span)
 		} else {
 			for day := span.from; day < span.to; day += secondsOfDay {
-				sums.add(l.days[day].tallies)
+				l.add(sums, l.days[day].tallies, span)
 			}
 		}
 		at[edges[i]] = slices.Clone(sums)
@@ -223,6 +227,27 @@ func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, 
 		}
 	}
 	return counts, nil
+}
+
+// Exclude makes the exclusions, which must be in force, those whose times do not count. What is remembered of days stays
+// true: it is all that was counted, and a day that an exclusion cuts is read in parts.
+func (l *Ledger) Exclude(exclusions []Exclusion) {
+	l.exclusions, l.rest = exclusions, Exclude(l.rest, exclusions)
+	l.excluded = make([][]interval, len(l.summed))
+	for k, i := range l.summed {
+		s := l.slos[i]
+		s.exclude(exclusions, nil)
+		l.excluded[k] = s.excludedBy(time.Minute)
+	}
+}
+
+// add adds what was found in a span to the cells that it counts for.
+func (l *Ledger) add(sums, found tallies, span interval) {
+	for i := range found {
+		if len(l.exclusions) == 0 || !within(l.excluded[l.cells[i].at], span.from) {
+			sums.at(i).add(found[i])
+		}
+	}
 }
 
 // edgeTallies are the tallies from each edge up to asof.
@@ -299,7 +324,7 @@ const secondsOfDay = int64(day / time.Second)
 // interval is half-open, in seconds since 1970.
 type interval struct{ from, to int64 }
 
-// edges are where windows begin, where the days begin that they begin in or end in, and asof: ascending.
+// edges are where windows begin, where exclusions begin and end, where the days begin that they begin in or end in, and asof: ascending.
 func (l *Ledger) edges(asof time.Time) []int64 {
 	end := asof.Unix()
 	edges := []int64{end}
@@ -313,6 +338,15 @@ func (l *Ledger) edges(asof time.Time) []int64 {
 	slices.Sort(edges)
 	edges = slices.Compact(edges)
 	first := edges[0]
+	for _, spans := range l.excluded {
+		for _, span := range spans {
+			for _, e := range []int64{span.from, span.to} {
+				if first < e && e < end {
+					edges = append(edges, e)
+				}
+			}
+		}
+	}
 	for _, e := range slices.Clone(edges) {
 		midnight := e - e%secondsOfDay
 		if midnight > first {
@@ -431,7 +465,7 @@ func (l *Ledger) read(ctx context.Context, spans, minutes, quarters []interval, 
 	found := make([]tallies, len(spans))
 	err := ask(ctx, l.sql(spans, minutes, quarters), func(rows Rows) error {
 		values := make([]string, len(l.dimensions))
-		var at []uint8
+		var at []uint16
 		sums := make([][]uint64, 3+len(l.bounds))
 		var into []any
 		for i := range values {
@@ -506,14 +540,14 @@ func (l *Ledger) sql(spans, minutes, quarters []interval) string {
 	for _, name := range names {
 		b.WriteString(", groupArray(" + name + ")")
 	}
-	b.WriteString("\nFROM\n(\n    SELECT multiIf(")
+	b.WriteString("\nFROM\n(\n    SELECT toUInt16(multiIf(")
 	for i, span := range spans[:len(spans)-1] {
 		fmt.Fprintf(&b, "bucket < toDateTime(%d), %d, ", span.to, i)
 	}
 	if len(spans) == 1 {
 		b.WriteString("true, 0, ")
 	}
-	fmt.Fprintf(&b, "%d) AS span, %s", len(spans)-1, dimensions)
+	fmt.Fprintf(&b, "%d)) AS span, %s", len(spans)-1, dimensions)
 	for i, name := range names {
 		fmt.Fprintf(&b, ", sum(%s) AS %s", measures[i], name)
 	}

@@ -750,3 +750,22 @@ SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplicat
 CREATE TABLE IF NOT EXISTS `sockeye`.dead_letters ON CLUSTER 'sockeye' AS `sockeye`.dead_letters_local
 ENGINE = Distributed('sockeye', 'sockeye', 'dead_letters_local');
 
+
+-- 0010_slo_exclusions sha256:3bc3da25a4a89b64625fa27106385434bbfc51a65b620e5556dba6a7e0ac7f77
+
+CREATE TABLE IF NOT EXISTS `sockeye`.slo_exclusions ON CLUSTER 'sockeye'
+(
+    id String,
+    version UInt32,
+    service LowCardinality(String),
+    slo String,
+    starts DateTime('UTC'),
+    ends DateTime('UTC'),
+    reason String,
+    withdrawn Bool,
+    written DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{database}/{table}/all', '{shard}-{replica}')
+ORDER BY (id, version)
+SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
+

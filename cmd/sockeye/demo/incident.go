@@ -30,20 +30,9 @@ func (d *demo) history(ctx context.Context) error {
 
 // incident lets clients in, breaks the identity provider, waits for the page, mends it and waits for the resolve.
 func (d *demo) incident(ctx context.Context) error {
-	traffic, stop := context.WithCancel(ctx)
-	reporterDone, clientsDone := make(chan struct{}), make(chan struct{})
-	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { d.report.run(reporting); close(reporterDone) }()
 	d.clients = &clients{url: "ws://" + d.Listen + "/ws"}
-	go func() { d.clients.run(traffic, clientCount); close(clientsDone) }()
-	// The order matters: no event may be reported after the reporter's last push.
-	end := func() {
-		stop()
-		<-clientsDone
-		stopReporting()
-		<-reporterDone
-	}
-	defer end()
+	end := d.traffic(ctx)
+	defer func() { end() }()
 	d.say("%d clients are connecting, talking and leaving; burn windows are divided by 60: 1 h is 60 s, 5 m is 10 s",
 		clientCount)
 
@@ -71,9 +60,7 @@ func (d *demo) incident(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !d.Keep {
-		end()
-	}
+	end()
 	counts, err := d.untilCounted(ctx)
 	if err != nil {
 		return err
@@ -84,14 +71,31 @@ func (d *demo) incident(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprint(d.Out, "Tickets stay until the longer windows have forgotten the incident; the pages are resolved.\n")
-	fmt.Fprintf(d.Out, "\nEvents counted since the clients came\n\n%s", counts)
+	fmt.Fprintf(d.Out, "\nEvents since the clients came: what they and the application saw, and what each table holds\n\n%s", counts)
 	fmt.Fprintf(d.Out, "\nThe page, as it reached the pager\n\n%s", formatPage(page))
 	fmt.Fprintf(d.Out, "\nFrom fault to page %.1f s, from mend to resolve %.1f s; all of it took %.0f s.\n",
 		pagedAt.Sub(faultAt).Seconds(), resolvedAfter.Seconds(), time.Since(d.began).Seconds())
 	if d.Keep {
+		end = d.traffic(ctx)
 		d.keep(ctx)
 	}
 	return nil
+}
+
+// traffic lets the clients in, until end is called.
+func (d *demo) traffic(ctx context.Context) (end func()) {
+	traffic, stop := context.WithCancel(ctx)
+	reporterDone, clientsDone := make(chan struct{}), make(chan struct{})
+	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { d.report.run(reporting); close(reporterDone) }()
+	go func() { d.clients.run(traffic, clientCount); close(clientsDone) }()
+	// The order matters: no event may be reported after the reporter's last push.
+	return func() {
+		stop()
+		<-clientsDone
+		stopReporting()
+		<-reporterDone
+	}
 }
 
 // statuses asks the SLO engine.
@@ -134,8 +138,7 @@ type counted struct {
 	seen, events, rollup, tier uint64
 }
 
-// untilCounted waits until the store holds what the clients saw. While traffic goes on (Keep), it compares nothing and
-// only reads.
+// untilCounted waits until the store holds what the clients saw.
 func (d *demo) untilCounted(ctx context.Context) (string, error) {
 	var rows []counted
 	deadline := time.Now().Add(20 * time.Second)
@@ -148,7 +151,7 @@ func (d *demo) untilCounted(ctx context.Context) (string, error) {
 		for _, r := range rows {
 			same = same && r.seen == r.events && r.events == r.rollup && r.rollup == r.tier
 		}
-		if same || d.Keep {
+		if same {
 			return formatCounts(rows), nil
 		}
 		if time.Now().After(deadline) {
