@@ -23,6 +23,7 @@ var (
 	metricActive    = metric(event.ConnectionsActive.String())
 	metricCapacity  = metric(event.ConnectionsCapacity.String())
 	metricMemory    = metric(event.ProcessMemory.String()) + "_bytes"
+	metricMemLimit  = metric(event.ProcessMemoryLimit.String()) + "_bytes"
 	metricFiles     = metric(event.ProcessFDs.String())
 	metricFileLimit = metric(event.ProcessFDLimit.String())
 	metricThrough   = metric(event.ProgressReadThrough.String()) + "_seconds"
@@ -318,7 +319,7 @@ func prometheusOnCall(known documents) board {
 		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Metrics know " +
 			"instances for gauges only.",
 		variables: prometheusVariables(varService, varRegion, varTenant, varInstance,
-			seenConnections, seenMessages, seenGauges),
+			seenConnections, seenAuth, seenMessages, seenGauges),
 		annotations: prometheusAnnotations(),
 		rows: []row{
 			{"What is promised", []panel{
@@ -360,13 +361,35 @@ func prometheusOnCall(known documents) board {
 				},
 				{
 					kind: kindSeries, title: "Handshakes by result", w: 12, h: 8, unit: unitRate, stack: true, interval: "1m",
-					colors: resultColors(),
+					colors: resultColors(resultOpened, resultRejected),
 					asks:   "How many handshakes are there, and whose fault are those that fail?",
 					do: "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. " +
 						"Client: at tokens and client releases.",
 					queries: lines("sum("+rate(opened)+")", resultOpened,
 						by(label(schema.Fault))+"("+rate(counted(metricEvents, seenConnections, named(event.HandshakeRejected)))+")",
 						resultRejected+legend(label(schema.Fault))),
+				},
+			}},
+			{"Authentications and messages", []panel{
+				{
+					kind: kindSeries, title: "Authentications by result", w: 12, h: 8, unit: unitRate, stack: true, interval: "1m",
+					colors: resultColors(resultSuccess, resultFailure), empty: "no authentications",
+					asks: "How many credentials are accepted, and whose fault are those that are not?",
+					do: "Client: a release of a client, an expired key, or somebody who tries credentials. Idp: the identity " +
+						"provider is slow or down; Debug has the latency.",
+					queries: lines("sum("+rate(counted(metricEvents, seenAuth, named(event.Auth, event.AuthRefreshed),
+						outcome(event.OutcomeSuccess)))+")", resultSuccess,
+						by(label(schema.Fault))+"("+rate(counted(metricEvents, seenAuth, named(event.Auth, event.AuthRefreshed),
+							outcome(event.OutcomeFailure)))+")", resultFailure+legend(label(schema.Fault))),
+				},
+				{
+					kind: kindSeries, title: "Messages by direction", w: 12, h: 8, unit: unitRate, interval: "1m",
+					empty: "no messages seen",
+					asks:  "How many messages do clients send (receive) and get (transmit)?",
+					do: "Receive leaps without more connections: one client or tenant floods, see Executive. Transmit alone: a " +
+						"broadcast of the service.",
+					queries: lines(by(label(schema.Direction))+"("+rate(counted(metricEvents, seenMessages,
+						named(event.Message)))+")", legend(label(schema.Direction))),
 				},
 			}},
 			{"What breaks", []panel{
@@ -437,10 +460,12 @@ func prometheusDebug() board {
 				{
 					kind: kindSeries, title: "Memory of each process", w: 12, h: 8, unit: unitBytes, interval: "1m",
 					empty: "no gauges",
-					asks:  "Does a process leak? Its resident memory.",
+					asks: "Does a process leak, and how near is it to being killed? Its resident memory, and the least limit of its " +
+						"cgroups and host.",
 					do: "A line that only grows with steady connections is a leak or a queue without a bound: take a heap " +
-						"profile before you restart it.",
-					queries: lines(reported(metricMemory, true), legend(labelInstance)),
+						"profile before you restart it. Near the limit, drain it first.",
+					queries: lines(reported(metricMemory, true), legend(labelInstance)+" used", reported(metricMemLimit, true),
+						legend(labelInstance)+" limit"),
 				},
 				{
 					kind: kindSeries, title: "File descriptors of each process", w: 12, h: 8, unit: unitNone, interval: "1m",

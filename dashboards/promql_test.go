@@ -34,7 +34,7 @@ func metrics() string {
 		line("websocket_events_total", dimensions("edge", "websocket.handshake.rejected", `,event_outcome="failure",websocket_fault="server",error_type="not_upgraded"`), "0+2"+end)
 		line("websocket_events_total", dimensions("edge", "websocket.close", `,event_outcome="failure",error_type="connection_reset"`), "0+7"+end)
 		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="success"`), "0+1000"+end)
-		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="failure"`), "0+3"+end)
+		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="failure",websocket_fault="client"`), "0+3"+end)
 		line("websocket_events_total", dimensions("gateway", "websocket.message", `,event_outcome="success",network_io_direction="receive"`), "0+9000"+end)
 		line("websocket_events_size_bytes_total", dimensions("gateway", "websocket.message", `,network_io_direction="receive"`), "0+900000"+end)
 		line("websocket_events_total", dimensions("gateway", "websocket.error", `,event_outcome="failure",error_type="invalid_utf8"`), "0+1"+end)
@@ -52,6 +52,7 @@ func metrics() string {
 		line("websocket_connections_active", of, "2500+1"+end)
 		line("websocket_connections_capacity", of, "5000"+end)
 		line("process_memory_usage_bytes", of, "200000000"+end)
+		line("process_memory_limit_bytes", of, "536870912"+end)
 		line("process_open_file_descriptor_count", of, "2600"+end)
 		line("process_open_file_descriptor_limit", of, "8192"+end)
 	}
