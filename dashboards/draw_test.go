@@ -354,12 +354,22 @@ func (d *drawing) table(p drawnPanel, f frame, in area) {
 func (d *drawing) bars(p drawnPanel, f frame, in area) {
 	field := p.field(f.Meta[1].Name)
 	each := min(in.h/len(f.Data), 44)
+	// Names take what the longest needs, up to half of it; a bar that says no maximum is as long as its share of the highest.
+	names, most := 0, 0.0
+	for _, row := range f.Data {
+		value, _ := row[1].(float64)
+		names, most = max(names, int(float64(len([]rune(fmt.Sprint(row[0])))+1)*12*textWidth)), max(most, value)
+	}
+	names = min(names, in.w/2) + 10
+	if field.Max != nil {
+		most = *field.Max
+	}
 	for i, row := range f.Data {
 		y := in.y + i*each
-		d.text(in.x, y+each/2+4, 12, "#24292e", "", clip(fmt.Sprint(row[0]), 170, 12))
-		d.rect(in.x+180, y+4, in.w-250, each-10, "#eee", "")
+		d.text(in.x, y+each/2+4, 12, "#24292e", "", clip(fmt.Sprint(row[0]), names, 12))
+		d.rect(in.x+names, y+4, in.w-names-70, each-10, "#eee", "")
 		value, _ := row[1].(float64)
-		d.rect(in.x+180, y+4, int(float64(in.w-250)*min(value, 1)), each-10, field.colorOf(row[1]), "")
+		d.rect(in.x+names, y+4, int(float64(in.w-names-70)*min(max(value, 0)/max(most, 1e-9), 1)), each-10, field.colorOf(row[1]), "")
 		d.text(in.x+in.w, y+each/2+4, 13, field.colorOf(row[1]), "end", field.show(row[1]))
 	}
 }
@@ -408,7 +418,9 @@ func lines(p drawnPanel, f frame) []*line {
 				continue
 			}
 			name := m.Name
-			if shown := p.FieldConfig.Defaults.DisplayName; shown != "" {
+			if f.named {
+				name = fmt.Sprint(row[1])
+			} else if shown := p.FieldConfig.Defaults.DisplayName; shown != "" {
 				name = strings.NewReplacer(append(replace, "${__field.name}", m.Name)...).Replace(shown)
 			} else if text != "" {
 				panic("a series with labels needs a display name: " + p.Title)

@@ -73,7 +73,11 @@ var prometheusValues = map[string]string{
 	"__rate_interval": "20m", "__range": "7d",
 }
 
-var promVariable = regexp.MustCompile(`\$(\w+)`)
+var (
+	promVariable    = regexp.MustCompile(`\$(\w+)`)
+	formattedLegend = regexp.MustCompile(`\{\{(\w+)\}\}`)
+	labelOfField    = regexp.MustCompile(`\$\{__field\.labels\.(\w+)\}`)
+)
 
 func fill(t testing.TB, expr string, values map[string]string) string {
 	t.Helper()
@@ -136,11 +140,11 @@ func TestEveryPromQLAnswersOnPrometheus(t *testing.T) {
 				if !strings.Contains(q.Expr, "read_through") {
 					require.Empty(t, ask(t, q.Expr, nobody), "%s: %s: %s", *b.Uid, *p.Title, q.Expr)
 				}
-				for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(*q.LegendFormat, -1) {
+				for _, m := range formattedLegend.FindAllStringSubmatch(*q.LegendFormat, -1) {
 					require.NotEmpty(t, ask(t, q.Expr, prometheusValues)[0].Metric.Get(m[1]), "%s: the legend names a label that is not there: %s", *p.Title, m[1])
 				}
 			}
-			for _, m := range regexp.MustCompile(`__field\.labels\.(\w+)`).FindAllStringSubmatch(deref(p.FieldConfig.Defaults.DisplayName), -1) {
+			for _, m := range labelOfField.FindAllStringSubmatch(deref(p.FieldConfig.Defaults.DisplayName), -1) {
 				vector := ask(t, p.Targets[0].(prometheus.Dataquery).Expr, prometheusValues)
 				require.NotEmpty(t, vector[0].Metric.Get(m[1]), *p.Title)
 			}
