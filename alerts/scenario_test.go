@@ -402,7 +402,8 @@ func cut(r *alerts.Rule, begin string) bool {
 	return len(kept) < len(lines) && len(kept) > 0 && !strings.HasPrefix(r.Expr, "max by")
 }
 
-// storms are scenarios of a storm alone: what is usual is that of the same hour, and what is written when it ends is none.
+// storms are scenarios of a storm alone, for Prometheus and Grafana: what is usual is that of the same hour, and what is written when
+// it ends is none.
 func storms() []scenario {
 	const hour = 60
 	of := risings[alerts.Storm].of
@@ -417,12 +418,6 @@ func storms() []scenario {
 		{"fire", "as much at another hour", []input{of(stormAtNight)}, []int{30*hour + 10}, []int{30 * hour}},
 		{"not fire", "a proxy that logs at close restarts", []input{atClose}, nil, []int{130, 149}},
 	}
-}
-
-func TestWhatIsUsualIsThatOfTheSameHour(t *testing.T) {
-	t.Parallel()
-	out, err := try(t, alerts.Storm, scenarioRules(t, alerts.Storm), storms())
-	require.NoError(t, err, out)
 }
 
 func TestACertificateThatNearlyEndsPages(t *testing.T) {

@@ -255,6 +255,14 @@ func TestGrafanaSaysWhatPrometheusSays(t *testing.T) {
 				return got
 			}
 			got := ask(rules[alert])
+			for i := len(scenariosOf(alert)); i < len(of[alert]); i++ {
+				for _, moment := range of[alert][i].fires {
+					require.Equal(t, 1, got[i][moment], "%s at %d", of[alert][i].name, moment)
+				}
+				for _, moment := range of[alert][i].quiet {
+					require.Zero(t, got[i][moment], "%s at %d", of[alert][i].name, moment)
+				}
+			}
 			prometheusAgrees(t, alert, of[alert], got)
 			if alert != alerts.AuthSpike {
 				return // the statements of the others are written alike

@@ -166,7 +166,7 @@ func memory() panel {
 func resource(title, used, limit, unit, asks, do, moment, table string, more ...string) panel {
 	return panel{
 		kind: kindSeries, title: title, w: 12, h: 8, unit: unit, interval: fine.interval,
-		series: "${__field.labels.instance} ${__field.name}", empty: "no gauges", asks: asks, do: do,
+		series: "${__field.labels.instance} ${__field.name}", limits: " limit", empty: "no gauges", asks: asks, do: do,
 		queries: series(fmt.Sprintf(`SELECT %s, instance, %s AS used, %s AS limit
 FROM %s
 WHERE %s

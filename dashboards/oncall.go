@@ -33,7 +33,7 @@ func onCallBoard(known documents) board {
 			seenConnections, seenAuth, seenMessages, seenGauges),
 		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
-			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(), 7)}},
+			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(ClickHouse.opens(debug, "Debug")), 7)}},
 			{"Connections", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",

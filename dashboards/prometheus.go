@@ -170,8 +170,8 @@ func prometheusAnnotations() []dashboard.AnnotationQuery {
 }
 
 // prometheusAge is how far the sources lag behind.
-func prometheusAge(w, h uint32) panel {
-	p := ageOfData()
+func prometheusAge(w, h uint32, next *dashboard.DashboardLink) panel {
+	p := ageOfData(next)
 	p.w, p.h = w, h
 	p.queries = instant("time() - min(" + metricThrough + ")")
 	return p
@@ -230,7 +230,7 @@ func prometheusExecutive(known documents) board {
 					queries: instant(active + " / (" + capacity + " > 0)"),
 				},
 				{
-					kind: kindStat, title: "In use in a week", w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
+					kind: kindStat, title: "In use in a week", opens: Prometheus.opens(onCall, "On-call"), w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
 					empty:   "no capacity known",
 					steps:   []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)},
 					asks:    "How full are we in a week, if the daily peaks of the last seven days go on in a straight line?",
@@ -246,7 +246,7 @@ func prometheusExecutive(known documents) board {
 					queries: instant(ratioOf(over(counted(metricEvents, seenAuth, named(event.Auth), outcome(event.OutcomeSuccess)),
 						"$__range"), over(auths, "$__range"))),
 				},
-				prometheusAge(3, 4),
+				prometheusAge(3, 4, Prometheus.opens(onCall, "On-call")),
 			}},
 			{"Promises", []panel{{
 				kind: kindBars, title: "Budget left by SLO", w: gridWidth, h: 8, unit: unitShare, decimals: ptr(1.0),
@@ -339,7 +339,7 @@ func prometheusOnCall(known documents) board {
 					do:      "At nothing, the promise is broken: repair before anything else is released.",
 					queries: instant("max by (service, slo) (" + budgets() + ")"),
 				},
-				prometheusAge(4, 7),
+				prometheusAge(4, 7, Prometheus.opens(debug, "Debug")),
 			}},
 			{"Connections", []panel{
 				{
@@ -459,7 +459,7 @@ func prometheusDebug() board {
 			{"Processes", []panel{
 				{
 					kind: kindSeries, title: "Memory of each process", w: 12, h: 8, unit: unitBytes, interval: "1m",
-					empty: "no gauges",
+					limits: " limit", empty: "no gauges",
 					asks: "Does a process leak, and how near is it to being killed? Its resident memory, and the least limit of its " +
 						"cgroups and host.",
 					do: "A line that only grows with steady connections is a leak or a queue without a bound: take a heap " +
@@ -469,8 +469,8 @@ func prometheusDebug() board {
 				},
 				{
 					kind: kindSeries, title: "File descriptors of each process", w: 12, h: 8, unit: unitNone, interval: "1m",
-					empty: "no gauges",
-					asks:  "How near is a process to its limit of open files? Each connection takes at least one.",
+					limits: " limit", empty: "no gauges",
+					asks: "How near is a process to its limit of open files? Each connection takes at least one.",
 					do: "Near the limit new connections are refused: raise LimitNOFILE or ulimit -n, and look for " +
 						"connections that are not closed.",
 					queries: lines(reported(metricFiles, true), legend(labelInstance)+" used", reported(metricFileLimit, true),
@@ -525,7 +525,7 @@ func prometheusOverview() board {
 					"in Debug.",
 				queries: lines("max by (service, slo) ("+budgets()+")", "{{service}} / {{slo}}"),
 			}}},
-			{"Can I believe it", []panel{prometheusAge(4, 4)}},
+			{"Can I believe it", []panel{prometheusAge(4, 4, Prometheus.opens(onCall, "On-call"))}},
 		},
 	}
 }
@@ -535,8 +535,8 @@ func prometheusDetail() board {
 	single := func(title, asks, do, expr string, steps []dashboard.Threshold) panel {
 		return panel{
 			kind: kindStat, title: title, w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: steps,
-			empty: "no rules loaded",
-			asks:  asks, do: do, queries: instant(expr),
+			empty: "no rules loaded", opens: Prometheus.opens(onCall, "On-call"),
+			asks: asks, do: do, queries: instant(expr),
 		}
 	}
 	var burns []string
@@ -546,7 +546,6 @@ func prometheusDetail() board {
 	left := single("Budget left", "How much failure is still allowed in the budget's window? Below zero, the promise "+
 		"is broken.",
 		"Negative: stop what can wait and repair. A click opens what is wrong now.", "max("+budgets(of)+")", budgetSteps)
-	left.opens = Prometheus.opens(onCall, "On-call")
 	variables := prometheusVariables(varService, varSLO)
 	return board{
 		name: sloDetail, title: "Sockeye / SLO detail", from: "7d", refresh: "1m",
@@ -584,7 +583,7 @@ func prometheusDetail() board {
 					queries: lines(burns...),
 				},
 			}},
-			{"Can I believe it", []panel{prometheusAge(4, 4)}},
+			{"Can I believe it", []panel{prometheusAge(4, 4, Prometheus.opens(onCall, "On-call"))}},
 		},
 	}
 }
