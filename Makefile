@@ -38,7 +38,7 @@ generate: components ## write everything that is generated from something else
 	$(GO) run ./cmd/sockeye generate events > docs/events.md.new && mv docs/events.md.new docs/events.md
 	rm -rf dashboards/out && $(GO) run ./cmd/sockeye generate dashboards --out dashboards/out >/dev/null
 	for kind in prometheus grafana alertmanager; do $(GO) run ./cmd/sockeye generate alerts --kind $$kind --service chat \
-	  --dashboard-url 'https://grafana.example.com/d/sockeye-oncall?var-service={service}' --out alerts/out/$$kind.yaml; done
+	  --grafana-url https://grafana.example.com --out alerts/out/$$kind.yaml; done
 	$(GO) run ./test/conformance/document > docs/conformance.md.new && mv docs/conformance.md.new docs/conformance.md
 
 check-generate: generate ## fail if a generated file is not what `make generate` writes

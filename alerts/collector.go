@@ -40,11 +40,15 @@ var losses = []struct{ metric, unit, matchers string }{
 	{"receiver_websocketendpoint_lost_events", "", ""},
 }
 
-func (o *Options) collector() Group {
+// ownMetrics says why no statement can tell of an alert.
+const ownMetrics = "only the collector's own metrics tell; let Prometheus evaluate the group sockeye"
+
+// collector are the alerts of this file, the source's and the watchdog.
+func (o *Options) collector() []alert {
 	through := promName(event.ProgressReadThrough) + "_seconds"
 	source := promName(event.ProgressSource)
 	vantage := slo.PromLabel(schema.Vantage)
-	limit := func(alert string) Threshold { return o.Thresholds[alert] }
+	silent, watermark, full := o.Thresholds[Silent], o.Thresholds[Watermark], o.Thresholds[QueueFull]
 	var lost []string
 	for _, l := range losses {
 		of := own(l.metric, l.unit, l.matchers)
@@ -54,37 +58,64 @@ func (o *Options) collector() Group {
 	}
 	certificate := fmt.Sprintf("min by (instance) (%s) - time()",
 		own("receiver_websocketendpoint_certificate_not_after", "seconds", ""))
-	expiring := func(within time.Duration, severity slo.Severity) Rule {
-		t := limit(Certificate)
+	expiring := func(within time.Duration, severity slo.Severity) alert {
+		t := o.Thresholds[Certificate]
 		t.Severity = severity
-		return o.alert(Certificate, t, fmt.Sprintf("%s < %d", certificate, within/time.Second),
-			"The certificate that {{ $labels.instance }} serves expires soon",
-			"In {{ $value | humanizeDuration }}; then every client is refused. It fires "+days(within)+" before.")
+		return alert{
+			name: Certificate, limit: t, panel: handshakesPanel, unseen: ownMetrics,
+			summary:     "The certificate that {{ $labels.instance }} serves expires soon",
+			description: "In {{ $value | humanizeDuration }}; then every client is refused. It fires " + days(within) + " before.",
+			expr:        fmt.Sprintf("%s < %d", certificate, within/time.Second),
+		}
 	}
-	rules := []Rule{
-		o.alert(Watchdog, Threshold{Severity: "none"}, "vector(1)",
-			"Prometheus evaluates the rules of Sockeye and reaches Alertmanager", "It always fires. If it stops, alerts do not arrive."),
-		o.alert(Silent, limit(Silent), fmt.Sprintf("time() - max by (%s) (max_over_time(%s[1h])) > %d", source, through,
-			limit(Silent).Within/time.Second),
-			"Source {{ $labels."+source+" }} reports nothing, or lags",
-			"What it saw is known up to {{ $value | humanizeDuration }} ago. What it would have seen since is missing from every SLO of "+
-				"its vantage."),
-		o.alert(Watermark, limit(Watermark), fmt.Sprintf(
-			"time() - max by (vantage) (label_replace(max_over_time(%s[1h]), \"vantage\", \"$1\", %q, \"(.*)\")) > %d",
-			through, vantage, limit(Watermark).Within/time.Second),
-			"Nothing new is known from vantage {{ $labels.vantage }}",
-			"The best of its sources has been read up to {{ $value | humanizeDuration }} ago. SLOs stand still: an incident that begins now "+
-				"pages nobody."),
-		o.alert(QueueFull, limit(QueueFull), fmt.Sprintf(
-			"max by (instance, exporter) (%s) / max by (instance, exporter) (%s) > %s",
-			own("exporter_queue_size", "", ""), own("exporter_queue_capacity", "", ""), decimal(limit(QueueFull).Share)),
-			"The queue of {{ $labels.exporter }} at {{ $labels.instance }} is nearly full",
-			"{{ $value | humanizePercentage }} of its capacity. Once it is full, sources wait and pushes are refused."),
-		o.alert(Dropped, limit(Dropped), "max by (instance, what) (\n  "+strings.Join(lost, "\n  or ")+"\n) > 0",
-			"{{ $labels.instance }} lost events",
-			"otelcol_{{ $labels.what }} rose by {{ $value | humanize }} within 15 minutes. What is lost is missing from every SLO."),
-		expiring(limit(Certificate).Page, slo.SeverityPage),
-		expiring(limit(Certificate).Within, slo.SeverityTicket),
+	return []alert{
+		{
+			name: Watchdog, limit: Threshold{Severity: "none"}, panel: agePanel,
+			summary:     "The rules of Sockeye are evaluated, and Alertmanager is reached",
+			description: "It always fires. If it stops, alerts do not arrive.",
+			expr:        "vector(1)", sql: "SELECT 1 AS value",
+		},
+		{
+			name: Silent, limit: silent, labels: []string{"source"}, panel: agePanel,
+			summary: "Source {{ $labels.source }} reports nothing, or lags",
+			description: fmt.Sprintf("What it saw is known up to {{ $value | humanizeDuration }} ago. What it would have seen since is "+
+				"missing from every SLO of its vantage. It fires above %s.", slo.PromDuration(silent.Within)),
+			expr: fmt.Sprintf("time() - max by (source) (label_replace(max_over_time(%s[1h]), \"source\", \"$1\", %q, \"(.*)\")) > %d",
+				through, source, silent.Within/time.Second),
+			sql: silentSQL(), over: silent.Within.Seconds(),
+		},
+		{
+			name: Watermark, limit: watermark, labels: []string{"vantage"}, panel: agePanel,
+			summary: `Nothing new is known{{ with index $labels "vantage" }} from vantage {{ . }}{{ end }}`,
+			description: fmt.Sprintf("The best of its sources has been read up to {{ $value | humanizeDuration }} ago. SLOs stand still: an "+
+				"incident that begins now pages nobody. It fires above %s.", slo.PromDuration(watermark.Within)),
+			expr: fmt.Sprintf("time() - max by (vantage) (label_replace(max_over_time(%s[1h]), \"vantage\", \"$1\", %q, \"(.*)\")) > %d",
+				through, vantage, watermark.Within/time.Second),
+			sql: watermarkSQL(), over: watermark.Within.Seconds(),
+		},
+		{
+			name: QueueFull, limit: full, panel: agePanel, unseen: ownMetrics,
+			summary: "The queue of {{ $labels.exporter }} at {{ $labels.instance }} is nearly full",
+			description: fmt.Sprintf("{{ $value | humanizePercentage }} of its capacity. Once it is full, sources wait and pushes are "+
+				"refused. It fires above %s %%.", decimal(100*full.Share)),
+			expr: fmt.Sprintf("max by (instance, exporter) (%s) / max by (instance, exporter) (%s) > %s",
+				own("exporter_queue_size", "", ""), own("exporter_queue_capacity", "", ""), decimal(full.Share)),
+		},
+		{
+			name: Dropped, limit: o.Thresholds[Dropped], panel: agePanel, unseen: ownMetrics,
+			summary:     "{{ $labels.instance }} lost events",
+			description: "otelcol_{{ $labels.what }} rose by {{ $value | humanize }} within 15 minutes. What is lost is missing from every SLO.",
+			expr:        "max by (instance, what) (\n  " + strings.Join(lost, "\n  or ") + "\n) > 0",
+		},
+		expiring(o.Thresholds[Certificate].Page, slo.SeverityPage),
+		expiring(o.Thresholds[Certificate].Within, slo.SeverityTicket),
+	}
+}
+
+func (o *Options) collectorGroup() Group {
+	var rules []Rule
+	for _, a := range o.collector() {
+		rules = append(rules, a.rule(o))
 	}
 	return Group{Name: "sockeye", Interval: slo.PromDuration(o.Interval), Rules: rules}
 }

@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/slo"
-	"github.com/sockeye-project/sockeye/store/schema"
 )
 
 // GrafanaFile is a provisioning file of rules that Grafana evaluates.
@@ -38,6 +36,8 @@ type GrafanaRule struct {
 	MissingSeriesResolve int               `yaml:"missing_series_evals_to_resolve,omitempty"`
 	NoDataState          string            `yaml:"noDataState"`
 	ExecErrState         string            `yaml:"execErrState"`
+	DashboardUID         string            `yaml:"dashboardUid,omitempty"`
+	PanelID              uint32            `yaml:"panelId,omitempty"`
 	Labels               map[string]string `yaml:"labels,omitempty"`
 	Annotations          map[string]string `yaml:"annotations"`
 }
@@ -116,7 +116,14 @@ func Grafana(slos []slo.SLO, o Options) (file GrafanaFile, notes []string) {
 		}
 		add(folder, o.grafanaSLOs(sql, suffix))
 	}
-	common := o.grafanaCommon()
+	var common []GrafanaRule
+	for _, a := range slices.Concat(o.collector(), o.symptoms()) {
+		if a.unseen == "" {
+			common = append(common, a.grafana(&o))
+		} else if note := a.name + " is left out: " + a.unseen; !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+	}
 	if len(file.Groups) == 0 {
 		add(grafanaFolder, common)
 	} else {
@@ -142,43 +149,9 @@ func (o *Options) grafanaSLOs(sql, suffix string) []GrafanaRule {
 	absent.UID += suffix
 	absent.For = "5m"
 	absent.ExecErrState, absent.NoDataState = "Alerting", "Alerting"
+	o.place(&burn, Burn, slo.SeverityNone, burnPanel, "service", "slo")
+	o.place(&absent, Absent, slo.SeverityNone, agePanel, "service", "slo")
 	return []GrafanaRule{burn, absent}
-}
-
-func (o *Options) grafanaCommon() []GrafanaRule {
-	silent, plain := o.Thresholds[Silent], o.Thresholds[Plaintext]
-	of := func(name string, t Threshold, sql, op string, limit float64, summary, description string) GrafanaRule {
-		r := o.grafanaRule(name, sql, op, limit, summary, description)
-		r.Labels = map[string]string{"severity": string(t.Severity)}
-		r.For = grafanaDuration(t.For)
-		if t.Keep > 0 {
-			r.KeepFiringFor = grafanaDuration(t.Keep)
-		}
-		return r
-	}
-	return []GrafanaRule{
-		of(Watchdog, Threshold{Severity: "none"}, "SELECT 1 AS value", "gt", 0,
-			"Grafana evaluates the rules of Sockeye and reaches Alertmanager",
-			"It always fires. If it stops, alerts do not arrive."),
-		of(Silent, silent, fmt.Sprintf(`SELECT %[1]s AS source, dateDiff('second', max(%[2]s), now()) AS behind
-FROM %[3]s
-WHERE %[4]s >= now() - INTERVAL 1 DAY
-GROUP BY source
-ORDER BY source`, schema.ProgressSource, schema.ProgressReadThrough, schema.SourceProgress, schema.ProgressWall),
-			"gt", silent.Within.Seconds(),
-			"Source {{ $labels.source }} reports nothing, or lags",
-			"What it saw is known up to {{ humanizeDuration $values.A.Value }} ago. What it would have seen since is missing from every SLO "+
-				"of its vantage."),
-		of(Plaintext, plain, fmt.Sprintf(`SELECT %[1]s, %[2]s, countIf(attributes['%[3]s'] IN ('ws', 'http')) AS opens
-FROM %[4]s
-WHERE %[5]s = '%[6]s' AND %[2]s = '%[7]s' AND counted_at >= now() - %[8]d
-GROUP BY %[1]s, %[2]s
-ORDER BY %[1]s, %[2]s`, schema.Service, schema.Vantage, event.URLScheme, schema.Events, schema.EventName, event.Open,
-			event.VantageEdge, plain.Within/time.Second), "gt", 0,
-			"Clients connect to {{ $labels.service }} without TLS",
-			"{{ $values.A.Value }} connections within "+slo.PromDuration(plain.Within)+", from vantage {{ $labels.vantage }}. Anybody on "+
-				"the way reads credentials and messages."),
-	}
 }
 
 func (o *Options) grafanaRule(name, sql, op string, limit float64, summary, description string) GrafanaRule {
@@ -203,14 +176,18 @@ func (o *Options) grafanaRule(name, sql, op string, limit float64, summary, desc
 			},
 		},
 	}
-	var labels []string
-	for _, label := range []string{"service", "slo"} {
-		if strings.Contains(summary, "$labels."+label) {
-			labels = append(labels, label)
-		}
-	}
-	o.link(r.Annotations, name, nil, slo.SeverityNone, labels...)
 	return r
+}
+
+// place adds the links, and the panel that Grafana draws the alert on.
+func (o *Options) place(r *GrafanaRule, name string, severity slo.Severity, p panel, labels ...string) {
+	o.link(r.Annotations, name, nil, severity, p, labels...)
+	if o.Panel == nil {
+		return
+	}
+	if uid, id, ok := o.Panel(p.board, p.title); ok {
+		r.DashboardUID, r.PanelID = uid, id
+	}
 }
 
 func grafanaDuration(d time.Duration) string {

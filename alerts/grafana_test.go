@@ -2,17 +2,22 @@ package alerts_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/alerts"
+	"github.com/sockeye-project/sockeye/dashboards"
 	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
@@ -89,7 +94,7 @@ func TestGrafanasRulesOnTheEngine(t *testing.T) {
 		"no source":             {[]string{opens("chat", 950, 50)}, nil, map[string][]string{alerts.Absent: {page, ticket}}},
 		"a source stops": {nil, []store.Progress{alive, {Source: "edge-2", ReadThrough: now.Add(-6 * time.Minute), Wall: now.Add(-6 * time.Minute)}},
 			map[string][]string{alerts.Silent: {"source=edge-2"}}},
-		"without TLS": {[]string{plain}, []store.Progress{alive}, map[string][]string{alerts.Plaintext: {"service=chat vantage=edge"}}},
+		"without TLS": {[]string{plain}, []store.Progress{alive}, map[string][]string{alerts.Plaintext: {"service=chat region= vantage=edge"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,10 +108,9 @@ func TestGrafanasRulesOnTheEngine(t *testing.T) {
 				embeddedtest.Exec(t, dsn, insert)
 			}
 			require.NoError(t, s.InsertProgress(t.Context(), test.progress))
-			file, notes := alerts.Grafana(availability(t), links)
-			require.Empty(t, notes)
+			file, _ := alerts.Grafana(availability(t), links)
 			for i := range file.Groups[0].Rules {
-				rule := &file.Groups[0].Rules[i]
+				rule := at(file.Groups[0].Rules[i], now)
 				firing, quiet, err := instances(t, s, rule)
 				require.NoError(t, err, rule.Title)
 				switch rule.Title {
@@ -203,6 +207,118 @@ func TestGrafanasFileIsWhatGrafanaReads(t *testing.T) {
 		changed := strings.Replace(text, change[0], change[1], 1)
 		require.NotEqual(t, text, changed, name)
 		require.NotEmpty(t, checkGrafana(changed), name)
+	}
+}
+
+// panelFault says what is wrong with the panel of a rule, by the files of the boards.
+func panelFault(t testing.TB, r alerts.GrafanaRule) string {
+	t.Helper()
+	files, err := dashboards.Files([]dashboards.Datasource{dashboards.ClickHouse}, nil)
+	require.NoError(t, err)
+	for _, f := range files {
+		var board struct {
+			UID    string
+			Panels []struct {
+				ID          uint32
+				Type, Title string
+			}
+		}
+		if !strings.HasSuffix(f.Path, ".json") {
+			continue
+		}
+		require.NoError(t, json.Unmarshal([]byte(f.Data), &board))
+		if board.UID != r.DashboardUID {
+			continue
+		}
+		for _, p := range board.Panels {
+			if p.ID == r.PanelID && p.Type != "row" {
+				return ""
+			}
+		}
+		return "no such panel"
+	}
+	return "no such board"
+}
+
+func TestEveryRuleIsDrawnOnAPanelThatExists(t *testing.T) {
+	t.Parallel()
+	o := alerts.Options{GrafanaURL: "https://grafana.example.com/", RunbookURL: links.RunbookURL}
+	var err error
+	o.Panel, err = dashboards.Panels(dashboards.ClickHouse)
+	require.NoError(t, err)
+	file, _ := alerts.Grafana(shipped(t, "chat"), o)
+	for _, r := range file.Groups[0].Rules {
+		require.Empty(t, panelFault(t, r), r.Title)
+		require.Contains(t, r.Annotations["dashboard_url"], "https://grafana.example.com/d/"+r.DashboardUID, r.Title)
+		r.PanelID = 1 // a row
+		require.Equal(t, "no such panel", panelFault(t, r), r.Title)
+		r.DashboardUID = "sockeye"
+		require.Equal(t, "no such board", panelFault(t, r), r.Title)
+	}
+	data, err := file.YAML()
+	require.NoError(t, err)
+	require.Empty(t, checkGrafana(string(data)))
+
+	// The boards of Prometheus have the panels too.
+	o.Panel, err = dashboards.Panels(dashboards.Prometheus)
+	require.NoError(t, err)
+	rules, _ := alerts.Prometheus(shipped(t, "chat"), o)
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			if r.Alert != "" {
+				require.Regexp(t, `^https://grafana\.example\.com/d/sockeye-[a-z-]+-prometheus(\?|\{|$)`, r.Annotations["dashboard_url"], r.Alert)
+			}
+		}
+	}
+}
+
+// TestLinksOpenTheBoardOfTheAlert expands the links as Prometheus and Grafana do.
+func TestLinksOpenTheBoardOfTheAlert(t *testing.T) {
+	t.Parallel()
+	o := alerts.Options{GrafanaURL: "https://g"}
+	var err error
+	o.Panel, err = dashboards.Panels(dashboards.ClickHouse)
+	require.NoError(t, err)
+	file, _ := alerts.Grafana(availability(t), o)
+	slos, _ := alerts.Prometheus(availability(t), o)
+	templates := map[string]string{}
+	for _, g := range slos.Groups {
+		for _, r := range g.Rules {
+			templates["prometheus "+r.Alert] = r.Annotations["dashboard_url"]
+		}
+	}
+	for _, r := range file.Groups[0].Rules {
+		templates["grafana "+r.Title] = r.Annotations["dashboard_url"]
+	}
+	for name, test := range map[string]struct {
+		labels map[string]string
+		want   string
+	}{
+		"grafana " + alerts.Burn:     {map[string]string{"service": "chat & co", "slo": "x"}, "/d/sockeye-slo?var-service=chat+%26+co&var-slo=x"},
+		"prometheus " + alerts.Burn:  {nil, "/d/sockeye-slo?var-service=chat&var-slo=connection-availability"},
+		"grafana " + alerts.Storm:    {map[string]string{"service": "chat", "region": "eu"}, "/d/sockeye-oncall?var-service=chat&var-region=eu"},
+		"prometheus " + alerts.Storm: {map[string]string{"service": "chat"}, "/d/sockeye-oncall?var-service=chat"},
+		"grafana " + alerts.Memory:   {map[string]string{"service": "chat", "instance": "a/b"}, "/d/sockeye-debug?var-service=chat&var-instance=a%2Fb"},
+		"grafana " + alerts.Silent:   {map[string]string{"source": "edge"}, "/d/sockeye-oncall"},
+	} {
+		parsed, err := template.New("").Option("missingkey=error").Parse("{{ $labels := . }}" + templates[name])
+		require.NoError(t, err, name)
+		var b strings.Builder
+		require.NoError(t, parsed.Execute(&b, test.labels), name)
+		require.Equal(t, "https://g"+test.want, b.String(), name)
+	}
+}
+
+func TestWhatNoStatementCanTellIsNamed(t *testing.T) {
+	t.Parallel()
+	_, notes := alerts.Grafana(availability(t), links)
+	const why = " is left out: only the collector's own metrics tell; let Prometheus evaluate the group sockeye"
+	require.Equal(t, []string{alerts.QueueFull + why, alerts.Dropped + why, alerts.Certificate + why}, notes)
+	told := maps.Keys(grafanaRules(t))
+	for _, name := range alerts.Names() {
+		if name != alerts.Burn && name != alerts.Absent && !slices.Contains(notes, name+why) {
+			require.Contains(t, slices.Collect(told), name)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package alerts
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -47,6 +48,10 @@ type Options struct {
 	RecordOnly bool
 	// RunbookURL and DashboardURL are links of the alerts, in which [Placeholders] are replaced. An SLO's own runbook wins.
 	RunbookURL, DashboardURL string
+	// GrafanaURL is where Grafana is. With it and Panel, alerts that no DashboardURL is given for link to a board.
+	GrafanaURL string
+	// Panel finds a panel by the end of its board's address and its title; package dashboards has it.
+	Panel func(board, title string) (uid string, id uint32, ok bool)
 	// DatasourceUID is the identity of the ClickHouse datasource in Grafana.
 	DatasourceUID string
 }
@@ -89,9 +94,9 @@ func Prometheus(slos []slo.SLO, o Options) (file File, notes []string) {
 		file.Groups = append(file.Groups, group)
 		notes = append(notes, w.notes...)
 	}
-	file.Groups = append(file.Groups, o.symptoms())
+	file.Groups = append(file.Groups, o.symptomGroup())
 	if !o.RecordOnly {
-		file.Groups = append(file.Groups, o.collector())
+		file.Groups = append(file.Groups, o.collectorGroup())
 	}
 	return file, notes
 }
@@ -400,7 +405,11 @@ func (w *writer) annotations(alert string, severity slo.Severity, summary, descr
 	if alert != Burn {
 		a["description"] = literal(description)
 	}
-	w.options.link(a, alert, w.slo, severity)
+	p := burnPanel
+	if alert == Absent {
+		p = agePanel
+	}
+	w.options.link(a, alert, w.slo, severity, p)
 	return a
 }
 
@@ -409,7 +418,7 @@ const ofAlert = "OF-ALERT-"
 
 // link adds the links. Labels are those that only the alert itself knows.
 func (o *Options) link(
-	annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity, labels ...string,
+	annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity, p panel, labels ...string,
 ) {
 	runbook := o.RunbookURL
 	values := map[string]string{"alertname": alert, "severity": string(severity)}
@@ -426,6 +435,7 @@ func (o *Options) link(
 		}
 		return text
 	}
+	known := maps.Clone(values)
 	for _, label := range labels {
 		values[label] = ofAlert + label
 	}
@@ -434,6 +444,8 @@ func (o *Options) link(
 	}
 	if o.DashboardURL != "" {
 		annotations["dashboard_url"] = fill(o.DashboardURL)
+	} else if link := o.opened(p, known, labels...); link != "" {
+		annotations["dashboard_url"] = link
 	}
 }
 

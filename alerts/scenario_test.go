@@ -402,26 +402,22 @@ func cut(r *alerts.Rule, begin string) bool {
 	return len(kept) < len(lines) && len(kept) > 0 && !strings.HasPrefix(r.Expr, "max by")
 }
 
-func TestWhatIsUsualIsThatOfTheSameHour(t *testing.T) {
-	t.Parallel()
+// storms are scenarios of a storm alone, for Prometheus and Grafana: what is usual is that of the same hour, and what is written when
+// it ends is none.
+func storms() []scenario {
 	const hour = 60
+	of := risings[alerts.Storm].of
 	// Every day is quiet but for two hours, in which a hundred times as many connect.
 	day := []phase{{12 * hour, 60}, {2 * hour, 6000}, {10 * hour, 60}}
 	twoDays := counter(slices.Concat(day, day)...)
 	stormAtNight := counter(slices.Concat(day, []phase{{6 * hour, 60}, {hour, 6000}})...)
-	out, err := try(t, alerts.Storm, scenarioRules(t, alerts.Storm), []scenario{
-		{"not fire", "the rush of yesterday comes again", []input{risings[alerts.Storm].of(twoDays)}, nil, []int{36*hour + 10, 37*hour + 59}},
-		{"fire", "as much at another hour", []input{risings[alerts.Storm].of(stormAtNight)}, []int{30*hour + 10}, []int{30 * hour}},
-	})
-	require.NoError(t, err, out)
-}
-
-func TestConnectionsThatAreWrittenWhenTheyEndAreNoStorm(t *testing.T) {
-	t.Parallel()
-	of := risings[alerts.Storm].of(counter(phase{120, 10}, phase{30, 6000}))
-	of.Series = strings.Replace(of.Series, "at_open", "at_close", 1)
-	out, err := try(t, alerts.Storm, scenarioRules(t, alerts.Storm), []scenario{{"not fire", "a proxy restarts", []input{of}, nil, []int{130, 149}}})
-	require.NoError(t, err, out)
+	atClose := of(counter(phase{120, 10}, phase{30, 6000}))
+	atClose.Series = strings.Replace(atClose.Series, "at_open", "at_close", 1)
+	return []scenario{
+		{"not fire", "the rush of yesterday comes again", []input{of(twoDays)}, nil, []int{36*hour + 10, 37*hour + 59}},
+		{"fire", "as much at another hour", []input{of(stormAtNight)}, []int{30*hour + 10}, []int{30 * hour}},
+		{"not fire", "a proxy that logs at close restarts", []input{atClose}, nil, []int{130, 149}},
+	}
 }
 
 func TestACertificateThatNearlyEndsPages(t *testing.T) {

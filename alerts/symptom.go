@@ -37,6 +37,7 @@ type symptom struct {
 	summary     string
 	// means says what to think of it.
 	means string
+	panel panel
 }
 
 func where(dimension string, values ...string) []slo.Filter {
@@ -76,6 +77,7 @@ var symptoms = func() []symptom {
 			of:      slo.Selection{came(event.Open), came(event.HandshakeRejected)},
 			summary: "Far more clients connect than usual",
 			means:   "Clients that all lost their connection come back at once, or somebody attacks.",
+			panel:   handshakesPanel,
 		},
 		{
 			alert: AuthSpike, series: "auth_failures", what: "failed authentications", whole: "authentications",
@@ -84,6 +86,7 @@ var symptoms = func() []symptom {
 			among:   slo.Selection{term(event.Auth), term(event.AuthRefreshed), term(event.Open), badToken},
 			summary: "Far more credentials are refused than usual",
 			means:   "A client release or a rotated key makes good clients fail, or somebody tries credentials.",
+			panel:   authenticationsPanel,
 		},
 		{
 			alert: IDPOutage, series: "idp_failures", what: "authentications that the identity provider failed",
@@ -93,12 +96,14 @@ var symptoms = func() []symptom {
 			among:   slo.Selection{answered(event.Auth), answered(event.AuthRefreshed)},
 			summary: "The identity provider is slow or down",
 			means:   "Clients with good credentials cannot log in.",
+			panel:   authenticationsPanel,
 		},
 		{
 			alert: Flood, series: "messages", what: "messages from clients",
 			of:      slo.Selection{term(event.Message, where(schema.Direction, event.DirectionReceive)...)},
 			summary: "Clients send far more messages than usual",
 			means:   "One client or tenant floods the service, or a release of a client loops.",
+			panel:   messagesPanel,
 		},
 		{
 			alert: ParseErrors, series: "parse_errors", whole: "messages",
@@ -108,6 +113,7 @@ var symptoms = func() []symptom {
 			among:   slo.Selection{term(event.Message), term(event.Error)},
 			summary: "Far more messages cannot be read than usual",
 			means:   "A client and the service do not agree on the schema any more, or somebody probes.",
+			panel:   errorsPanel,
 		},
 		{
 			alert: Termination, series: "unexpected_closes", what: "connections that broke", whole: "connections that ended",
@@ -115,6 +121,7 @@ var symptoms = func() []symptom {
 			among:   slo.Selection{term(event.Close)},
 			summary: "Far more connections break than usual",
 			means:   "A proxy, a load balancer or the network ends connections; their clients will come back at once.",
+			panel:   disconnectsPanel,
 		},
 		{
 			alert: DDoS, series: "refusals", what: "handshakes and messages that were refused or given up",
@@ -124,6 +131,7 @@ var symptoms = func() []symptom {
 			among:   slo.Selection{term(event.Open), term(event.HandshakeRejected), term(event.RateLimited)},
 			summary: "Most of what arrives is refused, and it is far more than usual",
 			means:   "Limits hold off an attack, or are too tight for a crowd.",
+			panel:   handshakesPanel,
 		},
 	}
 }()
@@ -157,7 +165,21 @@ func promMetric(name, suffix string) string { return strings.ReplaceAll(name, ".
 
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-func (o *Options) symptoms() Group {
+// series are the labels of a symptom.
+func series(more ...string) []string {
+	return append([]string{"service", "region", "vantage"}, more...)
+}
+
+// symptoms are the alerts of this file.
+func (o *Options) symptoms() []alert {
+	var all []alert
+	for i := range symptoms {
+		all = append(all, o.symptom(&symptoms[i]))
+	}
+	return append(all, o.memory(), o.plaintext())
+}
+
+func (o *Options) symptomGroup() Group {
 	by := []string{}
 	for _, d := range []string{schema.Service, schema.Region, schema.Vantage, schema.Visibility, schema.EventName,
 		schema.Direction, schema.Outcome, schema.ErrorType, schema.Fault} {
@@ -165,19 +187,14 @@ func (o *Options) symptoms() Group {
 	}
 	rate := fmt.Sprintf("sum by (%s) (rate(%s[5m]))", strings.Join(by, ", "), promMetric(event.MetricEvents, "_total"))
 	rules := []Rule{{Record: recordEvents, Expr: renamed(rate)}}
-	for i := range symptoms {
-		rules = append(rules, o.symptom(&symptoms[i])...)
+	for _, a := range o.symptoms() {
+		rules = append(rules, a.records...)
+		// Where something else pages, what is recorded stays.
+		if !o.RecordOnly {
+			rules = append(rules, a.rule(o))
+		}
 	}
-	rules = append(rules, o.memory(), o.plaintext())
-	return Group{Name: "sockeye:symptoms", Interval: slo.PromDuration(o.Interval), Rules: o.withoutAlerts(rules)}
-}
-
-// withoutAlerts leaves out alerts, where something else pages.
-func (o *Options) withoutAlerts(rules []Rule) []Rule {
-	if !o.RecordOnly {
-		return rules
-	}
-	return slices.DeleteFunc(rules, func(r Rule) bool { return r.Alert != "" })
+	return Group{Name: "sockeye:symptoms", Interval: slo.PromDuration(o.Interval), Rules: rules}
 }
 
 // selected sums a selection; where nothing of it was ever seen, it is 0 wherever anything was.
@@ -193,30 +210,34 @@ func selected(of slo.Selection, zero bool) string {
 	return expr
 }
 
-func (o *Options) symptom(s *symptom) []Rule {
+func (o *Options) symptom(s *symptom) alert {
 	t := o.Thresholds[s.alert]
 	rate, among := fmt.Sprintf(recordSymptom, s.series), fmt.Sprintf(recordAmong, s.series)
 	baseline := fmt.Sprintf(recordBaseline, s.series)
-	rules := []Rule{{Record: rate, Expr: selected(s.of, true)}}
+	a := alert{
+		name: s.alert, limit: t, summary: s.summary + " at {{ $labels.service }}", labels: series(), panel: s.panel,
+		records: []Rule{{Record: rate, Expr: selected(s.of, true)}}, sql: s.sql(t),
+	}
 	conditions := []string{rate + " > " + decimal(t.PerSecond)}
-	says := fmt.Sprintf("{{ $value | humanize }} a second: %s over 5 minutes, from vantage {{ $labels.vantage }}"+
-		"{{ with $labels.region }} in {{ . }}{{ end }}", s.what)
 	fires := fmt.Sprintf("It fires above %s a second", decimal(t.PerSecond))
 	if t.Times > 0 {
-		rules = append(rules, Rule{Record: baseline, Expr: o.baseline(rate)})
+		a.records = append(a.records, Rule{Record: baseline, Expr: o.baseline(rate)})
 		conditions = append(conditions, fmt.Sprintf("and %s > %s * %s", rate, decimal(t.Times), baseline))
-		says += fmt.Sprintf(`; usual at this hour: {{ with printf "%s{service=%%q,region=%%q,vantage=%%q}" $labels.service `+
-			`$labels.region $labels.vantage | query }}{{ . | first | value | humanize }}{{ else }}unknown{{ end }}`, baseline)
-		fires += fmt.Sprintf(" and %s times what is usual", decimal(t.Times))
+		a.usual = fmt.Sprintf(`Usual at this hour: {{ with printf "%s{service=%%q,region=%%q,vantage=%%q}" $labels.service `+
+			`$labels.region $labels.vantage | query }}{{ . | first | value | humanize }} a second{{ else }}unknown{{ end }}.`,
+			baseline)
+		fires += fmt.Sprintf(" and %s times what is usual at this hour", decimal(t.Times))
 	}
 	if t.Share > 0 {
-		rules = append(rules, Rule{Record: among, Expr: selected(s.among, false)})
+		a.records = append(a.records, Rule{Record: among, Expr: selected(s.among, false)})
 		// Where nobody counts the whole, its share is not known to be small.
 		conditions = append(conditions, fmt.Sprintf("unless %s / (%s > 0) <= %s", rate, among, decimal(t.Share)))
 		fires += fmt.Sprintf(" and %s %% of the %s", decimal(100*t.Share), s.whole)
 	}
-	return append(rules, o.alert(s.alert, t, strings.Join(conditions, "\n"), s.summary+" at {{ $labels.service }}",
-		says+". "+s.means+" "+fires+"."))
+	a.expr = strings.Join(conditions, "\n")
+	a.description = fmt.Sprintf("{{ $value | humanize }} a second: %s over 5 minutes, from vantage {{ $labels.vantage }}"+
+		`{{ with index $labels "region" }} in {{ . }}{{ end }}. %s %s.`, s.what, s.means, fires)
+	return a
 }
 
 // baseline is the median of the same hour of the last days; without a day of history, that of what there is, from an hour
@@ -233,55 +254,51 @@ func (o *Options) baseline(rate string) string {
 		symptomLabels, strings.Join(days, "\n  or "), rate, time.Hour/o.Interval)
 }
 
-// alert is a rule with what all of them have.
-func (o *Options) alert(name string, t Threshold, expr, summary, description string) Rule {
-	r := Rule{
-		Alert: name, Expr: expr, Labels: map[string]string{"severity": string(t.Severity)},
-		Annotations: map[string]string{"summary": summary, "description": description},
-	}
-	if t.For > 0 {
-		r.For = slo.PromDuration(t.For)
-	}
-	if t.Keep > 0 {
-		r.KeepFiringFor = slo.PromDuration(t.Keep)
-	}
-	var labels []string
-	if strings.Contains(summary, "$labels.service") {
-		labels = []string{"service"}
-	}
-	o.link(r.Annotations, name, nil, t.Severity, labels...)
-	return r
-}
-
 // instance is who reports gauges.
 var instance = strings.ReplaceAll(event.ServiceInstanceID, ".", "_")
 
+// What memory is compared with, over how long each is the mean, and how much more connections explain more of it.
+const (
+	memoryPast   = 6 * time.Hour
+	memoryMean   = 30 * time.Minute
+	memoryGrowth = 1.2
+)
+
 // memory fires where memory grows and connections do not.
-func (o *Options) memory() Rule {
+func (o *Options) memory() alert {
 	t := o.Thresholds[Memory]
-	past := "6h"
 	of := func(metric, offset string) string {
-		return fmt.Sprintf("avg_over_time(%s{%s!=\"\"}[30m]%s)", metric, slo.PromLabel(schema.Vantage), offset)
+		return fmt.Sprintf("avg_over_time(%s{%s!=\"\"}[%s]%s)", metric, slo.PromLabel(schema.Vantage),
+			slo.PromDuration(memoryMean), offset)
 	}
 	memory, active := promMetric(event.ProcessMemory.String(), "_bytes"), promMetric(event.ConnectionsActive.String(), "")
-	then := " offset " + past
-	expr := fmt.Sprintf("%s > %s * %s\nand %[1]s - %[3]s > %s\nunless %s > 1.2 * %s", of(memory, ""), decimal(t.Times),
-		of(memory, then), decimal(t.Bytes), of(active, ""), of(active, then))
-	expr = fmt.Sprintf("max by (%s, instance) (%s)", symptomLabels,
-		fmt.Sprintf("label_replace(%s, \"instance\", \"$1\", %q, \"(.+)\")", renamed("("+expr+")"), instance))
-	return o.alert(Memory, t, expr, "{{ $labels.instance }} of {{ $labels.service }} needs more and more memory",
-		fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did not grow by "+
-			"a fifth. It fires above that and %sB more.", decimal(t.Times), past, "{{ "+decimal(t.Bytes)+" | humanize1024 }}"))
+	then := " offset " + slo.PromDuration(memoryPast)
+	expr := fmt.Sprintf("%s > %s * %s\nand %[1]s - %[3]s > %s\nunless %s > %s * %s", of(memory, ""), decimal(t.Times),
+		of(memory, then), decimal(t.Bytes), of(active, ""), decimal(memoryGrowth), of(active, then))
+	return alert{
+		name: Memory, limit: t, labels: series("instance"), panel: memoryPanel,
+		summary: "{{ $labels.instance }} of {{ $labels.service }} needs more and more memory",
+		description: fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did not grow by "+
+			"a fifth. It fires above that and %sB more.", decimal(t.Times), slo.PromDuration(memoryPast),
+			"{{ "+decimal(t.Bytes)+" | humanize1024 }}"),
+		expr: fmt.Sprintf("max by (%s, instance) (%s)", symptomLabels,
+			fmt.Sprintf("label_replace(%s, \"instance\", \"$1\", %q, \"(.+)\")", renamed("("+expr+")"), instance)),
+		sql: memorySQL(t),
+	}
 }
 
 // plaintext fires where clients reach the service without TLS: at the edge. Behind it, a proxy may have ended TLS.
-func (o *Options) plaintext() Rule {
+func (o *Options) plaintext() alert {
 	t := o.Thresholds[Plaintext]
 	seen := promMetric(event.MetricPlaintext, "_seconds")
-	expr := fmt.Sprintf("time() - max by (%s) (%s)\n< %d", symptomLabels,
-		renamed(fmt.Sprintf("max_over_time(%s{%s=%q}[%s])", seen, slo.PromLabel(schema.Vantage), event.VantageEdge,
-			slo.PromDuration(t.Within))), t.Within/time.Second)
-	return o.alert(Plaintext, t, expr, "Clients connect to {{ $labels.service }} without TLS",
-		"The last was {{ $value | humanizeDuration }} ago, from vantage {{ $labels.vantage }}. Anybody on the way reads credentials and "+
-			"messages. It fires for "+slo.PromDuration(t.Within)+" after each.")
+	return alert{
+		name: Plaintext, limit: t, labels: series(), panel: handshakesPanel,
+		summary: "Clients connect to {{ $labels.service }} without TLS",
+		description: "The last was {{ $value | humanizeDuration }} ago, from vantage {{ $labels.vantage }}. Anybody on the way reads " +
+			"credentials and messages. It fires for " + slo.PromDuration(t.Within) + " after each.",
+		expr: fmt.Sprintf("time() - max by (%s) (%s)\n< %d", symptomLabels,
+			renamed(fmt.Sprintf("max_over_time(%s{%s=%q}[%s])", seen, slo.PromLabel(schema.Vantage), event.VantageEdge,
+				slo.PromDuration(t.Within))), t.Within/time.Second),
+		sql: plaintextSQL(t),
+	}
 }

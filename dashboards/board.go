@@ -178,6 +178,26 @@ func Boards(d Datasource, slos []slo.SLO) ([]*Dashboard, error) {
 	return boards, nil
 }
 
+// Panels returns what finds a panel by the end of its board's address and its title, for those who link to one: the board's
+// identity and the panel's number on it.
+func Panels(d Datasource) (func(board, title string) (uid string, id uint32, ok bool), error) {
+	boards, err := Boards(d, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func(name, title string) (uid string, id uint32, ok bool) {
+		uid = UID(d, name)
+		for _, b := range boards {
+			for _, p := range b.Panels {
+				if *b.Uid == uid && p.Panel != nil && *p.Panel.Title == title {
+					return uid, *p.Panel.Id, true
+				}
+			}
+		}
+		return "", 0, false
+	}, nil
+}
+
 // File is one file to write. Its path has slashes and is relative.
 type File struct {
 	Path, Data string

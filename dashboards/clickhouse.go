@@ -314,15 +314,15 @@ LIMIT 500`, schema.SLOEvents, service)),
 	}
 }
 
-// ageOfData is how far the store lags: the least progress of the sources alive.
-func ageOfData() panel {
+// ageOfData is how far the store lags: the least progress of the sources alive. next is the board one level down.
+func ageOfData(next *dashboard.DashboardLink) panel {
 	return panel{
 		kind: kindStat, title: "Age of the data", w: 4, h: 4, unit: unitSeconds, decimals: ptr(0.0), empty: "no source alive",
 		asks: "How old is what I see? The time since the moment before which every living source has been read and stored.",
 		do: "Under a minute is usual. If it grows, a source is stuck or the store refuses: read the collector's log " +
 			"before you trust any other panel. " +
 			"No source alive means that nothing is known.",
-		steps: []dashboard.Threshold{base(good), from(60, warning), from(300, bad)},
+		steps: []dashboard.Threshold{base(good), from(60, warning), from(300, bad)}, opens: next,
 		queries: rows(fmt.Sprintf(`SELECT if(count() = 0, NULL,
   greatest(0, dateDiff('second', min(read_through), $__toTime))) AS age
 FROM %s FINAL

@@ -226,7 +226,7 @@ func (h *historian) gauges() {
 				}
 				h.add(at, event.Connections, "gateway", region, instance, "", 1, fields{
 					"outcome": "unknown", "judged": 0, event.ConnectionsActive.String(): active, event.ConnectionsIdle.String(): active / 4,
-					event.ConnectionsCapacity.String(): 5000, event.ProcessMemory.String(): 200<<20 + active*24<<10,
+					event.ConnectionsCapacity.String(): 5000, event.ProcessMemory.String(): 200<<20 + active*24<<10, event.ProcessMemoryLimit.String(): 512 << 20,
 					event.ProcessFDs.String(): active + 120, event.ProcessFDLimit.String(): 8192})
 			}
 		}

@@ -112,14 +112,11 @@ ORDER BY class`, attribute(event.IOMessagesReceived), attribute(event.IOMessages
 				},
 			}},
 			{"Processes", []panel{
-				resource("Memory of each process", "memory_bytes", "", unitBytes,
-					"Does a process leak? Its resident memory.",
-					"A line that only grows with steady connections is a leak or a queue without a bound: take a heap profile "+
-						"before you restart it."),
-				resource("File descriptors of each process", "file_descriptors", "file_descriptor_limit", unitNone,
+				memory(),
+				resource("File descriptors of each process", "max(file_descriptors)", "max(file_descriptor_limit)", unitNone,
 					"How near is a process to its limit of open files? Each connection takes at least one.",
 					"Near the limit new connections are refused: raise LimitNOFILE or ulimit -n, and look for connections that "+
-						"are not closed."),
+						"are not closed.", schema.Bucket, schema.Gauges10s),
 			}},
 		},
 	}
@@ -155,23 +152,27 @@ FROM (
 )`, strings.Join(names, ", "), strings.Join(sums, ", "), indent(of))
 }
 
-// resource is what each process uses of something, and its limit where it has one.
-func resource(title, used, limit, unit, asks, do string) panel {
-	columns, measured := []string{"time", "instance", "used"}, "max("+used+") AS used"
-	name := "${__field.labels.instance}"
-	if limit != "" {
-		columns, measured = append(columns, "limit"), measured+", max("+limit+") AS limit"
-		name = "${__field.labels.instance} ${__field.name}"
-	}
+// memory reads raw events, which alone have the limit.
+func memory() panel {
+	largest := func(k event.Key) string { return "max(toUInt64OrNull(" + attribute(k) + "))" }
+	return resource("Memory of each process", largest(event.ProcessMemory), largest(event.ProcessMemoryLimit), unitBytes,
+		"Does a process leak, and how near is it to being killed? Its resident memory, and the least limit of its cgroups and host.",
+		"A line that only grows with steady connections is a leak or a queue without a bound: take a heap profile "+
+			"before you restart it. Near the limit, drain it first.",
+		schema.CountedAt, schema.Events, isEvent(event.Connections))
+}
+
+// resource is what each process uses of something, and its limit.
+func resource(title, used, limit, unit, asks, do, moment, table string, more ...string) panel {
 	return panel{
-		kind: kindSeries, title: title, w: 12, h: 8, unit: unit, interval: fine.interval, series: name, empty: "no gauges",
-		asks: asks, do: do,
-		queries: series(fmt.Sprintf(`SELECT %s, instance, %s
+		kind: kindSeries, title: title, w: 12, h: 8, unit: unit, interval: fine.interval,
+		series: "${__field.labels.instance} ${__field.name}", limits: " limit", empty: "no gauges", asks: asks, do: do,
+		queries: series(fmt.Sprintf(`SELECT %s, instance, %s AS used, %s AS limit
 FROM %s
 WHERE %s
 GROUP BY time, instance
-ORDER BY time`, timeOf(schema.Bucket), measured, schema.Gauges10s, and("$__timeFilter(bucket)", gaugesWhere(true))),
-			columns...),
+ORDER BY time`, timeOf(moment), used, limit, table, and(append([]string{"$__timeFilter(" + moment + ")", gaugesWhere(true)},
+			more...)...)), "time", "instance", "used", "limit"),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ type drawnPanel struct {
 	FieldConfig struct {
 		Defaults  drawnField
 		Overrides []struct {
-			Matcher    struct{ Options string }
+			Matcher    struct{ ID, Options string }
 			Properties []struct {
 				ID    string
 				Value json.RawMessage
@@ -97,14 +98,18 @@ type drawnField struct {
 		Stacking        struct{ Mode string }
 		ThresholdsStyle struct{ Mode string }
 	}
-	fixed string
+	fixed, dashes string
 }
 
 // field is how a column or series shows: the defaults with what is overridden by name.
 func (p *drawnPanel) field(name string) drawnField {
 	f := p.FieldConfig.Defaults
 	for _, o := range p.FieldConfig.Overrides {
-		if o.Matcher.Options != name {
+		if o.Matcher.ID == "byRegexp" {
+			if !regexp.MustCompile(strings.Trim(o.Matcher.Options, "/")).MatchString(name) {
+				continue
+			}
+		} else if o.Matcher.Options != name {
 			continue
 		}
 		for _, property := range o.Properties {
@@ -120,6 +125,9 @@ func (p *drawnPanel) field(name string) drawnField {
 				into = &f.Thresholds
 			case "mappings":
 				into = &f.Mappings
+			case "custom.lineStyle":
+				f.dashes = ` stroke-dasharray="6 4"`
+				continue
 			case "color":
 				var c struct{ FixedColor string }
 				if json.Unmarshal(property.Value, &c) == nil {
@@ -198,14 +206,18 @@ func (f *drawnField) show(v any) string {
 		return fixed(number*100, "%")
 	case "percent":
 		return fixed(number, "%")
-	case "bytes":
+	case "bytes", "binBps":
+		second := strings.TrimPrefix(f.Unit, "bytes")
+		if second != "" {
+			second = "/s"
+		}
 		for _, u := range []string{" B", " KiB", " MiB", " GiB"} {
 			if math.Abs(number) < 1024 {
-				return fmt.Sprintf("%.3g%s", number, u)
+				return fmt.Sprintf("%.3g%s", number, u+second)
 			}
 			number /= 1024
 		}
-		return fmt.Sprintf("%.3g TiB", number)
+		return fmt.Sprintf("%.3g TiB%s", number, second)
 	case "s":
 		if number != 0 && math.Abs(number) < 1 {
 			return fmt.Sprintf("%.3g ms", number*1000)
@@ -354,12 +366,22 @@ func (d *drawing) table(p drawnPanel, f frame, in area) {
 func (d *drawing) bars(p drawnPanel, f frame, in area) {
 	field := p.field(f.Meta[1].Name)
 	each := min(in.h/len(f.Data), 44)
+	// Names take what the longest needs, up to half of it; a bar that says no maximum is as long as its share of the highest.
+	names, most := 0, 0.0
+	for _, row := range f.Data {
+		value, _ := row[1].(float64)
+		names, most = max(names, int(float64(len([]rune(fmt.Sprint(row[0])))+1)*12*textWidth)), max(most, value)
+	}
+	names = min(names, in.w/2) + 10
+	if field.Max != nil {
+		most = *field.Max
+	}
 	for i, row := range f.Data {
 		y := in.y + i*each
-		d.text(in.x, y+each/2+4, 12, "#24292e", "", clip(fmt.Sprint(row[0]), 170, 12))
-		d.rect(in.x+180, y+4, in.w-250, each-10, "#eee", "")
+		d.text(in.x, y+each/2+4, 12, "#24292e", "", clip(fmt.Sprint(row[0]), names, 12))
+		d.rect(in.x+names, y+4, in.w-names-70, each-10, "#eee", "")
 		value, _ := row[1].(float64)
-		d.rect(in.x+180, y+4, int(float64(in.w-250)*min(value, 1)), each-10, field.colorOf(row[1]), "")
+		d.rect(in.x+names, y+4, int(float64(in.w-names-70)*min(max(value, 0)/max(most, 1e-9), 1)), each-10, field.colorOf(row[1]), "")
 		d.text(in.x+in.w, y+each/2+4, 13, field.colorOf(row[1]), "end", field.show(row[1]))
 	}
 }
@@ -408,7 +430,9 @@ func lines(p drawnPanel, f frame) []*line {
 				continue
 			}
 			name := m.Name
-			if shown := p.FieldConfig.Defaults.DisplayName; shown != "" {
+			if f.named {
+				name = fmt.Sprint(row[1])
+			} else if shown := p.FieldConfig.Defaults.DisplayName; shown != "" {
 				name = strings.NewReplacer(append(replace, "${__field.name}", m.Name)...).Replace(shown)
 			} else if text != "" {
 				panic("a series with labels needs a display name: " + p.Title)
@@ -551,16 +575,20 @@ func (d *drawing) series(p drawnPanel, f frame, in area) {
 			fmt.Fprintf(&path, "V%dH%dZ", at(low), plot.x)
 			fill = stroke
 		}
-		fmt.Fprintf(&d.svg, `<path d="%s" fill="%s" fill-opacity="0.35" stroke="%s"/>`+"\n", path.String(), fill, stroke)
+		fmt.Fprintf(&d.svg, `<path d="%s" fill="%s" fill-opacity="0.35" stroke="%s"%s/>`+"\n", path.String(), fill, stroke, field.dashes)
 	}
+	at0, line := legend, in.y+in.h-3
 	for i, l := range all {
 		field := p.field(l.name)
 		size := int(float64(len([]rune(l.name)))*11*textWidth) + 30
 		if legend+size > in.x+in.w {
-			break
+			if line != in.y+in.h-3 {
+				break
+			}
+			legend, line = at0, line+10
 		}
-		d.rect(legend, in.y+in.h-8, 14, 3, color(cmp.Or(field.fixed, palette[i%len(palette)])), "")
-		d.text(legend+18, in.y+in.h-3, 11, "#24292e", "", l.name)
+		d.rect(legend, line-5, 14, 3, color(cmp.Or(field.fixed, palette[i%len(palette)])), "")
+		d.text(legend+18, line, 11, "#24292e", "", l.name)
 		legend += size
 	}
 }

@@ -56,7 +56,7 @@ func executiveBoard(known documents) board {
 				},
 				{
 					kind: kindStat, title: "Days until full", w: 4, h: 4, unit: "d", decimals: ptr(0.0), empty: "not in sight",
-					last:  "3d",
+					last: "3d", opens: ClickHouse.opens(onCall, "On-call"),
 					steps: []dashboard.Threshold{base(bad), from(14, warning), from(60, good)},
 					asks: "When is the capacity reached, if the hourly peaks of the last three days go on as they did? A " +
 						"straight line, no more.",
@@ -145,12 +145,19 @@ ORDER BY time`, timeOf(schema.Bucket), share(isEvent(event.HandshakeRejected), h
 					fields: []field{{name: "hours", unit: "h", decimals: ptr(0.0)}},
 					asks:   "Who opens the most connections, and how long do they stay?",
 					do:     "Many connections and few hours are a client that reconnects in a loop: write to that tenant.",
-					queries: rows(fmt.Sprintf(`SELECT tenant, sum(opened) AS connections,
-  sum(connection_milliseconds) / 3600000 AS hours
-%s
+					queries: rows(fmt.Sprintf(`SELECT tenant, sum(opened) AS connections, sum(milliseconds) / 3600000 AS hours
+FROM (
+  SELECT tenant, sum(count) AS opened, 0 AS milliseconds
+  %s
+  GROUP BY tenant
+  UNION ALL
+  SELECT tenant, 0 AS opened, sum(connection_milliseconds) AS milliseconds
+  %s
+  GROUP BY tenant
+)
 GROUP BY tenant
 ORDER BY connections DESC, tenant
-LIMIT 10`, usage(seenConnections)), "tenant", "connections", "hours"),
+LIMIT 10`, indent(coarse.within(seenConnections, isEvent(event.Open))), indent(usage(seenConnections))), "tenant", "connections", "hours"),
 				},
 				{
 					kind: kindTable, title: "Top tenants by messages", w: 8, h: 9, unit: unitNone,
@@ -200,7 +207,7 @@ ORDER BY cost DESC, tier`, attribute(event.TenantTier), schema.Events, isEvent(e
 						varSpent, indent(usage(seenConnections))), "tier", "tenants", "hours", "traffic", "of time", "of bytes", "cost"),
 				},
 			}},
-			{"Can I believe it", []panel{ageOfData()}},
+			{"Can I believe it", []panel{ageOfData(ClickHouse.opens(onCall, "On-call"))}},
 		},
 	}
 }

@@ -260,6 +260,9 @@ func (l *linter) panel(p map[string]any) {
 			fault("a link that loses time or variables")
 		}
 	}
+	if kind == "stat" && len(l.links(p)) == 0 {
+		fault("a number that leads nowhere")
+	}
 	if kind == "stat" && str(d, "unit") == "percentunit" && (d["decimals"] == nil || d["decimals"].(float64) > 4) {
 		fault("a share needs a number of decimals")
 	}
@@ -461,7 +464,8 @@ func TestTheLinterNotices(t *testing.T) {
 			defaults(p)["unit"] = "percentunit"
 			delete(defaults(p), "decimals")
 		}, "number of decimals"},
-		"no query": {func(b map[string]any) { ofType(b, "stat")["targets"] = []any{} }, "no query"},
+		"a number that leads nowhere": {func(b map[string]any) { delete(defaults(ofType(b, "stat")), "links") }, "leads nowhere"},
+		"no query":                    {func(b map[string]any) { ofType(b, "stat")["targets"] = []any{} }, "no query"},
 		"a statement without time": {func(b map[string]any) {
 			list(ofType(b, "table"), "targets")[0]["rawSql"] = "SELECT 1 WHERE service = ${service:singlequote}"
 		}, "ignores the time range"},

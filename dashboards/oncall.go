@@ -30,10 +30,10 @@ func onCallBoard(known documents) board {
 		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Reads the rollup of " +
 			"10 seconds, which is kept for 3 days.",
 		variables: clickhouseVariables(varService, varRegion, varTenant, varInstance,
-			seenConnections, seenMessages, seenGauges),
+			seenConnections, seenAuth, seenMessages, seenGauges),
 		annotations: annotations(one(schema.Service, varService)),
 		rows: []row{
-			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(), 7)}},
+			{"What is promised", []panel{sloTable(12), withHeight(ageOfData(ClickHouse.opens(debug, "Debug")), 7)}},
 			{"Connections", []panel{
 				{
 					kind: kindStat, title: "Active connections", w: 8, h: 4, unit: unitNone, decimals: ptr(0.0), empty: "no gauges",
@@ -60,7 +60,7 @@ ORDER BY time`, timeOf(schema.Bucket), schema.Gauges10s, and("$__timeFilter(buck
 				},
 				{
 					kind: kindSeries, title: "Handshakes by result", w: 12, h: 8, unit: unitRate, stack: true, interval: fine.interval,
-					series: "${__field.labels.result}", colors: resultColors(),
+					series: "${__field.labels.result}", colors: resultColors(resultOpened, resultRejected),
 					asks: "How many handshakes are there, and whose fault are those that fail?",
 					do: "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. " +
 						"Client: at tokens and client releases.",
@@ -69,6 +69,33 @@ ORDER BY time`, timeOf(schema.Bucket), schema.Gauges10s, and("$__timeFilter(buck
 GROUP BY time, result
 ORDER BY time`, timeOf(schema.Bucket), isEvent(event.Open), resultOpened, resultRejected, perSecond,
 						fine.within(seenConnections, handshakes)), "time", "result", "handshakes"),
+				},
+			}},
+			{"Authentications and messages", []panel{
+				{
+					kind: kindSeries, title: "Authentications by result", w: 12, h: 8, unit: unitRate, stack: true,
+					interval: fine.interval, series: "${__field.labels.result}", colors: resultColors(resultSuccess, resultFailure),
+					empty: "no authentications",
+					asks:  "How many credentials are accepted, and whose fault are those that are not?",
+					do: "Client: a release of a client, an expired key, or somebody who tries credentials. Idp: the identity provider is " +
+						"slow or down; Debug has its latency.",
+					queries: series(fmt.Sprintf(`SELECT %s, if(%s, '%s', concat('%s', fault)) AS result, %s AS authentications
+%s
+GROUP BY time, result
+ORDER BY time`, timeOf(schema.Bucket), is(schema.Outcome, string(event.OutcomeSuccess)), resultSuccess, resultFailure,
+						perSecond, fine.within(seenAuth, isEvent(event.Auth, event.AuthRefreshed))), "time", "result", "authentications"),
+				},
+				{
+					kind: kindSeries, title: "Messages by direction", w: 12, h: 8, unit: unitRate, interval: fine.interval,
+					series: "${__field.labels.direction}", empty: "no messages seen",
+					asks: "How many messages do clients send (receive) and get (transmit)?",
+					do: "Receive leaps without more connections: one client or tenant floods, see the lists below. Transmit alone: a " +
+						"broadcast of the service.",
+					queries: series(fmt.Sprintf(`SELECT %s, direction, %s AS messages
+%s
+GROUP BY time, direction
+ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.Message))), "time", "direction",
+						"messages"),
 				},
 			}},
 			{"What breaks", []panel{
@@ -152,16 +179,19 @@ LIMIT 50`, client, attribute(event.PolicyReason), events(seenMessages, isEvent(e
 // client is who it was, as far as personal data is kept.
 const client = "if(client_address != '', client_address, client_hash)"
 
-// How results of handshakes are called.
+// How results of handshakes and authentications are called.
 const (
 	resultOpened   = "opened"
 	resultRejected = "rejected: "
+	resultSuccess  = "success"
+	resultFailure  = "failure: "
 )
 
-func resultColors() map[string]string {
-	colors := map[string]string{resultOpened: good}
+// resultColors are those of what went well, and of what did not by whose fault it was.
+func resultColors(well, failed string) map[string]string {
+	colors := map[string]string{well: good}
 	for _, f := range event.Faults() {
-		colors[resultRejected+string(f)] = faultColors[f]
+		colors[failed+string(f)] = faultColors[f]
 	}
 	return colors
 }

@@ -67,6 +67,8 @@ type panel struct {
 	stack bool
 	// colors gives series a fixed colour, by name.
 	colors map[string]string
+	// limits draws series whose names end so as limits: red and dashed.
+	limits string
 	// fields says of a column of a table, by name, in which unit it is or what its values look like.
 	fields []field
 	// empty is what shows where there is nothing; "no traffic" if empty.
@@ -238,6 +240,15 @@ func (p *panel) build(source common.DataSourceRef) (dashboard.Panel, error) {
 		built.FieldConfig.Overrides = append(built.FieldConfig.Overrides, override(name, dashboard.DynamicConfigValue{
 			Id: "color", Value: dashboard.FieldColor{Mode: dashboard.FieldColorModeIdFixed, FixedColor: ptr(p.colors[name])},
 		}))
+	}
+	if p.limits != "" {
+		line := override("/"+p.limits+"$/", dashboard.DynamicConfigValue{
+			Id: "color", Value: dashboard.FieldColor{Mode: dashboard.FieldColorModeIdFixed, FixedColor: ptr(bad)},
+		}, dashboard.DynamicConfigValue{
+			Id: "custom.lineStyle", Value: common.LineStyle{Fill: ptr(common.LineStyleFillDash), Dash: []float64{10, 10}},
+		}, dashboard.DynamicConfigValue{Id: "custom.fillOpacity", Value: 0})
+		line.Matcher.Id = "byRegexp"
+		built.FieldConfig.Overrides = append(built.FieldConfig.Overrides, line)
 	}
 	return built, nil
 }

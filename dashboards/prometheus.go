@@ -23,6 +23,7 @@ var (
 	metricActive    = metric(event.ConnectionsActive.String())
 	metricCapacity  = metric(event.ConnectionsCapacity.String())
 	metricMemory    = metric(event.ProcessMemory.String()) + "_bytes"
+	metricMemLimit  = metric(event.ProcessMemoryLimit.String()) + "_bytes"
 	metricFiles     = metric(event.ProcessFDs.String())
 	metricFileLimit = metric(event.ProcessFDLimit.String())
 	metricThrough   = metric(event.ProgressReadThrough.String()) + "_seconds"
@@ -169,8 +170,8 @@ func prometheusAnnotations() []dashboard.AnnotationQuery {
 }
 
 // prometheusAge is how far the sources lag behind.
-func prometheusAge(w, h uint32) panel {
-	p := ageOfData()
+func prometheusAge(w, h uint32, next *dashboard.DashboardLink) panel {
+	p := ageOfData(next)
 	p.w, p.h = w, h
 	p.queries = instant("time() - min(" + metricThrough + ")")
 	return p
@@ -229,7 +230,7 @@ func prometheusExecutive(known documents) board {
 					queries: instant(active + " / (" + capacity + " > 0)"),
 				},
 				{
-					kind: kindStat, title: "In use in a week", w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
+					kind: kindStat, title: "In use in a week", opens: Prometheus.opens(onCall, "On-call"), w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
 					empty:   "no capacity known",
 					steps:   []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)},
 					asks:    "How full are we in a week, if the daily peaks of the last seven days go on in a straight line?",
@@ -245,7 +246,7 @@ func prometheusExecutive(known documents) board {
 					queries: instant(ratioOf(over(counted(metricEvents, seenAuth, named(event.Auth), outcome(event.OutcomeSuccess)),
 						"$__range"), over(auths, "$__range"))),
 				},
-				prometheusAge(3, 4),
+				prometheusAge(3, 4, Prometheus.opens(onCall, "On-call")),
 			}},
 			{"Promises", []panel{{
 				kind: kindBars, title: "Budget left by SLO", w: gridWidth, h: 8, unit: unitShare, decimals: ptr(1.0),
@@ -318,7 +319,7 @@ func prometheusOnCall(known documents) board {
 		about: "For whoever is paged: is something wrong, since when, where and whose fault is it? Metrics know " +
 			"instances for gauges only.",
 		variables: prometheusVariables(varService, varRegion, varTenant, varInstance,
-			seenConnections, seenMessages, seenGauges),
+			seenConnections, seenAuth, seenMessages, seenGauges),
 		annotations: prometheusAnnotations(),
 		rows: []row{
 			{"What is promised", []panel{
@@ -338,7 +339,7 @@ func prometheusOnCall(known documents) board {
 					do:      "At nothing, the promise is broken: repair before anything else is released.",
 					queries: instant("max by (service, slo) (" + budgets() + ")"),
 				},
-				prometheusAge(4, 7),
+				prometheusAge(4, 7, Prometheus.opens(debug, "Debug")),
 			}},
 			{"Connections", []panel{
 				{
@@ -360,13 +361,35 @@ func prometheusOnCall(known documents) board {
 				},
 				{
 					kind: kindSeries, title: "Handshakes by result", w: 12, h: 8, unit: unitRate, stack: true, interval: "1m",
-					colors: resultColors(),
+					colors: resultColors(resultOpened, resultRejected),
 					asks:   "How many handshakes are there, and whose fault are those that fail?",
 					do: "Server: look at deploys and at the service. Idp: at the identity provider. Policy: at limits below. " +
 						"Client: at tokens and client releases.",
 					queries: lines("sum("+rate(opened)+")", resultOpened,
 						by(label(schema.Fault))+"("+rate(counted(metricEvents, seenConnections, named(event.HandshakeRejected)))+")",
 						resultRejected+legend(label(schema.Fault))),
+				},
+			}},
+			{"Authentications and messages", []panel{
+				{
+					kind: kindSeries, title: "Authentications by result", w: 12, h: 8, unit: unitRate, stack: true, interval: "1m",
+					colors: resultColors(resultSuccess, resultFailure), empty: "no authentications",
+					asks: "How many credentials are accepted, and whose fault are those that are not?",
+					do: "Client: a release of a client, an expired key, or somebody who tries credentials. Idp: the identity " +
+						"provider is slow or down; Debug has the latency.",
+					queries: lines("sum("+rate(counted(metricEvents, seenAuth, named(event.Auth, event.AuthRefreshed),
+						outcome(event.OutcomeSuccess)))+")", resultSuccess,
+						by(label(schema.Fault))+"("+rate(counted(metricEvents, seenAuth, named(event.Auth, event.AuthRefreshed),
+							outcome(event.OutcomeFailure)))+")", resultFailure+legend(label(schema.Fault))),
+				},
+				{
+					kind: kindSeries, title: "Messages by direction", w: 12, h: 8, unit: unitRate, interval: "1m",
+					empty: "no messages seen",
+					asks:  "How many messages do clients send (receive) and get (transmit)?",
+					do: "Receive leaps without more connections: one client or tenant floods, see Executive. Transmit alone: a " +
+						"broadcast of the service.",
+					queries: lines(by(label(schema.Direction))+"("+rate(counted(metricEvents, seenMessages,
+						named(event.Message)))+")", legend(label(schema.Direction))),
 				},
 			}},
 			{"What breaks", []panel{
@@ -436,16 +459,18 @@ func prometheusDebug() board {
 			{"Processes", []panel{
 				{
 					kind: kindSeries, title: "Memory of each process", w: 12, h: 8, unit: unitBytes, interval: "1m",
-					empty: "no gauges",
-					asks:  "Does a process leak? Its resident memory.",
+					limits: " limit", empty: "no gauges",
+					asks: "Does a process leak, and how near is it to being killed? Its resident memory, and the least limit of its " +
+						"cgroups and host.",
 					do: "A line that only grows with steady connections is a leak or a queue without a bound: take a heap " +
-						"profile before you restart it.",
-					queries: lines(reported(metricMemory, true), legend(labelInstance)),
+						"profile before you restart it. Near the limit, drain it first.",
+					queries: lines(reported(metricMemory, true), legend(labelInstance)+" used", reported(metricMemLimit, true),
+						legend(labelInstance)+" limit"),
 				},
 				{
 					kind: kindSeries, title: "File descriptors of each process", w: 12, h: 8, unit: unitNone, interval: "1m",
-					empty: "no gauges",
-					asks:  "How near is a process to its limit of open files? Each connection takes at least one.",
+					limits: " limit", empty: "no gauges",
+					asks: "How near is a process to its limit of open files? Each connection takes at least one.",
 					do: "Near the limit new connections are refused: raise LimitNOFILE or ulimit -n, and look for " +
 						"connections that are not closed.",
 					queries: lines(reported(metricFiles, true), legend(labelInstance)+" used", reported(metricFileLimit, true),
@@ -500,7 +525,7 @@ func prometheusOverview() board {
 					"in Debug.",
 				queries: lines("max by (service, slo) ("+budgets()+")", "{{service}} / {{slo}}"),
 			}}},
-			{"Can I believe it", []panel{prometheusAge(4, 4)}},
+			{"Can I believe it", []panel{prometheusAge(4, 4, Prometheus.opens(onCall, "On-call"))}},
 		},
 	}
 }
@@ -510,8 +535,8 @@ func prometheusDetail() board {
 	single := func(title, asks, do, expr string, steps []dashboard.Threshold) panel {
 		return panel{
 			kind: kindStat, title: title, w: 6, h: 4, unit: unitShare, decimals: ptr(3.0), steps: steps,
-			empty: "no rules loaded",
-			asks:  asks, do: do, queries: instant(expr),
+			empty: "no rules loaded", opens: Prometheus.opens(onCall, "On-call"),
+			asks: asks, do: do, queries: instant(expr),
 		}
 	}
 	var burns []string
@@ -521,7 +546,6 @@ func prometheusDetail() board {
 	left := single("Budget left", "How much failure is still allowed in the budget's window? Below zero, the promise "+
 		"is broken.",
 		"Negative: stop what can wait and repair. A click opens what is wrong now.", "max("+budgets(of)+")", budgetSteps)
-	left.opens = Prometheus.opens(onCall, "On-call")
 	variables := prometheusVariables(varService, varSLO)
 	return board{
 		name: sloDetail, title: "Sockeye / SLO detail", from: "7d", refresh: "1m",
@@ -559,7 +583,7 @@ func prometheusDetail() board {
 					queries: lines(burns...),
 				},
 			}},
-			{"Can I believe it", []panel{prometheusAge(4, 4)}},
+			{"Can I believe it", []panel{prometheusAge(4, 4, Prometheus.opens(onCall, "On-call"))}},
 		},
 	}
 }

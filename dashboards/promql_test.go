@@ -34,7 +34,7 @@ func metrics() string {
 		line("websocket_events_total", dimensions("edge", "websocket.handshake.rejected", `,event_outcome="failure",websocket_fault="server",error_type="not_upgraded"`), "0+2"+end)
 		line("websocket_events_total", dimensions("edge", "websocket.close", `,event_outcome="failure",error_type="connection_reset"`), "0+7"+end)
 		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="success"`), "0+1000"+end)
-		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="failure"`), "0+3"+end)
+		line("websocket_events_total", dimensions("app", "websocket.auth", `,event_outcome="failure",websocket_fault="client"`), "0+3"+end)
 		line("websocket_events_total", dimensions("gateway", "websocket.message", `,event_outcome="success",network_io_direction="receive"`), "0+9000"+end)
 		line("websocket_events_size_bytes_total", dimensions("gateway", "websocket.message", `,network_io_direction="receive"`), "0+900000"+end)
 		line("websocket_events_total", dimensions("gateway", "websocket.error", `,event_outcome="failure",error_type="invalid_utf8"`), "0+1"+end)
@@ -52,6 +52,7 @@ func metrics() string {
 		line("websocket_connections_active", of, "2500+1"+end)
 		line("websocket_connections_capacity", of, "5000"+end)
 		line("process_memory_usage_bytes", of, "200000000"+end)
+		line("process_memory_limit_bytes", of, "536870912"+end)
 		line("process_open_file_descriptor_count", of, "2600"+end)
 		line("process_open_file_descriptor_limit", of, "8192"+end)
 	}
@@ -72,7 +73,11 @@ var prometheusValues = map[string]string{
 	"__rate_interval": "20m", "__range": "7d",
 }
 
-var promVariable = regexp.MustCompile(`\$(\w+)`)
+var (
+	promVariable    = regexp.MustCompile(`\$(\w+)`)
+	formattedLegend = regexp.MustCompile(`\{\{(\w+)\}\}`)
+	labelOfField    = regexp.MustCompile(`\$\{__field\.labels\.(\w+)\}`)
+)
 
 func fill(t testing.TB, expr string, values map[string]string) string {
 	t.Helper()
@@ -135,11 +140,11 @@ func TestEveryPromQLAnswersOnPrometheus(t *testing.T) {
 				if !strings.Contains(q.Expr, "read_through") {
 					require.Empty(t, ask(t, q.Expr, nobody), "%s: %s: %s", *b.Uid, *p.Title, q.Expr)
 				}
-				for _, m := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(*q.LegendFormat, -1) {
+				for _, m := range formattedLegend.FindAllStringSubmatch(*q.LegendFormat, -1) {
 					require.NotEmpty(t, ask(t, q.Expr, prometheusValues)[0].Metric.Get(m[1]), "%s: the legend names a label that is not there: %s", *p.Title, m[1])
 				}
 			}
-			for _, m := range regexp.MustCompile(`__field\.labels\.(\w+)`).FindAllStringSubmatch(deref(p.FieldConfig.Defaults.DisplayName), -1) {
+			for _, m := range labelOfField.FindAllStringSubmatch(deref(p.FieldConfig.Defaults.DisplayName), -1) {
 				vector := ask(t, p.Targets[0].(prometheus.Dataquery).Expr, prometheusValues)
 				require.NotEmpty(t, vector[0].Metric.Get(m[1]), *p.Title)
 			}

@@ -25,6 +25,8 @@ func TestMain(m *testing.M) { os.Exit(embeddedtest.Main(m)) }
 type frame struct {
 	Meta []struct{ Name, Type string }
 	Data [][]any
+	// named says that the text of a row is the name of its series already.
+	named bool
 }
 
 func (f *frame) names() (names []string) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -142,6 +143,8 @@ func (s *schemas) property(p map[string]any) error {
 			return fmt.Errorf("%s: no such type: %v", id, value)
 		}
 		return s.check("table", definition, value)
+	case "custom.lineStyle", "custom.fillOpacity":
+		return s.check("timeseries", "FieldConfig", map[string]any{strings.TrimPrefix(id, "custom."): value})
 	case "custom.width":
 		return s.check("table", "TableFieldOptions", map[string]any{"width": value, "align": "auto", "inspect": false})
 	}

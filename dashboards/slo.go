@@ -78,7 +78,7 @@ FROM (
 			{"Now", []panel{
 				state("exhausted", slo.StateExhausted), state("burning", slo.StateBurning),
 				state("unknown", slo.StateNoData, slo.StateLowCoverage), state("without traffic", slo.StateNoTraffic),
-				ageOfData(), table,
+				ageOfData(ClickHouse.opens(onCall, "On-call")), table,
 			}},
 			{"Over time", []panel{
 				{
@@ -156,13 +156,14 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 					queries: rows(last("budget_remaining", "budget left"), "budget left"),
 				},
 				{
-					kind: kindStat, title: "Objective", w: 4, h: 4, unit: unitShare, decimals: ptr(3.0), empty: "no evaluations",
+					kind: kindStat, title: "Objective", opens: ClickHouse.opens(onCall, "On-call"), w: 4, h: 4, unit: unitShare, decimals: ptr(3.0), empty: "no evaluations",
 					asks:    "What is promised?",
 					do:      "It stands in the SLO's document. Change it there, with whoever was promised it.",
 					queries: rows(last("toFloat64OrZero(objective)", "objective"), "objective"),
 				},
 				{
 					kind: kindStat, title: "Good of judged events", w: 6, h: 4, unit: unitShare, decimals: ptr(4.0),
+					opens:   ClickHouse.opens(onCall, "On-call"),
 					asks:    "What was kept over the budget's window? Exact: good events divided by those that could be judged.",
 					do:      "Below the objective, the budget is gone. The counts beside say how much traffic that was.",
 					queries: rows(last("1 - error_ratio", "good"), "good"),
@@ -175,8 +176,9 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 					queries: rows(last("judged - good", "bad"), "bad"),
 				},
 				{
-					kind: kindStat, title: "Coverage", w: 4, h: 4, unit: unitShare, decimals: ptr(2.0), steps: above(0.95),
-					asks: "What share of the events could be judged at all?",
+					kind: kindStat, title: "Coverage", w: 4, h: 4, unit: unitShare, decimals: ptr(3.0), steps: above(0.95),
+					opens: ClickHouse.opens(debug, "Debug"),
+					asks:  "What share of the events could be judged at all?",
 					do: "Below 95 %, the state is low_coverage: a source does not say how events ended. Fix its log format " +
 						"before you trust the rest.",
 					queries: rows(last("coverage", "coverage"), "coverage"),
@@ -210,7 +212,7 @@ ORDER BY at DESC, sequence DESC
 LIMIT 100`, schema.SLOEvents, of), "at", "what", "spent", "bad", "judged"),
 				},
 			}},
-			{"Can I believe it", []panel{ageOfData()}},
+			{"Can I believe it", []panel{ageOfData(ClickHouse.opens(onCall, "On-call"))}},
 		},
 	}
 }

@@ -72,6 +72,7 @@ func TestWhatIsToldWhileConnectionsAreOpen(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		require.Positive(t, told.Get(event.ProcessMemory).Int())
 		require.Positive(t, told.Get(event.ProcessFDs).Int())
+		require.Greater(t, told.Get(event.ProcessMemoryLimit).Int(), told.Get(event.ProcessMemory).Int())
 	}
 	for _, direction := range []string{event.DirectionReceive, event.DirectionTransmit} {
 		m := s.log.wait(event.Message, has(event.Direction, direction))

@@ -349,6 +349,9 @@ func (e *Endpoint) reportInstance(active, idle int) {
 	if n, ok := residentBytes(); ok {
 		v.SetInt(event.ProcessMemory, n)
 	}
+	if n, ok := memoryLimit("/"); ok {
+		v.SetInt(event.ProcessMemoryLimit, n)
+	}
 	if open, most, ok := descriptors(); ok {
 		v.SetInt(event.ProcessFDs, open)
 		v.SetInt(event.ProcessFDLimit, most)

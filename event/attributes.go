@@ -148,6 +148,7 @@ const (
 	ConnectionsIdle
 	ConnectionsCapacity
 	ProcessMemory
+	ProcessMemoryLimit
 	ProcessFDs
 	ProcessFDLimit
 
@@ -310,6 +311,7 @@ var definitions = [keyCount]Definition{
 	ConnectionsIdle:     {Name: "websocket.connections.idle", Kind: KindInt, Level: Recommended, Origin: Ours, Max: maxExact, Example: "300", Brief: "Those of them without a frame for the idle threshold."},
 	ConnectionsCapacity: {Name: "websocket.connections.capacity", Kind: KindInt, Level: Recommended, Origin: Ours, Max: maxExact, Example: "20000", Brief: "Connections this instance may hold."},
 	ProcessMemory:       {Name: "process.memory.usage", Kind: KindInt, Level: Recommended, Origin: Development, Unit: "By", Max: maxExact, Example: "104857600", Brief: "Resident memory of the process."},
+	ProcessMemoryLimit:  {Name: "process.memory.limit", Kind: KindInt, Level: Recommended, Origin: Ours, Unit: "By", Max: maxExact, Example: "536870912", Brief: "How much of it the process may have before it is killed: the least that a cgroup of it allows, else what the host has."},
 	ProcessFDs:          {Name: "process.open_file_descriptor.count", Kind: KindInt, Level: Recommended, Origin: Development, Max: maxExact, Example: "1234", Brief: "Open file descriptors of the process."},
 	ProcessFDLimit:      {Name: "process.open_file_descriptor.limit", Kind: KindInt, Level: Recommended, Origin: Ours, Max: maxExact, Example: "20000", Brief: "How many it may open."},
 

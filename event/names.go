@@ -140,7 +140,7 @@ var schemas = []Schema{
 	{Name: CaptureGap, Severity: SeverityWarn, Needs: []Key{CaptureMissingBytes}, May: []Key{Direction}, Brief: "The capture lost packets, so what follows may look broken and is not counted as a protocol error."},
 	{Name: PolicyChanged, Severity: SeverityInfo, Needs: []Key{PolicyKind, PolicyState}, May: []Key{PolicyReason, PolicyActor, PolicyCount}, Brief: "An enforcement policy changed its state."},
 	{Name: Anomaly, Severity: SeverityWarn, Needs: []Key{AnomalyKind}, May: []Key{AnomalyScore, AnomalyBaseline}, Brief: "Behaviour left its robust baseline."},
-	{Name: Connections, Severity: SeverityInfo, Needs: []Key{ConnectionsActive}, May: []Key{ConnectionsIdle, ConnectionsCapacity, ProcessMemory, ProcessFDs, ProcessFDLimit}, Brief: "Gauges of one instance, every 10 s, from sources that know them."},
+	{Name: Connections, Severity: SeverityInfo, Needs: []Key{ConnectionsActive}, May: []Key{ConnectionsIdle, ConnectionsCapacity, ProcessMemory, ProcessMemoryLimit, ProcessFDs, ProcessFDLimit}, Brief: "Gauges of one instance, every 10 s, from sources that know them."},
 	{Name: Deploy, Severity: SeverityInfo, Needs: []Key{DeployVersion}, Brief: "A version was deployed; annotates dashboards."},
 	{Name: SourceProgress, Severity: SeverityInfo, Needs: []Key{ProgressSource, ProgressReadThrough, ProgressBacklog}, Brief: "How far a source has been read and stored, every 5 s, idle or not. Kept apart, never counted."},
 }

@@ -161,11 +161,11 @@ func (in *Indicator) bad() string {
 	if in.Threshold != 0 {
 		hit = schema.DurationColumn(in.Threshold)
 	}
-	hits := fmt.Sprintf("toInt64(if(%s, %s, 0))", in.Hit.condition(), hit)
+	hits := fmt.Sprintf("toInt64(if(%s, %s, 0))", in.Hit.SQL(), hit)
 	if in.HitIsBad {
 		return hits
 	}
-	return fmt.Sprintf("toInt64(if(%s, %s, 0)) - %s", in.Total.condition(), in.judged(), hits)
+	return fmt.Sprintf("toInt64(if(%s, %s, 0)) - %s", in.Total.SQL(), in.judged(), hits)
 }
 
 // rows is the condition of the rows that the SLO looks at.

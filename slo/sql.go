@@ -350,7 +350,7 @@ func (s *SLO) match() match {
 	when := s.of()
 	switch in.Measure {
 	case MeasureCount:
-		return match{when, "if(" + in.Total.condition() + ", " + sumCount + ", 0)", sumCount, sumCount}
+		return match{when, "if(" + in.Total.SQL() + ", " + sumCount + ", 0)", sumCount, sumCount}
 	case MeasureChurn:
 		return match{when + " AND " + schema.EventName + " = " + quote(string(event.Open)), sumCount, sumCount, "0"}
 	}
@@ -359,14 +359,14 @@ func (s *SLO) match() match {
 		hit, judged = fast(in.Threshold), sumTimed
 	}
 	counts := func(selection Selection, what string) string {
-		return "if(" + selection.condition() + ", " + what + ", 0)"
+		return "if(" + selection.SQL() + ", " + what + ", 0)"
 	}
 	all := slices.Concat(in.Total, in.Unjudged)
 	any := all
 	if in.Separate {
 		any = slices.Concat(in.Hit, all)
 	}
-	return match{when + " AND " + any.condition(), counts(in.Hit, hit), counts(all, sumCount), counts(in.Total, judged)}
+	return match{when + " AND " + any.SQL(), counts(in.Hit, hit), counts(all, sumCount), counts(in.Total, judged)}
 }
 
 // sideDimensions are those of the side tables, in the order of their keys.
@@ -468,7 +468,8 @@ func (m Measure) rateColumn() string {
 	return map[string]string{"p50": way + "[1]", "p95": way + "[2]", "p99": way + "[3]", "max": way + "_max"}[rest]
 }
 
-func (s Selection) condition() string {
+// SQL is the condition of what a selection matches, on the events or a tier of the rollup.
+func (s Selection) SQL() string {
 	terms := make([]string, len(s))
 	for i, t := range s {
 		conditions := []string{schema.EventName + " = " + quote(t.Event)}

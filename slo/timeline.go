@@ -200,13 +200,13 @@ func SelectMinutes(s *SLO, from, to time.Time) string {
 		return ""
 	}
 	in := &s.Indicator
-	all := append(slices.Clone(in.Total), in.Unjudged...).condition()
+	all := append(slices.Clone(in.Total), in.Unjudged...).SQL()
 	return fmt.Sprintf(`SELECT bucket, toUInt64(greatest(0, sum(%s))) AS bad_n, sum(if(%s, %s, 0)) AS judged_n,
     sum(if(%s, %s, 0)) AS total_n
 FROM %s
 WHERE %s
 GROUP BY bucket
-ORDER BY bucket`, in.bad(), in.Total.condition(), in.judged(), all, schema.Count, schema.Rollup1m,
+ORDER BY bucket`, in.bad(), in.Total.SQL(), in.judged(), all, schema.Count, schema.Rollup1m,
 		s.rows(from, to)+s.counting(time.Minute))
 }
 

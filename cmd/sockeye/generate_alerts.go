@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sockeye-project/sockeye/alerts"
+	"github.com/sockeye-project/sockeye/dashboards"
 	"github.com/sockeye-project/sockeye/slo"
 )
 
@@ -69,7 +70,10 @@ Exactly one system should page: where it is not Prometheus, write --record-only.
 	f.BoolVar(&o.options.RecordOnly, "record-only", false, "leave out the alerts: something else pages")
 	f.StringVar(&o.options.RunbookURL, "runbook-url", runbooks,
 		"`URL` of runbooks, with {alertname}, {service}, {slo}, {severity}")
-	f.StringVar(&o.options.DashboardURL, "dashboard-url", "", "`URL` of dashboards, with the same")
+	f.StringVar(&o.options.GrafanaURL, "grafana-url", "",
+		"`URL` of the Grafana that has the boards of sockeye generate dashboards; alerts link to theirs, with its variables set")
+	f.StringVar(&o.options.DashboardURL, "dashboard-url", "",
+		"`URL` of dashboards of yours instead, with the words of --runbook-url")
 	f.DurationVar(&o.options.Interval, "interval", time.Minute, "how often rules are evaluated")
 	f.IntVar(&o.options.Scale, "window-scale", 1, "divide burn windows by this, for a demonstration")
 	return cmd
@@ -105,6 +109,13 @@ func (o *generateAlertsOptions) run(cmd *cobra.Command, files []string) error {
 	o.options.Thresholds = settings.Thresholds
 	slos, err := o.load(cmd, files)
 	if err != nil {
+		return err
+	}
+	boards := dashboards.Prometheus
+	if o.kind == kindGrafana {
+		boards = dashboards.ClickHouse
+	}
+	if o.options.Panel, err = dashboards.Panels(boards); err != nil {
 		return err
 	}
 	var file interface{ YAML() ([]byte, error) }
