@@ -158,6 +158,9 @@ const (
 	recordStart  = recordBudget + "_start:seconds"
 )
 
+// labelWhole, of the series of a group, is the name of the SLO whose group it is.
+const labelWhole = "whole"
+
 // recent is the window that says whether there is traffic and whether enough of it could be judged; current is the
 // shortest, which says whether anything is known.
 const (
@@ -183,16 +186,18 @@ func (w *writer) note(text string) {
 
 func (w *writer) labels() map[string]string {
 	if w.groups {
-		return map[string]string{"service": w.slo.Service} // the series say which group they are of
+		// The series say in the label slo which group they are of.
+		return map[string]string{"service": w.slo.Service, labelWhole: w.slo.Name}
 	}
 	return map[string]string{"service": w.slo.Service, "slo": w.slo.Name}
 }
 
 // alertLabels are templates, unlike those of recorded series.
 func (w *writer) alertLabels(severity slo.Severity) map[string]string {
-	labels := map[string]string{"severity": string(severity)}
-	for name, value := range w.labels() {
-		labels[name] = literal(value)
+	labels := map[string]string{
+		"service": literal(w.slo.Service), "slo": literal(w.slo.Name), "severity": string(severity)}
+	if w.groups {
+		labels["slo"] += `{{ reReplaceAll "^[^{]*" "" $labels.slo }}`
 	}
 	return labels
 }
@@ -200,7 +205,7 @@ func (w *writer) alertLabels(severity slo.Severity) map[string]string {
 // of is a selector of a recorded series.
 func (w *writer) of(record, window string) string {
 	if w.groups {
-		return fmt.Sprintf("%s%s{service=%q,slo=~%q}", record, window, w.slo.Service, regexp.QuoteMeta(w.slo.Name+"{")+".*")
+		return fmt.Sprintf("%s%s{service=%q,%s=%q}", record, window, w.slo.Service, labelWhole, w.slo.Name)
 	}
 	return fmt.Sprintf("%s%s{service=%q,slo=%q}", record, window, w.slo.Service, w.slo.Name)
 }
@@ -310,7 +315,7 @@ func (w *writer) promql(window time.Duration, judged string) (slo.PromQL, error)
 	case w.sliced():
 		window = (window + s.Slice() - 1) / s.Slice() * s.Slice()
 		of := func(record string) string { return slo.PromSteps(w.ended(record), window, s.Slice(), "") }
-		return slo.PromQL{Total: of(recordSliceTotal), Judged: of(recordSliceJudged), Bad: of(recordSliceBad) + " or 0 * " + judged}, nil
+		return slo.PromQL{Total: of(recordSliceTotal), Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
 	default:
 		return s.PromQL(window, w.options.Metrics, judged)
 	}
@@ -366,8 +371,8 @@ func (w *writer) members(used []slo.Window) error {
 	for _, window := range used {
 		windows = append(windows, window.Name)
 	}
-	if w.budgeted() {
-		windows = append(windows, w.slo.BudgetName())
+	if name := w.slo.BudgetName(); w.budgeted() && !slices.Contains(windows, name) {
+		windows = append(windows, name)
 	}
 	for _, name := range windows {
 		w.record(recordJudged, name, all(recordJudged, name))
@@ -511,10 +516,10 @@ func (w *writer) step() time.Duration {
 // it whole at every evaluation otherwise.
 func (w *writer) budget(used []slo.Window) error {
 	s := w.slo
-	if !w.budgeted() {
+	name := s.BudgetName()
+	if !w.budgeted() || slices.ContainsFunc(used, func(o slo.Window) bool { return o.Name == name }) {
 		return nil
 	}
-	name := s.BudgetName()
 	if w.groups || w.options.Metrics == slo.Buckets || s.Slice() > 0 && s.Calendar != nil {
 		q, err := w.budgetPromQL(w.plain(recordJudged, name))
 		if err != nil {
@@ -571,7 +576,7 @@ func (w *writer) budgetPromQL(judged string) (slo.PromQL, error) {
 		return slo.PromQL{Judged: s.PromFold(all, kept), Bad: s.PromFold(of(recordGroupBad), kept) + " or 0 * " + judged}, nil
 	case w.sliced():
 		of := func(record string) string { return slo.PromSteps(w.ended(record), s.Longest(), s.Slice(), w.start) }
-		return slo.PromQL{Judged: of(recordSliceJudged), Bad: of(recordSliceBad) + " or 0 * " + judged}, nil
+		return slo.PromQL{Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
 	default:
 		return s.BudgetPromQL(w.options.Metrics, w.start, judged, kept)
 	}
@@ -627,8 +632,12 @@ func (w *writer) alerts() {
 		if len(any) == 0 {
 			continue
 		}
+		expr := strings.Join(any, "\nor\n")
+		if w.groups {
+			expr = "max by (service, slo) (\n" + expr + "\n)"
+		}
 		w.rules = append(w.rules, Rule{
-			Alert: Burn, Expr: strings.Join(any, "\nor\n"), Labels: w.alertLabels(severity),
+			Alert: Burn, Expr: expr, Labels: w.alertLabels(severity),
 			Annotations: w.annotations(Burn, severity,
 				fmt.Sprintf("%s of %s burns its error budget too fast", w.slo.Title, w.slo.Service), w.burning(severity, windows)),
 		})
@@ -706,7 +715,12 @@ func (w *writer) annotations(alert string, severity slo.Severity, summary, descr
 	if alert != Burn {
 		a["description"] = literal(description)
 	}
-	w.options.link(a, alert, w.slo, severity)
+	var labels []string
+	if w.groups {
+		a["summary"] += ": {{ $labels.slo }}"
+		labels = append(labels, "slo")
+	}
+	w.options.link(a, alert, w.slo, severity, labels...)
 	return a
 }
 

@@ -10,7 +10,7 @@ import (
 // PromRule is one of the rules that find out when the window of a calendar began.
 type PromRule struct{ Name, Expr string }
 
-// PromQL reads the tables of time zones from the beginning of one year to the end of another: later on the laws of today
+// The tables of time zones are read from the beginning of one year to the end of another: later on the laws of today
 // may no longer hold. Both are constant, so that the same document gives the same rules at any time.
 const (
 	zonesFrom = 2025
@@ -105,12 +105,14 @@ func (c *Calendar) startPromQL(now string, clock int64, rule func(name, expr str
 		if date <= 28 {
 			return fmt.Sprintf("%s + %d", first, int64(date-1)*86400+clock)
 		}
-		return fmt.Sprintf("%[1]s + 86400 * clamp_max(days_in_month(%[1]s), %[2]d) + %[3]d", first, date, clock-86400)
+		return fmt.Sprintf("%[1]s + 86400 * (clamp_max(days_in_month(%[1]s), %[2]d) - 1) + %[3]d", first, date, clock)
 	}
-	of := rule("_month:index", fmt.Sprintf("12 * year(%[1]s) + month(%[1]s) - 1", now))
-	first := rule("_month:seconds", firstPromQL(of))
+	began := rule("_month:index", fmt.Sprintf("12 * year(%[1]s) + month(%[1]s) - 1", now))
+	if date > 1 || clock > 0 { // else the month of now is that of the window
+		first := rule("_month:seconds", firstPromQL(began))
+		began = rule("_start_month:index", fmt.Sprintf("%s - (%s > bool %s)", began, on(first), now))
+	}
 	count := int64(c.Count) * map[string]int64{"M": 1, "Q": 3, "Y": 12}[c.Unit]
-	began := rule("_start_month:index", fmt.Sprintf("%s - (%s > bool %s)", of, on(first), now))
 	if count > 1 {
 		began = rule("_start_period:index", fmt.Sprintf("%[1]s - (%[1]s + %[2]d) %% %[3]d", began,
 			count-modulo(int64(year)*12+int64(month)-1, count), count))
