@@ -405,7 +405,7 @@ func (w *writer) combined(window string) string {
 	if len(weights) > 0 {
 		burn = "sum(\n  " + strings.Join(burns, "\n  or ") + "\n) / sum(\n  " + strings.Join(weights, "\n  or ") + "\n)"
 	}
-	return "round(" + burn + ", 0.000000001)"
+	return "round(1000000000 * " + burn + ") / 1000000000"
 }
 
 // grouped records and alerts by group.

@@ -432,10 +432,11 @@ func (s *SLO) OpenPromQL(metrics Metrics) string {
 	return p.active()
 }
 
-// BudgetName is the name of the budget window, as in the names of recorded series.
+// BudgetName is the name of the budget window, as in the names of recorded series. Days of a calendar are told from as many
+// that roll.
 func (s *SLO) BudgetName() string {
 	if s.Calendar != nil {
-		return s.Calendar.name()
+		return s.Calendar.name() + map[string]string{"d": "_calendar"}[s.Calendar.Unit]
 	}
 	return PromDuration(s.Window)
 }
