@@ -315,7 +315,8 @@ func (w *writer) promql(window time.Duration, judged string) (slo.PromQL, error)
 	case w.sliced():
 		window = (window + s.Slice() - 1) / s.Slice() * s.Slice()
 		of := func(record string) string { return slo.PromSteps(w.ended(record), window, s.Slice(), "") }
-		return slo.PromQL{Total: of(recordSliceTotal), Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
+		bad := "sum(" + of(recordSliceBad) + ") or 0 * " + judged
+		return slo.PromQL{Total: of(recordSliceTotal), Judged: of(recordSliceJudged), Bad: bad}, nil
 	default:
 		return s.PromQL(window, w.options.Metrics, judged)
 	}

@@ -381,7 +381,8 @@ func (p *promql) sum(vector string) string {
 // PromFold adds up a vector for each group, the groups that are not kept together.
 func (s *SLO) PromFold(vector, kept string) string {
 	by := strings.Join(s.PromBy(), ", ")
-	return fmt.Sprintf(`(sum by (slo) ((%[1]s) * on (%[2]s) group_left (slo) %[3]s) or label_replace(sum((%[1]s) unless on (%[2]s) %[3]s), "slo", %[4]s, "", ""))`,
+	return fmt.Sprintf(`(sum by (slo) ((%[1]s) * on (%[2]s) group_left (slo) %[3]s) or `+
+		`label_replace(sum((%[1]s) unless on (%[2]s) %[3]s), "slo", %[4]s, "", ""))`,
 		vector, by, kept, strconv.Quote(dollars(s.groupName(s.others()))))
 }
 
@@ -474,7 +475,8 @@ func (s *SLO) KeptPromQL(weight string) string {
 	first, last := between[0], between[len(between)-1]
 	joined := strings.Join(between[1:len(between)-1], "")
 	return fmt.Sprintf(`label_replace(label_join(topk(%d, (%s) > 0), "slo", %s, %s), "slo", %s, "slo", "(.*)") ^ 0`,
-		s.Grouping.Max, weight, strconv.Quote(joined), strings.Join(by, ", "), strconv.Quote(dollars(first)+"$1"+dollars(last)))
+		s.Grouping.Max, weight, strconv.Quote(joined), strings.Join(by, ", "),
+		strconv.Quote(dollars(first)+"$1"+dollars(last)))
 }
 
 // dollars keeps a replacement from referring to what was matched.
