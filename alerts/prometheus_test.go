@@ -53,6 +53,21 @@ func TestTheRulesOfAnSLO(t *testing.T) {
 	golden.Assert(t, "testdata/rules.golden.yaml", text)
 }
 
+// TestTheRulesOfEveryShape writes the rules of SLOs of each kind twice, because they must not depend on when or how often that is.
+func TestTheRulesOfEveryShape(t *testing.T) {
+	t.Parallel()
+	slos, err := slo.Load("testdata/shapes.yaml")
+	require.NoError(t, err)
+	file, notes := alerts.Prometheus(slos, links)
+	require.Empty(t, notes)
+	file.Groups = file.Groups[:len(slos)] // without symptoms and the collector
+	text, err := file.YAML()
+	require.NoError(t, err)
+	require.NotRegexp(t, `\d\.\d{13}`, string(text), "noise of floating-point numbers")
+	golden.Assert(t, "testdata/shapes.golden.yaml", text)
+	promtool(t, "check", "rules", "testdata/shapes.golden.yaml")
+}
+
 func TestNumbersAreExact(t *testing.T) {
 	t.Parallel()
 	text := write(t, shipped(t, "chat"), links)

@@ -12,14 +12,13 @@ import (
 // behind it, as in login{tenant="acme"}.
 func (s *SLO) Group(key []string) SLO {
 	group := *s
-	var names, words []string
+	var words []string
 	var filters []Filter
 	for i, d := range s.Grouping.By {
-		names = append(names, fmt.Sprintf("%s=%q", d, key[i]))
 		words = append(words, d+" "+cmp.Or(key[i], "(none)"))
 		filters = append(filters, Filter{d, []string{key[i]}})
 	}
-	group.Name += "{" + strings.Join(names, ",") + "}"
+	group.Name = s.groupName(key)
 	group.Title += ", " + strings.Join(words, ", ")
 	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
 	if group.folded = slices.Equal(key, s.others()); !group.folded {
@@ -52,6 +51,15 @@ func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
 	}
 	group = s.Group(key)
 	return group, group.Name == name
+}
+
+// groupName is the name of a group's SLO.
+func (s *SLO) groupName(key []string) string {
+	names := make([]string, len(key))
+	for i, d := range s.Grouping.By {
+		names[i] = fmt.Sprintf("%s=%q", d, key[i])
+	}
+	return s.Name + "{" + strings.Join(names, ",") + "}"
 }
 
 // narrow adds filters to every term.
