@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -254,7 +255,7 @@ func decodeColumns(reader *proto.Reader, columns []column.Interface, table strin
 		return fmt.Errorf("table %s: %d columns, not %d", table, len(columns), len(want))
 	}
 	for i, c := range columns {
-		if c.Name() != want[i].Name || string(c.Type()) != want[i].Type {
+		if c.Name() != want[i].Name || oneLine(string(c.Type())) != want[i].Type {
 			return fmt.Errorf("table %s: column %d is %s %s, not %s %s",
 				table, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
 		}
@@ -263,6 +264,11 @@ func decodeColumns(reader *proto.Reader, columns []column.Interface, table strin
 		}
 	}
 	return nil
+}
+
+// oneLine is a type as ClickHouse writes it without print_pretty_type_names.
+func oneLine(kind string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(kind), " "), "( ", "(")
 }
 
 // segments is a reader of byte slices that follow each other.
