@@ -229,7 +229,8 @@ type encoder interface {
 
 // insertRows stores rows as one INSERT with that token, which becomes their chunk_id.
 func (s *Store) insertRows(
-	ctx context.Context, doing, table string, want []schema.Column, settings clickhouse.Settings, token string, rows encoder,
+	ctx context.Context, doing, table string, want []schema.Column, settings clickhouse.Settings, token string,
+	rows encoder,
 ) error {
 	if rows.Len() == 0 {
 		return nil
