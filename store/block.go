@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/ClickHouse/ch-go/proto"
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -228,7 +229,8 @@ type encoder interface {
 
 // insertRows stores rows as one INSERT with that token, which becomes their chunk_id.
 func (s *Store) insertRows(
-	ctx context.Context, doing, table string, want []schema.Column, settings clickhouse.Settings, token string, rows encoder,
+	ctx context.Context, doing, table string, want []schema.Column, settings clickhouse.Settings, token string,
+	rows encoder,
 ) error {
 	if rows.Len() == 0 {
 		return nil
@@ -254,7 +256,7 @@ func decodeColumns(reader *proto.Reader, columns []column.Interface, table strin
 		return fmt.Errorf("table %s: %d columns, not %d", table, len(columns), len(want))
 	}
 	for i, c := range columns {
-		if c.Name() != want[i].Name || string(c.Type()) != want[i].Type {
+		if c.Name() != want[i].Name || oneLine(string(c.Type())) != want[i].Type {
 			return fmt.Errorf("table %s: column %d is %s %s, not %s %s",
 				table, i+1, c.Name(), c.Type(), want[i].Name, want[i].Type)
 		}
@@ -263,6 +265,11 @@ func decodeColumns(reader *proto.Reader, columns []column.Interface, table strin
 		}
 	}
 	return nil
+}
+
+// oneLine is a type as ClickHouse writes it without print_pretty_type_names.
+func oneLine(kind string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(kind), " "), "( ", "(")
 }
 
 // segments is a reader of byte slices that follow each other.

@@ -55,8 +55,8 @@ func (s *Store) checkServer() error {
 	if v.Version.Major > oldestServer[0] || v.Version.Major == oldestServer[0] && v.Version.Minor >= oldestServer[1] {
 		return nil
 	}
-	return fmt.Errorf("clickhouse at %s: is version %d.%d, and %d.%d or newer is needed: in older ones a chunk that is sent again may "+
-		"count twice behind a view, or not at all; upgrade the server", s.address, v.Version.Major, v.Version.Minor,
+	return fmt.Errorf("clickhouse at %s: is version %d.%d, and %d.%d or newer is needed: in older ones a chunk that is sent "+
+		"again may count twice behind a view, or not at all; upgrade the server", s.address, v.Version.Major, v.Version.Minor,
 		oldestServer[0], oldestServer[1])
 }
 
@@ -170,7 +170,8 @@ func (c comparison) stored(tables map[string]*found) (drifts []Drift, own []stri
 	} {
 		if strings.Trim(key.found, "()") != strings.Trim(key.expected, "()") {
 			drifts = append(drifts, Drift{
-				Table: name, Found: key.name + " " + key.found, Expected: key.name + " " + key.expected, Remedy: c.statement, Anew: true,
+				Table: name, Found: key.name + " " + key.found, Expected: key.name + " " + key.expected,
+				Remedy: c.statement, Anew: true,
 			})
 		}
 	}
@@ -235,8 +236,8 @@ func driftFault(database string, drifts []Drift) error {
 	if len(drifts) == 0 {
 		return nil
 	}
-	faults := []error{fmt.Errorf("database %q: its tables are not as this version made them; `sockeye store status` has the statements "+
-		"in full", database)}
+	faults := []error{fmt.Errorf("database %q: its tables are not as this version made them; `sockeye store status` "+
+		"has the statements in full", database)}
 	for _, d := range drifts[:min(len(drifts), maxDrifts)] {
 		faults = append(faults, errors.New(d.String()))
 	}

@@ -155,7 +155,8 @@ func classify(err error) Kind {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, clickhouse.ErrAcquireConnTimeout),
 		errors.As(err, &network) && network.Timeout():
 		return Timeout
-	case errors.As(err, &network), errors.As(err, &certificate), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+	case errors.As(err, &network), errors.As(err, &certificate),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return Unreachable
 	}
@@ -179,7 +180,8 @@ func (s *Store) reason(e *Error) string {
 	switch e.Kind {
 	case Unreachable:
 		if certificate := (*tls.CertificateVerificationError)(nil); errors.As(e.cause, &certificate) {
-			return "its certificate is not trusted; have an authority of this machine sign it, or name the file of yours in SSL_CERT_FILE"
+			return "its certificate is not trusted; have an authority of this machine sign it, or name the file of yours in " +
+				"SSL_CERT_FILE"
 		}
 		return unreachable(e.cause) + "; is it running, and is this its address?"
 	case Authentication:

@@ -91,7 +91,8 @@ func (s *Store) accepted(err error) error {
 	switch {
 	case err == nil:
 		return s.schemaFault(probing, errors.New("its partitions are not days"))
-	case errors.As(err, &exception) && exception.Code == codeTooManyParts && strings.Contains(exception.Message, onePartition):
+	case errors.As(err, &exception) && exception.Code == codeTooManyParts &&
+		strings.Contains(exception.Message, onePartition):
 		return nil
 	}
 	return err
@@ -104,8 +105,11 @@ func (s *Store) ViewFault(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{Kind: Schema, Code: e.Code, cause: e.cause, sentence: fmt.Sprintf("clickhouse at %s: a view that is not of this "+
-		"version refuses what its table takes%s; drop it, or make it take every row", s.address, named(e))}
+	return &Error{
+		Kind: Schema, Code: e.Code, cause: e.cause,
+		sentence: fmt.Sprintf("clickhouse at %s: a view that is not of this version refuses what its table takes%s; drop it, "+
+			"or make it take every row", s.address, named(e)),
+	}
 }
 
 // schemaFault is for a table that does not look as this version made it.

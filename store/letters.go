@@ -51,8 +51,8 @@ func (s *Store) InsertDeadLetters(ctx context.Context, token string, letters []D
 		if at.IsZero() {
 			at = now
 		}
-		if err := batch.Append(at, l.Service, l.SourceType, token, uint32(l.First), uint32(l.Last), uint32(l.Records), l.Reason,
-			l.Text); err != nil {
+		if err := batch.Append(at, l.Service, l.SourceType, token, uint32(l.First), uint32(l.Last), uint32(l.Records),
+			l.Reason, l.Text); err != nil {
 			return errors.Join(s.schemaFault(doing, err), batch.Abort())
 		}
 	}

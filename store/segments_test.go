@@ -16,3 +16,10 @@ func TestPartsReadAsIfTheyWereOne(t *testing.T) {
 		require.NoError(t, iotest.TestReader(&parts, []byte(want)))
 	}
 }
+
+func TestATypeMayBeWrittenOverSeveralLines(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "Array(Tuple(a String, b Map(LowCardinality(String), String)))",
+		oneLine("Array(Tuple(\n    a String,\n    b Map(LowCardinality(String), String)))"))
+	require.Equal(t, "DateTime64(9, 'UTC')", oneLine("DateTime64(9, 'UTC')"))
+}

@@ -180,7 +180,7 @@ func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	if s.conn, err = clickhouse.Open(opts); err != nil {
 		return nil, s.explain("connect", err)
 	}
-	err = s.conn.Ping(ctx)
+	err = s.reach(ctx)
 	if codeOf(err) == codeUnknownDatabase && !o.KeepDatabase {
 		err = s.createDatabase(ctx, *opts)
 	}
@@ -203,7 +203,15 @@ func (s *Store) createDatabase(ctx context.Context, opts clickhouse.Options) err
 	if err := admin.Exec(s.onCluster(ctx), statement); err != nil {
 		return err
 	}
-	return s.conn.Ping(ctx)
+	return s.reach(ctx)
+}
+
+// reach asks for nothing, in the database: a ping of the native protocol may be answered where there is none.
+func (s *Store) reach(ctx context.Context) error {
+	if err := s.conn.Ping(ctx); err != nil {
+		return err
+	}
+	return s.conn.Exec(ctx, "SELECT 1")
 }
 
 // Close closes the pool.

@@ -61,7 +61,9 @@ func (s *sorting) row(place int, from store.DeadLetter) int {
 		if place < r.First || place > r.Last {
 			continue
 		}
-		at := slices.IndexFunc(s.letters, func(l store.DeadLetter) bool { return l.Reason == store.Refused && l.First == r.First })
+		at := slices.IndexFunc(s.letters, func(l store.DeadLetter) bool {
+			return l.Reason == store.Refused && l.First == r.First
+		})
 		if at < 0 {
 			from.First, from.Last, from.Reason, from.Text = r.First, r.Last, store.Refused, r.Text
 			at, s.letters = len(s.letters), append(s.letters, from)
@@ -252,7 +254,7 @@ func (e *clickhouseExporter) drop(ctx context.Context, reason string, n int) {
 	}
 	e.telemetry.ExporterWebsocketclickhouseDroppedRecords.Add(ctx, int64(n), reasonAttribute(reason))
 	if _, known := e.reported.LoadOrStore(reason, true); !known {
-		e.logger.Warn("records cannot be stored; `sockeye query dead-letters` names them, and from now on they are only counted, in "+
-			"otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
+		e.logger.Warn("records cannot be stored; `sockeye query dead-letters` names them, and from now on they are only "+
+			"counted, in otelcol_exporter_websocketclickhouse_dropped_records", zap.String("reason", reason), zap.Int("records", n))
 	}
 }
