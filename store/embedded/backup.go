@@ -145,7 +145,7 @@ func (s *server) restore(r *http.Request) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return newException(243, "NOT_ENOUGH_SPACE", "The disk of the data directory has no room for the archive")
-	case errors.Is(err, tar.ErrHeader):
+	case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF):
 		return errBroken("%v", err)
 	case err != nil:
 		return uploadException(err)

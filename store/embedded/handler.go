@@ -275,12 +275,15 @@ func (s *server) stream(ctx context.Context, c *connection, q *request, out outp
 	return s.emptyNative(c, q, out)
 }
 
+// plainTypes keeps DESCRIBE from breaking long types into lines.
+const plainTypes = " SETTINGS print_pretty_type_names = 0"
+
 // emptyNative sends the block of names and types that an empty result has in ClickHouse; the engine sends no bytes at
 // all, and clients would see a result without columns.
 func (s *server) emptyNative(c *connection, q *request, out output) error {
 	var columns []column
 	if q.kind == kindSelect {
-		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)", q.params)
+		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)"+plainTypes, q.params)
 		if err == nil {
 			for _, row := range rows {
 				columns = append(columns, column{name: row[0], typ: row[1]})

@@ -521,7 +521,7 @@ func (s *session) insertColumns(ctx context.Context, q *request) ([]column, erro
 	if _, err := s.engine.judge(c, q.text, " VALUES", q.params); err != nil {
 		return nil, err
 	}
-	described, err := s.engine.rows(c, "DESCRIBE TABLE "+target.table, q.params)
+	described, err := s.engine.rows(c, "DESCRIBE TABLE "+target.table+plainTypes, q.params)
 	if err != nil {
 		return nil, err
 	}
