@@ -163,7 +163,7 @@ func errBroken(format string, args ...any) error {
 
 // maintain runs a statement of our own that takes its time.
 func (s *server) maintain(ctx context.Context, turns chan struct{}, statement string) error {
-	leave, err := lane(ctx, turns)
+	leave, err := lane(ctx, turns, laneWait)
 	if err != nil {
 		return err
 	}

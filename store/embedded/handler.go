@@ -173,7 +173,7 @@ func (s *server) admit(ctx context.Context, q *request) (c *connection, leave fu
 	if q.kind == kindInsert {
 		turns = s.writes
 	}
-	left, err := lane(ctx, turns)
+	left, err := lane(ctx, turns, laneWait)
 	if err != nil {
 		return nil, nil, err
 	}
