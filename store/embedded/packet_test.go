@@ -199,3 +199,30 @@ func TestSet(t *testing.T) {
 		require.False(t, ok, text)
 	}
 }
+
+// BenchmarkReencode turns blocks of 65,000 rows into the native protocol's form, by their shape and by decoding them.
+func BenchmarkReencode(b *testing.B) {
+	const rows = 65_000
+	low, text := new(proto.ColStr).LowCardinality(), new(proto.ColStr)
+	tags := proto.NewMap(new(proto.ColStr).LowCardinality(), new(proto.ColStr))
+	for i := range rows {
+		low.Append("websocket.open")
+		text.Append("4bf92f3577b34da6a3ce929d0e0e4736")
+		tags.Append(map[string]string{"url.scheme": "wss", "n": string(rune('a' + i%26))})
+	}
+	var block proto.Buffer
+	require.NoError(b, proto.Block{Columns: 4, Rows: rows}.EncodeRawBlock(&block, 0, []proto.InputColumn{
+		{Name: "low", Data: low}, {Name: "text", Data: text}, {Name: "tags", Data: tags},
+		{Name: "n", Data: make(proto.ColUInt64, rows)},
+	}))
+	for name, each := range map[string]func([]byte, uint64, func([]column, uint64, []byte) error) error{
+		"shape": eachBlock, "decoded": eachDecoded,
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, each(block.Buf, nativeRevision, func([]column, uint64, []byte) error { return nil }))
+			}
+		})
+	}
+}
