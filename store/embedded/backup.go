@@ -157,8 +157,8 @@ func (s *server) restore(r *http.Request) error {
 }
 
 func errBroken(format string, args ...any) error {
-	return newException(codeBrokenBackup, "BACKUP_DAMAGED", "This is no whole archive of `sockeye clickhouse backup`: "+format,
-		args...)
+	return newException(codeBrokenBackup, "BACKUP_DAMAGED",
+		"This is no whole archive of `sockeye clickhouse backup`: "+format, args...)
 }
 
 // maintain runs a statement of our own that takes its time.

@@ -199,7 +199,8 @@ func residentMiB(t testing.TB, engine *embeddedtest.Engine) int {
 }
 
 func TestMemoryLimit(t *testing.T) {
-	u := embeddedtest.Start(t, embeddedtest.Memory("600MiB"))
+	engine := embeddedtest.StartIn(t, t.TempDir(), embeddedtest.Memory("600MiB"))
+	u := engine.URL
 	require.Equal(t, "629145600\n", get(t, u, "query",
 		"SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'").body)
 	hungry := "SELECT groupUniqArray(number) FROM numbers(100000000)"
@@ -207,6 +208,10 @@ func TestMemoryLimit(t *testing.T) {
 	require.Equal(t, "241", a.code, a.body)
 	a = get(t, u, "query", hungry, "max_memory_usage", "0")
 	require.Equal(t, "241", a.code, a.body)
+	var exception *clickhouse.Exception
+	native := "clickhouse://" + engine.Native
+	require.ErrorAs(t, openNative(t, native, clickhouse.CompressionNone, "").Exec(t.Context(), hungry), &exception)
+	require.EqualValues(t, 241, exception.Code)
 	require.Equal(t, "1\n", get(t, u, "query", "SELECT 1").body)
 }
 

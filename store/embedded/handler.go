@@ -238,7 +238,8 @@ func csvLine(data []byte) int {
 // an end of their own in each piece.
 func streams(format string) bool {
 	switch format {
-	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow", "JSONCompactEachRow",
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow",
+		"JSONCompactEachRow",
 		"JSONLines", "NDJSON", "RowBinary", "LineAsString":
 		return true
 	}

@@ -50,11 +50,10 @@ func (n *nativeServer) serve(ctx context.Context, listener net.Listener) error {
 	n.mu.Unlock()
 	for {
 		conn, err := listener.Accept()
-		var temporary interface{ Timeout() bool }
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case errors.As(err, &temporary) || err != nil:
+		case err != nil:
 			// Out of file descriptors, mostly: others will be given back.
 			select {
 			case <-ctx.Done():

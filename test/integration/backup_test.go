@@ -77,7 +77,7 @@ func TestABackupIsRestoredWhole(t *testing.T) {
 		UNION ALL SELECT 'tables', count(), 0 FROM system.tables WHERE database = 'sockeye' ORDER BY 1`
 	require.Equal(t, ask(first, everything, "--output", "csv"), ask(second, everything, "--output", "csv"))
 	code, out = run("restore", archive, "--address", second, "--token-file", tokenFile)
-	require.NotZero(t, code, "rows are not doubled")
+	require.NotZero(t, code, "rows are not doubled: "+out)
 	require.Equal(t, ask(first, everything, "--output", "csv"), ask(second, everything, "--output", "csv"))
 	check := start(t, []string{"SOCKEYE_STORE_PASSWORD=" + token}, sockeye, "store", "check", "--endpoint", "http://default@"+second+"/sockeye")
 	require.Zero(t, check.wait(time.Minute), check.out.String())
