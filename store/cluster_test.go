@@ -209,9 +209,9 @@ func TestHostsThatStandInForEachOther(t *testing.T) {
 		"cluster: path: must begin with / and hold {shard} and {table}, such as "+schema.DefaultPath)
 
 	// The first that answers is used.
-	dead := "http://127.0.0.1:1/"
 	u, err := url.Parse(embeddedtest.Database(t))
 	require.NoError(t, err)
+	dead := u.Scheme + "://127.0.0.1:1/"
 	s, err := store.Open(context.Background(), dead+strings.Trim(u.Path, "/")+","+u.String(), store.Options{})
 	require.NoError(t, err)
 	defer s.Close()

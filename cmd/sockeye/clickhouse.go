@@ -62,7 +62,8 @@ run for clients.`,
 	flags := cmd.Flags()
 	flags.StringVar(&settings.DataDir, "data", "", "directory of the tables; made if it does not exist")
 	flags.StringVar(&settings.Listen, "listen", "127.0.0.1:8123", "address of the HTTP interface; port 0 takes a free one")
-	flags.StringVar(&settings.ListenNative, "listen-native", "", "address of the native protocol, such as 127.0.0.1:9000 (default: none)")
+	flags.StringVar(&settings.ListenNative, "listen-native", "",
+		"address of the native protocol, such as 127.0.0.1:9000 (default: none)")
 	flags.StringVar(&settings.Library, "library", "", "the engine's library, libchdb.so (default: $"+
 		embedded.LibraryEnv+", beside this program, `make libchdb`'s, /usr/local/lib, /usr/lib)")
 	flags.StringVar(&memory, "memory", "2GiB", "how much memory the engine may use, such as 512MiB or 4GiB")

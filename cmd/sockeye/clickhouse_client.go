@@ -56,8 +56,8 @@ func (f *engineFlags) call(ctx context.Context, path string, query url.Values, b
 	}
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, fmt.Errorf("no engine answers at %s; start the collector or `sockeye clickhouse`, or name it with --address",
-				f.address)
+			return nil, fmt.Errorf("no engine answers at %s; start the collector or `sockeye clickhouse`, "+
+				"or name it with --address", f.address)
 		}
 		var cause *url.Error
 		if errors.As(err, &cause) {

@@ -197,7 +197,8 @@ func (c *child) answered() bool {
 }
 
 // keys turns the command's flags in a message into our configuration's keys.
-var keys = strings.NewReplacer("--listen-native", "native_endpoint", "--listen", "endpoint", "--data", "data_directory", "--library", "library",
+var keys = strings.NewReplacer("--listen-native", "native_endpoint", "--listen", "endpoint",
+	"--data", "data_directory", "--library", "library",
 	"--memory", "memory_limit_mib")
 
 // reason is one sentence on why the child ended. Only after gone.

@@ -145,7 +145,7 @@ func (s *server) restore(r *http.Request) error {
 	switch {
 	case errors.Is(err, unix.ENOSPC):
 		return newException(243, "NOT_ENOUGH_SPACE", "The disk of the data directory has no room for the archive")
-	case errors.Is(err, tar.ErrHeader):
+	case errors.Is(err, tar.ErrHeader), errors.Is(err, io.ErrUnexpectedEOF):
 		return errBroken("%v", err)
 	case err != nil:
 		return uploadException(err)
@@ -157,13 +157,13 @@ func (s *server) restore(r *http.Request) error {
 }
 
 func errBroken(format string, args ...any) error {
-	return newException(codeBrokenBackup, "BACKUP_DAMAGED", "This is no whole archive of `sockeye clickhouse backup`: "+format,
-		args...)
+	return newException(codeBrokenBackup, "BACKUP_DAMAGED",
+		"This is no whole archive of `sockeye clickhouse backup`: "+format, args...)
 }
 
 // maintain runs a statement of our own that takes its time.
 func (s *server) maintain(ctx context.Context, turns chan struct{}, statement string) error {
-	leave, err := lane(ctx, turns)
+	leave, err := lane(ctx, turns, laneWait)
 	if err != nil {
 		return err
 	}

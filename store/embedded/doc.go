@@ -1,5 +1,6 @@
-// Package embedded runs the real ClickHouse engine inside a process of its own and serves ClickHouse's HTTP interface,
-// so that clickhouse-go, curl and Grafana need not know that there is no server. `sockeye clickhouse` is this package.
+// Package embedded runs the real ClickHouse engine inside a process of its own and serves ClickHouse's HTTP interface
+// and native protocol, so that clickhouse-go, clickhouse-client, curl and Grafana need not know that there is no server.
+// `sockeye clickhouse` is this package.
 //
 // It does not supervise that process (extension/embeddedclickhouseextension does), knows nothing of our tables, and is
 // no substitute for a server's users, roles, quotas or replication.

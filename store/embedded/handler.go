@@ -173,7 +173,7 @@ func (s *server) admit(ctx context.Context, q *request) (c *connection, leave fu
 	if q.kind == kindInsert {
 		turns = s.writes
 	}
-	left, err := lane(ctx, turns)
+	left, err := lane(ctx, turns, laneWait)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -238,7 +238,8 @@ func csvLine(data []byte) int {
 // an end of their own in each piece.
 func streams(format string) bool {
 	switch format {
-	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow", "JSONCompactEachRow",
+	case "Native", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", namedCSV, "JSONEachRow",
+		"JSONCompactEachRow",
 		"JSONLines", "NDJSON", "RowBinary", "LineAsString":
 		return true
 	}
@@ -275,12 +276,15 @@ func (s *server) stream(ctx context.Context, c *connection, q *request, out outp
 	return s.emptyNative(c, q, out)
 }
 
+// plainTypes keeps DESCRIBE from breaking long types into lines.
+const plainTypes = " SETTINGS print_pretty_type_names = 0"
+
 // emptyNative sends the block of names and types that an empty result has in ClickHouse; the engine sends no bytes at
 // all, and clients would see a result without columns.
 func (s *server) emptyNative(c *connection, q *request, out output) error {
 	var columns []column
 	if q.kind == kindSelect {
-		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)", q.params)
+		rows, err := s.engine.rows(c, "DESCRIBE ("+q.plain+"\n)"+plainTypes, q.params)
 		if err == nil {
 			for _, row := range rows {
 				columns = append(columns, column{name: row[0], typ: row[1]})

@@ -62,3 +62,20 @@ func TestExplainStart(t *testing.T) {
 		require.EqualError(t, explainStart("/d", said), want)
 	}
 }
+
+func TestWhoWaitsTooLongForATurnIsTold(t *testing.T) {
+	t.Parallel()
+	turns := make(chan struct{}, 2)
+	for range 2 {
+		_, err := lane(t.Context(), turns, time.Minute)
+		require.NoError(t, err)
+	}
+	_, err := lane(t.Context(), turns, time.Millisecond)
+	require.EqualError(t, err, "Code: 202. DB::Exception: 2 others of this sort, inserts or not, run already and none has "+
+		"ended for 1ms; try again later. (TOO_MANY_SIMULTANEOUS_QUERIES)")
+	require.Equal(t, 503, asException(err).status())
+	<-turns
+	leave, err := lane(t.Context(), turns, time.Minute)
+	require.NoError(t, err)
+	leave()
+}

@@ -50,11 +50,10 @@ func (n *nativeServer) serve(ctx context.Context, listener net.Listener) error {
 	n.mu.Unlock()
 	for {
 		conn, err := listener.Accept()
-		var temporary interface{ Timeout() bool }
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
-		case errors.As(err, &temporary) || err != nil:
+		case err != nil:
 			// Out of file descriptors, mostly: others will be given back.
 			select {
 			case <-ctx.Done():
@@ -521,7 +520,7 @@ func (s *session) insertColumns(ctx context.Context, q *request) ([]column, erro
 	if _, err := s.engine.judge(c, q.text, " VALUES", q.params); err != nil {
 		return nil, err
 	}
-	described, err := s.engine.rows(c, "DESCRIBE TABLE "+target.table, q.params)
+	described, err := s.engine.rows(c, "DESCRIBE TABLE "+target.table+plainTypes, q.params)
 	if err != nil {
 		return nil, err
 	}

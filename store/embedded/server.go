@@ -124,9 +124,9 @@ func listen(ctx context.Context, s Settings, address, flag, example string) (net
 	return listener, nil
 }
 
-// lane waits for a turn.
-func lane(ctx context.Context, turns chan struct{}) (func(), error) {
-	timer := time.NewTimer(laneWait)
+// lane waits for a turn, but not for ever.
+func lane(ctx context.Context, turns chan struct{}, wait time.Duration) (func(), error) {
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case turns <- struct{}{}:
@@ -135,6 +135,6 @@ func lane(ctx context.Context, turns chan struct{}) (func(), error) {
 		return nil, context.Cause(ctx)
 	case <-timer.C:
 		return nil, newException(codeTooManyQueries, "TOO_MANY_SIMULTANEOUS_QUERIES",
-			"%d statements of this sort are running already", cap(turns))
+			"%d others of this sort, inserts or not, run already and none has ended for %s; try again later", cap(turns), wait)
 	}
 }

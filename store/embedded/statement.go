@@ -310,8 +310,9 @@ type insertTarget struct {
 // readInsertTarget finds what an INSERT names. A table function or a pattern of columns is not read.
 func readInsertTarget(text string) (insertTarget, bool) {
 	l := &lexer{text: text}
-	t := l.next() // INSERT
-	if t = l.next(); t.is("INTO") {
+	l.next() // INSERT
+	t := l.next()
+	if t.is("INTO") {
 		t = l.next()
 	}
 	if t.is("TABLE") && isName(l.peek()) {

@@ -291,11 +291,17 @@ func StopShared() {
 	}
 }
 
+// protocolEnv, if it is `clickhouse`, lets Database return DSNs of the native protocol, to run tests over that.
+const protocolEnv = "SOCKEYE_EMBEDDEDTEST_PROTOCOL"
+
 // Database returns the DSN of a new, empty database on an engine that the tests of this package share:
 // http://127.0.0.1:PORT/NAME. The database is dropped when t ends.
 func Database(t testing.TB) (dsn string) {
 	t.Helper()
-	dsn, _ = Databases(t)
+	dsn, native := Databases(t)
+	if os.Getenv(protocolEnv) == "clickhouse" {
+		return native
+	}
 	return dsn
 }
 
@@ -359,6 +365,11 @@ func post(dsn, statement string) (string, error) {
 	query := url.Values{}
 	if name := strings.Trim(u.Path, "/"); name != "" {
 		query.Set("database", name)
+	}
+	if u.Scheme == "clickhouse" {
+		shared.Lock()
+		u.Scheme, u.Host = "http", strings.TrimPrefix(shared.engine.URL, "http://")
+		shared.Unlock()
 	}
 	u.Path, u.RawQuery = "/", query.Encode()
 	client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
