@@ -31,7 +31,7 @@ func newPageRig(t *testing.T) (*realRig, *httptest.Server) {
 	require.NoError(t, err)
 	require.Equal(t, "connection-availability", slos[3].Name)
 	slos[3].Grouping = slo.Grouping{By: []string{"tenant"}, Max: 5}
-	r.slos, r.ledger = slos, slo.NewLedger(slos, slo.Timing{})
+	r.slos, r.ledger, r.patience = slos, slo.NewLedger(slos, slo.Timing{}), time.Minute
 	storeEvents(t, dsn, clock.Add(-20*time.Hour), "<i>zeta</i>", 900_000, 5)
 	storeEvents(t, dsn, clock.Add(-10*time.Minute), "acme", 9000, 3)
 	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO events (counted_at, time, service, event, attributes) VALUES
