@@ -315,7 +315,7 @@ var definitions = [keyCount]Definition{
 	ProcessFDs:          {Name: "process.open_file_descriptor.count", Kind: KindInt, Level: Recommended, Origin: Development, Max: maxExact, Example: "1234", Brief: "Open file descriptors of the process."},
 	ProcessFDLimit:      {Name: "process.open_file_descriptor.limit", Kind: KindInt, Level: Recommended, Origin: Ours, Max: maxExact, Example: "20000", Brief: "How many it may open."},
 
-	DeployVersion:   {Name: "websocket.deploy.version", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "1.14.2", Brief: "Version that was deployed."},
+	DeployVersion: {Name: "websocket.deploy.version", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "1.14.2", Brief: "Version that was deployed."},
 
 	ProgressSource:      {Name: "websocket.source.name", Kind: KindString, Level: Required, Origin: Ours, Example: "websocketlog/edge@edge-1", Brief: "The source that reports its progress: component and instance."},
 	ProgressReadThrough: {Name: "websocket.source.read_through", Kind: KindInt, Level: Required, Origin: Ours, Max: math.MaxInt64, Example: "1795330811356000000", Brief: "All that this source wrote before this time (Unix nanoseconds) has been stored."},

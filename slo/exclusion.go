@@ -215,8 +215,8 @@ func WriteExclusions(w io.Writer, exclusions []Exclusion) error {
 		case slices.ContainsFunc(exclusions, func(o Exclusion) bool { return o.ID == e.ID && o.Version > e.Version }):
 			state = "replaced"
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Version, state, e.About(), moment(e.From), moment(e.To),
-			hours(e.To.Sub(e.From)), moment(e.Written), e.Reason)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Version, state, e.About(), moment(e.From),
+			moment(e.To), hours(e.To.Sub(e.From)), moment(e.Written), e.Reason)
 	}
 	return t.Flush()
 }

@@ -240,8 +240,8 @@ func (e *Explanation) write(b *strings.Builder) {
 	}
 	if e.Without != nil {
 		writeExclusions(b, e.Exclusions, st)
-		fmt.Fprintf(b, "budget left %s; with all time counted %s, %s\n", share(st.Remaining, 2), share(e.Without.Remaining, 2),
-			e.Without.State)
+		fmt.Fprintf(b, "budget left %s; with all time counted %s, %s\n", share(st.Remaining, 2),
+			share(e.Without.Remaining, 2), e.Without.State)
 	}
 	if e.Forecast != nil {
 		fmt.Fprintf(b, "\nat the rate of the last %s the budget is exhausted %s (%v %% sure: %s to %s)\n", e.Forecast.Over,

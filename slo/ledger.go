@@ -79,12 +79,6 @@ func (t *tallies) at(cell int) *tally {
 	return &(*t)[cell]
 }
 
-func (t *tallies) add(o tallies) {
-	for i := range o {
-		t.at(i).add(o[i])
-	}
-}
-
 // dayCount is a closed day: of which state of its partition, and what was counted.
 type dayCount struct {
 	state   partition

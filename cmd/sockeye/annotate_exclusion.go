@@ -38,12 +38,12 @@ func newAnnotateExclusionCommand() *cobra.Command {
 		Use:   "exclusion",
 		Short: "Say that a time does not count into budgets and burn rates",
 		Long: `Excludes a time from the budget and the burn rates of an SLO, or of all SLOs of a service: maintenance, a load test.
-It may be over, going on or ahead. Engines count anew at their next evaluation; ` + "`sockeye slo explain`" + ` then shows the
-budget with and without it, and ` + "`sockeye slo history`" + ` what had been reported.
+It may be over, going on or ahead. Engines count anew at their next evaluation; then ` + "`sockeye slo explain`" + `
+shows the budget with and without it, and ` + "`sockeye slo history`" + ` what had been reported.
 
-It is a row in the store's ` + schema.SLOExclusions + `, so it needs the store's address and a user who may write there; the
-password is read from ` + storePasswordEnv + `. Rows are never changed or deleted: saying the same time again with another
-reason, or withdrawing it, writes the next version.`,
+It is a row in the store's ` + schema.SLOExclusions + `, so it needs the store's address and a user who may
+write there; the password is read from ` + storePasswordEnv + `. Rows are never changed or deleted: saying
+the same time again with another reason, or withdrawing it, writes the next version.`,
 		Example: `  sockeye annotate exclusion --service chat --from 2026-03-01T12:00:00Z --to 2026-03-01T12:45:00Z --reason "load test"
   sockeye annotate exclusion --service chat --slo connection-availability --from 2h --to 90m --reason "game day"
   sockeye annotate exclusion list
@@ -61,7 +61,8 @@ reason, or withdrawing it, writes the next version.`,
 	f := cmd.Flags()
 	f.StringVar(&o.service, "service", "", "service.name of the `SERVICE` (required)")
 	f.StringVar(&o.name, "slo", "", "only this `SLO` of it; all, if none is given")
-	f.StringVar(&o.from, "from", "", "since this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (required)")
+	f.StringVar(&o.from, "from", "",
+		"since this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h (required)")
 	f.StringVar(&o.to, "to", "", "up to this `TIME`, or so long ago (required)")
 	f.StringVar(&o.reason, "reason", "", "why, for those who read the budget later (required)")
 	o.add(cmd)
@@ -196,7 +197,8 @@ func (o *exclusionOptions) write(ctx context.Context, cmd *cobra.Command, s *sto
 			return err
 		}
 		if len(inForce) >= slo.MostExclusions {
-			return fmt.Errorf("%d exclusions are in force, which is the most; withdraw some, or say several as one", len(inForce))
+			return fmt.Errorf("%d exclusions are in force, which is the most; withdraw some, or say several as one",
+				len(inForce))
 		}
 	}
 	if err := s.Conn().Exec(ctx, slo.InsertExclusions+" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", e.Row()...); err != nil {

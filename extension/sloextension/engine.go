@@ -40,6 +40,8 @@ type engine struct {
 	book      *alertBook
 	logger    *zap.Logger
 	telemetry *metadata.TelemetryBuilder
+	// patience is how long a page waits for the store; pageTimeout, if it is 0.
+	patience time.Duration
 
 	db           database
 	restored     bool

@@ -108,7 +108,8 @@ func firing(alerts []alert) []page.Alert {
 // Whoever asked may be gone by then; others want to know too.
 func (p *statusPage) ask(ctx context.Context, k *knowledge, s *slo.SLO, at page.Snapshot) page.Detail {
 	k.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
+		patience := cmp.Or(p.engine.patience, pageTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		k.detail = page.Detail{
 			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Deploys: []slo.Deploy{},
@@ -119,7 +120,7 @@ func (p *statusPage) ask(ctx context.Context, k *knowledge, s *slo.SLO, at page.
 		case at.Trouble != "":
 			k.detail.Trouble = "the store does not answer"
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			k.detail.Trouble = "the store did not answer within " + pageTimeout.String()
+			k.detail.Trouble = "the store did not answer within " + patience.String()
 		case err != nil:
 			k.detail.Trouble = err.Error()
 		}
@@ -137,7 +138,8 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 			return err
 		}
 		recent := slices.DeleteFunc(slices.Clone(exclusions), func(e slo.Exclusion) bool {
-			return e.To.Before(at.Now.Add(-slo.RecentWithin)) || s != nil && len(slo.Excluding(s, []slo.Exclusion{e}, e.From, e.To)) == 0
+			ofOthers := s != nil && len(slo.Excluding(s, []slo.Exclusion{e}, e.From, e.To)) == 0
+			return ofOthers || e.To.Before(at.Now.Add(-slo.RecentWithin))
 		})
 		d.Exclusions = append(d.Exclusions, recent[:min(len(recent), maxRecent)]...)
 		var service, name string // of all
@@ -249,7 +251,8 @@ func (p *statusPage) one(w http.ResponseWriter, r *http.Request) {
 	})
 	if _, group := slo.GroupOf(definition.Name); i < 0 && group && len(s.SLOs) > 0 {
 		respondHTML(w, http.StatusNotFound, func(w io.Writer) error {
-			return page.WriteMessage(w, s, "No such group now", "It has no events in the window of its budget, or too few to count by itself.")
+			return page.WriteMessage(w, s, "No such group now",
+				"It has no events in the window of its budget, or too few to count by itself.")
 		})
 		return
 	}

@@ -31,7 +31,7 @@ func newPageRig(t *testing.T) (*realRig, *httptest.Server) {
 	require.NoError(t, err)
 	require.Equal(t, "connection-availability", slos[3].Name)
 	slos[3].Grouping = slo.Grouping{By: []string{"tenant"}, Max: 5}
-	r.slos, r.ledger = slos, slo.NewLedger(slos, slo.Timing{})
+	r.slos, r.ledger, r.patience = slos, slo.NewLedger(slos, slo.Timing{}), time.Minute
 	storeEvents(t, dsn, clock.Add(-20*time.Hour), "<i>zeta</i>", 900_000, 5)
 	storeEvents(t, dsn, clock.Add(-10*time.Minute), "acme", 9000, 3)
 	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO events (counted_at, time, service, event, attributes) VALUES
@@ -75,13 +75,18 @@ const contrasts = `(() => {
 	return {bad, texts};
 })()`
 
-// cut lists the texts of a page that are outside of the window, or that their box cuts off.
+// cut lists the texts of a page that are outside of the window, or that a box around them cuts off.
 const cut = `[...document.querySelectorAll("main *, header *, footer *")].filter(e => {
 	if (e.closest(".hidden, .skip, thead, noscript, title") || !e.getClientRects().length) return false;
 	if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) return false;
-	const box = e.getBoundingClientRect(), style = getComputedStyle(e);
-	return box.left < -1 || box.right > innerWidth + 1 ||
-		style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1 || style.overflowY !== "visible" && e.scrollHeight > e.clientHeight + 1;
+	const box = e.getBoundingClientRect();
+	if (box.left < -1 || box.right > innerWidth + 1) return true;
+	for (let around = e; around; around = around.parentElement) {
+		if (around instanceof SVGElement || getComputedStyle(around).overflow === "visible") continue;
+		const edge = around.getBoundingClientRect();
+		if (box.left < edge.left - 1 || box.right > edge.right + 1 || box.top < edge.top - 1 || box.bottom > edge.bottom + 1) return true;
+	}
+	return false;
 }).map(e => e.textContent)`
 
 func TestStatusPageInChromium(t *testing.T) {

@@ -71,7 +71,8 @@ func (d *demo) incident(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprint(d.Out, "Tickets stay until the longer windows have forgotten the incident; the pages are resolved.\n")
-	fmt.Fprintf(d.Out, "\nEvents since the clients came: what they and the application saw, and what each table holds\n\n%s", counts)
+	fmt.Fprintf(d.Out, "\nEvents since the clients came: what they and the application saw, and what is stored\n\n%s",
+		counts)
 	fmt.Fprintf(d.Out, "\nThe page, as it reached the pager\n\n%s", formatPage(page))
 	fmt.Fprintf(d.Out, "\nFrom fault to page %.1f s, from mend to resolve %.1f s; all of it took %.0f s.\n",
 		pagedAt.Sub(faultAt).Seconds(), resolvedAfter.Seconds(), time.Since(d.began).Seconds())

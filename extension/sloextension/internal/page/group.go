@@ -115,7 +115,8 @@ func (f *family) groupRows() (open, folded []row, more int) {
 // excludedUntil is when time begins to count again for an SLO, or zero if it does now.
 func excludedUntil(st *slo.Status, exclusions []slo.Exclusion) time.Time {
 	var until time.Time
-	for _, e := range slo.Excluding(&slo.SLO{Service: st.Service, Name: st.SLO}, exclusions, st.AsOf, st.AsOf.Add(time.Second)) {
+	s := slo.SLO{Service: st.Service, Name: st.SLO}
+	for _, e := range slo.Excluding(&s, exclusions, st.AsOf, st.AsOf.Add(time.Second)) {
 		if e.To.After(until) {
 			until = e.To
 		}

@@ -447,6 +447,9 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 	if st.Remaining.Valid() && len(definition.Members) == 0 {
 		v.Allowed = fmt.Sprintf("%s bad of %s that the objective allows", count(st.Window.Judged-st.Window.Good),
 			grouped(st.Budget.Times(st.Window.Judged).Round(1)))
+		if st.AsOf.Second() != 0 { // burn windows are ahead of it
+			v.Allowed += ", up to the last full minute"
+		}
 	}
 	v.Forecast, v.Pace = forecast(definition, st)
 	whole, group := slo.GroupOf(st.SLO)
