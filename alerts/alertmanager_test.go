@@ -76,6 +76,7 @@ func TestAmtoolAcceptsTheConfigurationAndItsRoutes(t *testing.T) {
 	text := alertmanagerText(t)
 	require.Empty(t, amtool(t, text))
 	require.Equal(t, text, alertmanagerText(t), "the same bytes each time")
+	require.Contains(t, text, "group_by: [service, slo, region, tenant]\n")
 
 	for name, change := range map[string][2]string{
 		"no route for pages":         {`- severity="page"`, `- severity="none"`},

@@ -49,6 +49,11 @@ func (o *Options) collector() []alert {
 	source := promName(event.ProgressSource)
 	vantage := slo.PromLabel(schema.Vantage)
 	silent, watermark, full := o.Thresholds[Silent], o.Thresholds[Watermark], o.Thresholds[QueueFull]
+	// behind fires where the best of what has the same label was not read for so long.
+	behind := func(name, label string, t Threshold) string {
+		return fmt.Sprintf("time() - max by (%s) (label_replace(max_over_time(%s[1h]), %[1]q, \"$1\", %[3]q, \"(.*)\")) > %d",
+			name, through, label, t.Within/time.Second)
+	}
 	var lost []string
 	for _, l := range losses {
 		of := own(l.metric, l.unit, l.matchers)
@@ -63,9 +68,10 @@ func (o *Options) collector() []alert {
 		t.Severity = severity
 		return alert{
 			name: Certificate, limit: t, panel: handshakesPanel, unseen: ownMetrics,
-			summary:     "The certificate that {{ $labels.instance }} serves expires soon",
-			description: "In {{ $value | humanizeDuration }}; then every client is refused. It fires " + days(within) + " before.",
-			expr:        fmt.Sprintf("%s < %d", certificate, within/time.Second),
+			summary: "The certificate that {{ $labels.instance }} serves expires soon",
+			description: "In {{ $value | humanizeDuration }}; then every client is refused. It fires " +
+				days(within) + " before.",
+			expr: fmt.Sprintf("%s < %d", certificate, within/time.Second),
 		}
 	}
 	return []alert{
@@ -78,34 +84,33 @@ func (o *Options) collector() []alert {
 		{
 			name: Silent, limit: silent, labels: []string{"source"}, panel: agePanel,
 			summary: "Source {{ $labels.source }} reports nothing, or lags",
-			description: fmt.Sprintf("What it saw is known up to {{ $value | humanizeDuration }} ago. What it would have seen since is "+
-				"missing from every SLO of its vantage. It fires above %s.", slo.PromDuration(silent.Within)),
-			expr: fmt.Sprintf("time() - max by (source) (label_replace(max_over_time(%s[1h]), \"source\", \"$1\", %q, \"(.*)\")) > %d",
-				through, source, silent.Within/time.Second),
-			sql: silentSQL(), over: silent.Within.Seconds(),
+			description: fmt.Sprintf("What it saw is known up to {{ $value | humanizeDuration }} ago. What it would have "+
+				"seen since is missing from every SLO of its vantage. It fires above %s.", slo.PromDuration(silent.Within)),
+			expr: behind("source", source, silent),
+			sql:  silentSQL(), over: silent.Within.Seconds(),
 		},
 		{
 			name: Watermark, limit: watermark, labels: []string{"vantage"}, panel: agePanel,
 			summary: `Nothing new is known{{ with index $labels "vantage" }} from vantage {{ . }}{{ end }}`,
-			description: fmt.Sprintf("The best of its sources has been read up to {{ $value | humanizeDuration }} ago. SLOs stand still: an "+
-				"incident that begins now pages nobody. It fires above %s.", slo.PromDuration(watermark.Within)),
-			expr: fmt.Sprintf("time() - max by (vantage) (label_replace(max_over_time(%s[1h]), \"vantage\", \"$1\", %q, \"(.*)\")) > %d",
-				through, vantage, watermark.Within/time.Second),
-			sql: watermarkSQL(), over: watermark.Within.Seconds(),
+			description: fmt.Sprintf("The best of its sources has been read up to {{ $value | humanizeDuration }} ago. SLOs "+
+				"stand still: an incident that begins now pages nobody. It fires above %s.", slo.PromDuration(watermark.Within)),
+			expr: behind("vantage", vantage, watermark),
+			sql:  watermarkSQL(), over: watermark.Within.Seconds(),
 		},
 		{
 			name: QueueFull, limit: full, panel: agePanel, unseen: ownMetrics,
 			summary: "The queue of {{ $labels.exporter }} at {{ $labels.instance }} is nearly full",
-			description: fmt.Sprintf("{{ $value | humanizePercentage }} of its capacity. Once it is full, sources wait and pushes are "+
-				"refused. It fires above %s %%.", decimal(100*full.Share)),
+			description: fmt.Sprintf("{{ $value | humanizePercentage }} of its capacity. Once it is full, sources wait and "+
+				"pushes are refused. It fires above %s %%.", decimal(100*full.Share)),
 			expr: fmt.Sprintf("max by (instance, exporter) (%s) / max by (instance, exporter) (%s) > %s",
 				own("exporter_queue_size", "", ""), own("exporter_queue_capacity", "", ""), decimal(full.Share)),
 		},
 		{
 			name: Dropped, limit: o.Thresholds[Dropped], panel: agePanel, unseen: ownMetrics,
-			summary:     "{{ $labels.instance }} lost events",
-			description: "otelcol_{{ $labels.what }} rose by {{ $value | humanize }} within 15 minutes. What is lost is missing from every SLO.",
-			expr:        "max by (instance, what) (\n  " + strings.Join(lost, "\n  or ") + "\n) > 0",
+			summary: "{{ $labels.instance }} lost events",
+			description: "otelcol_{{ $labels.what }} rose by {{ $value | humanize }} within 15 minutes. What is lost is missing " +
+				"from every SLO.",
+			expr: "max by (instance, what) (\n  " + strings.Join(lost, "\n  or ") + "\n) > 0",
 		},
 		expiring(o.Thresholds[Certificate].Page, slo.SeverityPage),
 		expiring(o.Thresholds[Certificate].Within, slo.SeverityTicket),

@@ -70,7 +70,8 @@ func usualSQL(of string, floor float64) string {
 	return fmt.Sprintf(`    SELECT service, region, vantage,
         arrayMap(d -> by_day[d] / greatest(60, least(%[1]d, oldest - d * %[2]d + %[3]d)),
             arrayFilter(d -> oldest > d * %[2]d - %[3]d, arrayMap(d -> toUInt32(d), range(1, %[4]d)))) AS days,
-        arrayMap(s -> by_slot[s] / %[5]d, arrayMap(s -> toUInt32(s), range(intDiv(least(oldest, %[2]d), %[5]d)))) AS slots,
+        arrayMap(s -> by_slot[s] / %[5]d,
+            arrayMap(s -> toUInt32(s), range(intDiv(least(oldest, %[2]d), %[5]d)))) AS slots,
         multiIf(notEmpty(days), arrayReduce('quantileExactInclusive(0.5)', days),
             oldest >= %[1]d, arrayReduce('quantileExactInclusive(0.5)', slots), NULL) AS usual
     FROM
@@ -97,8 +98,8 @@ func memorySQL(t Threshold) string {
 	past, mean := int(memoryPast/time.Second), int(memoryMean/time.Second)
 	return fmt.Sprintf(`WITH %[1]s AS asof
 SELECT service, region, vantage, instance,
-    if(ifNull(memory > %[2]s * memory_then AND memory - memory_then > %[3]s, 0) AND NOT ifNull(open > %[4]s * open_then, 0),
-        assumeNotNull(memory), 0) AS bytes
+    if(ifNull(memory > %[2]s * memory_then AND memory - memory_then > %[3]s, 0)
+        AND NOT ifNull(open > %[4]s * open_then, 0), assumeNotNull(memory), 0) AS bytes
 FROM
 (
     SELECT service, region, vantage, instance,
@@ -108,13 +109,14 @@ FROM
     (
         SELECT bucket, service, region, vantage, instance, max(memory_bytes) AS used, max(active) AS connections
         FROM %[7]s
-        WHERE (bucket >= asof - %[5]d OR bucket >= asof - %[8]d AND bucket < asof - %[6]d) AND bucket < asof AND vantage != ''
+        WHERE (bucket >= asof - %[5]d OR bucket >= asof - %[8]d AND bucket < asof - %[6]d)
+            AND bucket < asof AND vantage != ''
         GROUP BY bucket, service, region, vantage, instance
     )
     GROUP BY service, region, vantage, instance
 )
-ORDER BY service, region, vantage, instance`, asof, decimal(t.Times), decimal(t.Bytes), decimal(memoryGrowth), mean, past,
-		schema.Gauges10s, past+mean)
+ORDER BY service, region, vantage, instance`, asof, decimal(t.Times), decimal(t.Bytes), decimal(memoryGrowth), mean,
+		past, schema.Gauges10s, past+mean)
 }
 
 // plaintextSQL is how many seconds ago the last client came without TLS, as long as the alert lasts.
@@ -131,8 +133,8 @@ LEFT JOIN
     GROUP BY service, region, vantage
 ) AS seen USING (service, region, vantage)
 WHERE %[6]s = '%[7]s'
-ORDER BY service, region, vantage`, known, schema.CountedAt, schema.Events, schema.EventName, event.Open, schema.Vantage,
-		event.VantageEdge, t.Within/time.Second, schema.Attributes, event.URLScheme)
+ORDER BY service, region, vantage`, known, schema.CountedAt, schema.Events, schema.EventName, event.Open,
+		schema.Vantage, event.VantageEdge, t.Within/time.Second, schema.Attributes, event.URLScheme)
 }
 
 // silentSQL is how many seconds are not known of each source.

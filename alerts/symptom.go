@@ -278,8 +278,8 @@ func (o *Options) memory() alert {
 	return alert{
 		name: Memory, limit: t, labels: series("instance"), panel: memoryPanel,
 		summary: "{{ $labels.instance }} of {{ $labels.service }} needs more and more memory",
-		description: fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did not grow by "+
-			"a fifth. It fires above that and %sB more.", decimal(t.Times), slo.PromDuration(memoryPast),
+		description: fmt.Sprintf("{{ $value | humanize1024 }}B, over %s times as much as %s ago, and its connections did "+
+			"not grow by a fifth. It fires above that and %sB more.", decimal(t.Times), slo.PromDuration(memoryPast),
 			"{{ "+decimal(t.Bytes)+" | humanize1024 }}"),
 		expr: fmt.Sprintf("max by (%s, instance) (%s)", symptomLabels,
 			fmt.Sprintf("label_replace(%s, \"instance\", \"$1\", %q, \"(.+)\")", renamed("("+expr+")"), instance)),

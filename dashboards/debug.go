@@ -171,8 +171,9 @@ func resource(title, used, limit, unit, asks, do, moment, table string, more ...
 FROM %s
 WHERE %s
 GROUP BY time, instance
-ORDER BY time`, timeOf(moment), used, limit, table, and(append([]string{"$__timeFilter(" + moment + ")", gaugesWhere(true)},
-			more...)...)), "time", "instance", "used", "limit"),
+ORDER BY time`, timeOf(moment), used, limit, table,
+			and(append([]string{"$__timeFilter(" + moment + ")", gaugesWhere(true)}, more...)...)),
+			"time", "instance", "used", "limit"),
 	}
 }
 

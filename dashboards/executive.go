@@ -157,7 +157,8 @@ FROM (
 )
 GROUP BY tenant
 ORDER BY connections DESC, tenant
-LIMIT 10`, indent(coarse.within(seenConnections, isEvent(event.Open))), indent(usage(seenConnections))), "tenant", "connections", "hours"),
+LIMIT 10`, indent(coarse.within(seenConnections, isEvent(event.Open))), indent(usage(seenConnections))), "tenant",
+						"connections", "hours"),
 				},
 				{
 					kind: kindTable, title: "Top tenants by messages", w: 8, h: 9, unit: unitNone,

@@ -94,8 +94,8 @@ ORDER BY time`, timeOf(schema.Bucket), is(schema.Outcome, string(event.OutcomeSu
 					queries: series(fmt.Sprintf(`SELECT %s, direction, %s AS messages
 %s
 GROUP BY time, direction
-ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.Message))), "time", "direction",
-						"messages"),
+ORDER BY time`, timeOf(schema.Bucket), perSecond, fine.within(seenMessages, isEvent(event.Message))), "time",
+						"direction", "messages"),
 				},
 			}},
 			{"What breaks", []panel{

@@ -230,9 +230,10 @@ func prometheusExecutive(known documents) board {
 					queries: instant(active + " / (" + capacity + " > 0)"),
 				},
 				{
-					kind: kindStat, title: "In use in a week", opens: Prometheus.opens(onCall, "On-call"), w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
+					kind: kindStat, title: "In use in a week", w: 5, h: 4, unit: unitShare, decimals: ptr(1.0),
 					empty:   "no capacity known",
 					steps:   []dashboard.Threshold{base(good), from(0.7, warning), from(0.85, bad)},
+					opens:   Prometheus.opens(onCall, "On-call"),
 					asks:    "How full are we in a week, if the daily peaks of the last seven days go on in a straight line?",
 					do:      "Above 85 %: add capacity now, or lower the limits of the tenants below.",
 					queries: instant("predict_linear(max_over_time(" + active + "[1d:5m])[7d:1h], 604800) / (" + capacity + " > 0)"),

@@ -156,7 +156,8 @@ ORDER BY time, tupleElement(w, 'seconds')`, schema.SLOStatus, of), "time", "wind
 					queries: rows(last("budget_remaining", "budget left"), "budget left"),
 				},
 				{
-					kind: kindStat, title: "Objective", opens: ClickHouse.opens(onCall, "On-call"), w: 4, h: 4, unit: unitShare, decimals: ptr(3.0), empty: "no evaluations",
+					kind: kindStat, title: "Objective", w: 4, h: 4, unit: unitShare, decimals: ptr(3.0),
+					opens: ClickHouse.opens(onCall, "On-call"), empty: "no evaluations",
 					asks:    "What is promised?",
 					do:      "It stands in the SLO's document. Change it there, with whoever was promised it.",
 					queries: rows(last("toFloat64OrZero(objective)", "objective"), "objective"),
