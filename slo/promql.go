@@ -64,12 +64,13 @@ func (s *SLO) budgetPromQL(metrics Metrics, start, kept string) promql {
 }
 
 func (s *SLO) promql(p promql, judged string) (PromQL, error) {
+	limit := s.Indicator.Limit.Value
 	switch {
 	case len(s.Members) > 0:
 		return PromQL{}, errors.New("it is a composite, and its members are counted by themselves")
-	case s.Indicator.Measure.ofRates():
-		return PromQL{}, fmt.Errorf("its measure %s is a quantile over connections, and metrics have sums alone; "+
-			"let the engine evaluate it", s.Indicator.Measure)
+	case s.Indicator.Measure.ofRates() && !slices.Contains(event.RateBounds[:], limit.Float64()):
+		return PromQL{}, fmt.Errorf("its limit %s is none of the bounds of the histogram of %s, which are %v; "+
+			"make it one of them, or let the engine evaluate it", limit, event.MetricConnectionRate, event.RateBounds)
 	case s.slice() > 0:
 		return p.slices(judged), nil
 	}
@@ -183,6 +184,9 @@ var beyond = map[Operator]string{LessThan: ">=", LessOrEqual: ">", GreaterThan: 
 // measure is what a slice counts for that ends now, by its measure.
 func (p promql) measure() PromQL {
 	in := &p.slo.Indicator
+	if in.Measure.ofRates() {
+		return p.rates()
+	}
 	var seen, judged, value string
 	switch in.Measure {
 	case MeasureCount:
@@ -208,6 +212,27 @@ func (p promql) measure() PromQL {
 		Total: "(" + seen + ") > bool 0", Judged: "(" + judged + ") > bool 0",
 		Bad: "(" + value + ") " + beyond[in.Limit.Op] + " bool " + in.Limit.Value.String(),
 	}
+}
+
+// rates judges a quantile of the connections that closed by how many of them are within the limit.
+func (p promql) rates() PromQL {
+	in := &p.slo.Indicator
+	way, quantile, _ := strings.Cut(string(in.Measure), "_rate_")
+	direction := matcher(schema.Direction, []string{map[string]string{"received": "receive", "sent": "transmit"}[way]}, true)
+	seen := p.sum(p.rise(promRates, ""))
+	all := "round(" + p.sum(p.rise(promRates, direction)) + ")"
+	limit := in.Limit.Value.Float64()
+	within := "(round(" + p.sum(p.rise(promMetric{promRate + "_bucket", "le=~" + strconv.Quote(
+		regexp.QuoteMeta(strconv.FormatFloat(limit, 'g', -1, 64))+"|"+strconv.FormatFloat(limit, 'f', -1, 64)+`(\.0)?`)},
+		direction)) + ") or 0 * " + all + ")"
+	// As many as the quantile's rank must be within the limit for the quantile to be.
+	rank := "(" + all + " > 0)"
+	if part, ok := strings.CutPrefix(quantile, "p"); ok {
+		rank = "(floor(" + part + " * (" + rank + " - 1) / 100) + 1)"
+	}
+	op := map[bool]string{true: "<", false: ">="}[in.Limit.Op == LessThan || in.Limit.Op == LessOrEqual]
+	return PromQL{
+		Total: "(" + seen + ") > bool 0", Judged: "(" + all + ") > bool 0", Bad: within + " " + op + " bool " + rank}
 }
 
 // reports adds up, or counts, what each instance said of itself in the window, every time it said the others too.
@@ -295,6 +320,12 @@ type promMetric struct{ name, matchers string }
 var (
 	promEvents = promMetric{name: promName(event.MetricEvents) + "_total"}
 	promTimed  = promMetric{name: promName(event.MetricEventDuration) + "_seconds_count"}
+)
+
+// promRate is the histogram of bytes per second, whose unit By/s is written out.
+var (
+	promRate  = promName(event.MetricConnectionRate) + "_bytes_per_second"
+	promRates = promMetric{name: promRate + "_count"}
 )
 
 // promBucket is the bucket of a bound, which the classic format writes as 1 and OpenMetrics as 1.0.
@@ -454,6 +485,8 @@ func (p promql) weight() string {
 	case in.Measure == MeasureChurn:
 		of = p.reports("count", event.ConnectionsActive) + " or " +
 			p.rises(promEvents, Selection{{Event: string(event.Open)}})
+	case in.Measure.ofRates():
+		of = p.rise(promRates, "")
 	case in.Measure.ofGauges():
 		of = p.reports("count", event.ConnectionsActive)
 	default:

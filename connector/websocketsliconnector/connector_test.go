@@ -435,6 +435,53 @@ func TestSeriesAreBounded(t *testing.T) {
 	require.Len(t, g.c.state.counted.all, 125)
 }
 
+func TestConnectionsThatClosedAreCountedByTheirRate(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, withStorage)
+	closed := func(seconds float64, received, sent int64) event.Event {
+		e := newEvent(event.Close, epoch)
+		e.SetString(event.TenantID, "acme") // which is not told apart here
+		if seconds >= 0 {
+			e.SetDouble(event.ConnectionDuration, seconds)
+		}
+		if received >= 0 {
+			e.SetInt(event.IOReceived, received)
+		}
+		if sent >= 0 {
+			e.SetInt(event.IOSent, sent)
+		}
+		return e
+	}
+	require.NoError(t, g.send(chunk("a", false, closed(2, 2_000_000, 10), closed(1, 1_000_001, -1), closed(4, 0, 1<<40),
+		closed(0, 1, 1), closed(-1, 1, 1), opened(epoch, 1))))
+	want := map[string]float64{"chat eu edge receive  ": 3, "chat eu edge transmit  ": 2}
+	counts := func() map[string]float64 {
+		return g.counts(event.MetricConnectionRate, event.ServiceName, event.Region, event.Vantage.String(), event.Direction.String(),
+			event.TenantID.String())
+	}
+	require.Equal(t, want, counts())
+	metricOf(g.sink.AllMetrics()[0], event.MetricConnectionRate, func(m pmetric.Metric) {
+		for _, dp := range m.Histogram().DataPoints().All() {
+			way, _ := dp.Attributes().Get(event.Direction.String())
+			buckets := dp.BucketCounts().AsRaw()
+			require.Equal(t, event.RateBounds[:], dp.ExplicitBounds().AsRaw())
+			require.Equal(t, uint64(1), buckets[0], way.Str())
+			if way.Str() == "transmit" {
+				require.Equal(t, uint64(1), buckets[len(buckets)-1], "beyond all bounds")
+				continue
+			}
+			at := slices.Index(event.RateBounds[:], 1e6)
+			require.Equal(t, []uint64{1, 1}, buckets[at:at+2], "a bound belongs to what is below it")
+		}
+	})
+	for range 2 {
+		g.restart()
+		require.Equal(t, want, counts())
+		require.NoError(t, g.send(chunk("a", true, closed(2, 2_000_000, 10))))
+		require.Equal(t, want, counts())
+	}
+}
+
 func TestCountsSurviveARestartWithoutAReset(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, withStorage)

@@ -38,6 +38,7 @@ type snapshot struct {
 	First  uint64     `json:"first"`
 	Series []*series  `json:"series"`
 	Late   []*series  `json:"late"`
+	Rates  []*series  `json:"rates,omitempty"`
 	Chunks []chunkKey `json:"-"`
 	// Memory is Chunks, one after the other.
 	Memory []byte `json:"chunks"`
@@ -100,6 +101,9 @@ func (j *journal) load(ctx context.Context, s *state, now time.Time) (damaged, e
 	for _, one := range kept.Late {
 		s.late.insert(one)
 	}
+	for _, one := range kept.Rates {
+		s.rates.insert(one)
+	}
 	for _, k := range kept.Chunks {
 		s.chunks.remember(k)
 	}
@@ -125,7 +129,7 @@ func (s *snapshot) read(raw []byte) error {
 	if s.Form != snapshotForm {
 		return fmt.Errorf("form %d of the counts is not known", s.Form)
 	}
-	for _, one := range slices.Concat(s.Series, s.Late) {
+	for _, one := range slices.Concat(s.Series, s.Late, s.Rates) {
 		if one == nil || one.TimedSince != 0 && one.Durations == nil {
 			return errors.New("a series is not complete")
 		}
@@ -156,7 +160,7 @@ func (j *journal) due(now time.Time) bool {
 
 // save writes a snapshot and deletes the entries that it holds.
 func (j *journal) save(ctx context.Context, s *state, now time.Time) error {
-	kept := snapshot{Form: snapshotForm, First: j.next, Series: s.counted.all, Late: s.late.all}
+	kept := snapshot{Form: snapshotForm, First: j.next, Series: s.counted.all, Late: s.late.all, Rates: s.rates.all}
 	for _, k := range s.chunks.oldestFirst() {
 		kept.Memory = append(kept.Memory, k[:]...)
 	}

@@ -86,7 +86,9 @@ func metricsOf(s *state, l *live, now time.Time, zeroFor time.Duration) pmetric.
 	sm.Scope().SetName(eventlog.ScopeName)
 	p := publisher{sm.Metrics(), now, zeroFor}
 	p.events(s)
-	p.durations(s)
+	p.histogram(event.MetricEventDuration, "s", "How long handshakes, authentications and pings took.", bounds, s.counted)
+	p.histogram(event.MetricConnectionRate, "By/s", "Bytes per second that connections moved, of those that closed.",
+		event.RateBounds[:], s.rates)
 	p.gauges(l)
 	sm.Metrics().RemoveIf(func(m pmetric.Metric) bool {
 		switch m.Type() {
@@ -173,14 +175,14 @@ var bounds = func() (seconds []float64) {
 	return seconds
 }()
 
-func (p *publisher) durations(s *state) {
+func (p *publisher) histogram(name, unit, description string, bounds []float64, of set) {
 	m := p.metrics.AppendEmpty()
-	m.SetName(event.MetricEventDuration)
-	m.SetUnit("s")
-	m.SetDescription("How long handshakes, authentications and pings took.")
+	m.SetName(name)
+	m.SetUnit(unit)
+	m.SetDescription(description)
 	h := m.SetEmptyHistogram()
 	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
-	for _, one := range s.counted.all {
+	for _, one := range of.all {
 		if one.TimedSince == 0 {
 			continue
 		}

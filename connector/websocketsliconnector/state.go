@@ -54,20 +54,20 @@ type exemplar struct {
 	at    int64
 }
 
-// histogram has a bucket for each of event.DurationBounds and one beyond.
+// histogram has a bucket for each of event.DurationBounds, or of event.RateBounds, and one beyond.
 type histogram struct {
 	Count   uint64                                `json:"n"`
 	Sum     float64                               `json:"s"`
 	Buckets [len(event.DurationBounds) + 1]uint64 `json:"b"`
 }
 
-func (h *histogram) observe(seconds float64, n uint64) {
+func (h *histogram) observe(value float64, n uint64, bounds []float64) {
 	at := 0
-	for at < len(event.DurationBounds) && seconds > event.DurationBounds[at].Seconds() {
+	for at < len(bounds) && value > bounds[at] {
 		at++
 	}
 	h.Count += n
-	h.Sum += seconds * float64(n)
+	h.Sum += value * float64(n)
 	h.Buckets[at] += n
 }
 
@@ -114,6 +114,7 @@ type entry struct {
 	At    int64      `json:"at"`
 	Add   []addition `json:"add,omitempty"`
 	Late  []addition `json:"late,omitempty"`
+	Rates []addition `json:"rates,omitempty"`
 }
 
 // set is series by their keys, in the order in which they came.
@@ -151,6 +152,8 @@ func (s *set) insert(one *series) {
 // state is all that has been counted.
 type state struct {
 	counted, late set
+	// rates are of the connections of a place that closed, by direction.
+	rates set
 	// tenants are those that count by name, of each service.
 	tenants map[string]map[string]struct{}
 	chunks  chunkMemory
@@ -172,6 +175,9 @@ func (s *state) apply(e *entry) {
 	}
 	for i := range e.Late {
 		s.late.add(&e.Late[i], e.At)
+	}
+	for i := range e.Rates {
+		s.rates.add(&e.Rates[i], e.At)
 	}
 	s.chunks.remember(e.Chunk)
 }
@@ -222,6 +228,13 @@ func (s *state) entryOf(t *tally, chunk chunkKey, at int64) (e entry, dropped ui
 			continue
 		}
 		e.Late = append(e.Late, addition{Key: k, measures: measures{Count: t.late[k]}})
+	}
+	for _, k := range t.ratesOrder {
+		if s.rates.byKey[k] == nil && len(s.rates.all)+len(e.Rates) >= s.maxSeries {
+			continue // what moved is in the sums of bytes all the same
+		}
+		h := t.rates[k]
+		e.Rates = append(e.Rates, addition{Key: k, measures: measures{Count: h.Count, Durations: h}})
 	}
 	return e, dropped
 }

@@ -24,6 +24,9 @@ type tally struct {
 	late      map[key]uint64
 	lateOrder []key
 
+	rates      map[key]*histogram
+	ratesOrder []key
+
 	gauges    []gauge
 	progress  []progress
 	plaintext map[place]time.Time
@@ -66,7 +69,8 @@ var gaugeKeys = func() (keys []event.Key) {
 
 // read tells what to count of a group. An event from before late is counted as late, unless late is zero.
 func read(g *eventlog.Group, late time.Time) *tally {
-	t := &tally{counted: map[claim]*measures{}, late: map[key]uint64{}, plaintext: map[place]time.Time{}}
+	t := &tally{counted: map[claim]*measures{}, late: map[key]uint64{}, rates: map[key]*histogram{},
+		plaintext: map[place]time.Time{}}
 	var e event.Event
 	for _, p := range g.Parts {
 		resource := eventlog.DecodeResource(p.Resource.Resource())
@@ -121,6 +125,7 @@ func (t *tally) add(e *event.Event, k key, late time.Time) {
 			t.plaintext[at] = e.Time
 		}
 	}
+	t.addRates(e, k)
 	k[visibility], k[tenant], k[eventName] = e.String(event.SourceVisibility), e.String(event.TenantID), string(e.Name)
 	k[direction], k[outcome], k[errorType] = facts.Direction, string(facts.Outcome), e.String(event.ErrorType)
 	k[fault], k[policy] = string(facts.Fault), facts.Policy
@@ -137,7 +142,7 @@ func (t *tally) add(e *event.Event, k key, late time.Time) {
 		if m.Durations == nil {
 			m.Durations = &histogram{}
 		}
-		m.Durations.observe(facts.Duration, facts.Count)
+		m.Durations.observe(facts.Duration, facts.Count, bounds)
 	}
 	if e.TraceID != [16]byte{} {
 		x := exemplar{trace: e.TraceID, span: e.SpanID, value: 1, at: facts.CountedAt.UnixNano()}
@@ -146,6 +151,27 @@ func (t *tally) add(e *event.Event, k key, late time.Time) {
 			x.value = facts.Duration
 			m.duration = x
 		}
+	}
+}
+
+// addRates counts how many bytes per second a connection that closed moved, each direction that the source knows.
+func (t *tally) addRates(e *event.Event, of key) {
+	lasted := e.Get(event.ConnectionDuration)
+	if e.Name != event.Close || lasted.Kind() == event.KindAbsent || lasted.Double() <= 0 {
+		return
+	}
+	for i, way := range []string{"receive", "transmit"} {
+		bytes := e.Get([]event.Key{event.IOReceived, event.IOSent}[i])
+		if bytes.Kind() == event.KindAbsent {
+			continue
+		}
+		k := key{
+			service: of[service], environment: of[environment], region: of[region], vantage: of[vantage], direction: way}
+		if t.rates[k] == nil {
+			t.rates[k] = &histogram{}
+			t.ratesOrder = append(t.ratesOrder, k)
+		}
+		t.rates[k].observe(float64(bytes.Int())/lasted.Double(), 1, event.RateBounds[:])
 	}
 }
 
