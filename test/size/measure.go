@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,6 +70,7 @@ func (m *month) measure(ctx context.Context, s settings) error {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
 		m.answers = append(m.answers, a)
+		fmt.Fprintf(os.Stderr, "%s %s%s: %d ms, %d CPU-ms\n", time.Now().Format(time.TimeOnly), q.board, q.name, a.median().Milliseconds(), a.cpu.Milliseconds())
 	}
 	return nil
 }
