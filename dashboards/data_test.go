@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/dashboards/dashboardstest"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
@@ -27,7 +28,7 @@ var (
 	incidentStart = now.Add(-2 * time.Hour)
 	incidentEnd   = now.Add(-80 * time.Minute)
 	chosen        = map[string][]string{
-		"service": {"chat"}, "region": {all}, "tenant": {all}, "instance": {all}, "slo": {"connection-availability"}, "spent": {"100"},
+		"service": {"chat"}, "region": {dashboardstest.All}, "tenant": {dashboardstest.All}, "instance": {dashboardstest.All}, "slo": {"connection-availability"}, "spent": {"100"},
 		"seen_connections": {"edge"}, "seen_auth": {"app"}, "seen_messages": {"gateway"}, "seen_gauges": {"gateway"},
 	}
 )

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sockeye-project/sockeye/dashboards"
+	"github.com/sockeye-project/sockeye/dashboards/dashboardstest"
 	"github.com/sockeye-project/sockeye/internal/golden"
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
@@ -53,35 +53,14 @@ func panels(b *dashboards.Dashboard) (all []*dashboard.Panel) {
 	return all
 }
 
-// days reads a span as dashboards have it: 6h, 30d.
-func span(t testing.TB, text string) time.Duration {
+// expand fills a statement in as a panel shows it, or the board itself where there is no panel.
+func expand(t testing.TB, sql string, b *dashboards.Dashboard, p *dashboard.Panel, values map[string][]string) string {
 	t.Helper()
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		n, err := strconv.Atoi(days)
-		require.NoError(t, err)
-		return time.Duration(n) * 24 * time.Hour
-	}
-	d, err := time.ParseDuration(text)
+	v, err := dashboardstest.ViewOf(b, p, now, values)
 	require.NoError(t, err)
-	return d
-}
-
-// viewOf is how a panel is seen on a screen 1440 pixels wide.
-func viewOf(t testing.TB, b *dashboards.Dashboard, p *dashboard.Panel) view {
-	t.Helper()
-	v := view{from: now.Add(-span(t, strings.TrimPrefix(b.Time.From, "now-"))), to: now, values: chosen}
-	if p == nil {
-		return v
-	}
-	if p.TimeFrom != nil {
-		v.from = now.Add(-span(t, *p.TimeFrom))
-	}
-	least := time.Second
-	if p.Interval != nil {
-		least = span(t, *p.Interval)
-	}
-	v.interval = interval(now.Sub(v.from), int(p.GridPos.W)*60, least)
-	return v
+	sql, err = dashboardstest.Expand(sql, v)
+	require.NoError(t, err)
+	return sql
 }
 
 func run(t testing.TB, dsn, sql string) frame {
@@ -103,9 +82,7 @@ func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 				if v.Type != dashboard.VariableTypeQuery {
 					continue
 				}
-				sql, err := expand(*v.Query.String, viewOf(t, b, nil))
-				require.NoError(t, err, v.Name)
-				f := run(t, dsn, sql)
+				f := run(t, dsn, expand(t, *v.Query.String, b, nil, chosen))
 				require.Len(t, f.Meta, 1, v.Name)
 				require.NotEmpty(t, f.Data, v.Name)
 				if *v.Hide == dashboard.VariableHideHideVariable {
@@ -114,11 +91,11 @@ func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 			}
 			for _, a := range b.Annotations.List {
 				q := a.Target.(*dashboards.Query)
-				sql, err := expand(q.RawSQL, viewOf(t, b, nil))
-				require.NoError(t, err, a.Name)
-				f := run(t, dsn, sql)
+				f := run(t, dsn, expand(t, q.RawSQL, b, nil, chosen))
 				require.Equal(t, q.Columns, f.names(), a.Name)
-				if span(t, strings.TrimPrefix(b.Time.From, "now-")) >= 6*time.Hour {
+				v, err := dashboardstest.ViewOf(b, nil, now, chosen)
+				require.NoError(t, err)
+				if v.To.Sub(v.From) >= 6*time.Hour {
 					require.NotEmpty(t, f.Data, a.Name)
 				}
 			}
@@ -126,8 +103,7 @@ func TestEveryStatementRunsOnTheEngine(t *testing.T) {
 			for _, p := range panels(b) {
 				require.Len(t, p.Targets, 1)
 				q := p.Targets[0].(*dashboards.Query)
-				sql, err := expand(q.RawSQL, viewOf(t, b, p))
-				require.NoError(t, err, *p.Title)
+				sql := expand(t, q.RawSQL, b, p, chosen)
 				f := run(t, dsn, sql)
 				require.Equal(t, q.Columns, f.names(), *p.Title)
 				require.NotEmpty(t, f.Data, "%s: %s", *p.Title, sql)
@@ -177,9 +153,7 @@ func capacityIsThatOfTheDocument(t *testing.T, dsn string) {
 	require.NoError(t, err)
 	value := func(all []*dashboards.Dashboard, title string) float64 {
 		b, p := panelOf(t, all, "sockeye-executive", title)
-		sql, err := expand(p.Targets[0].(*dashboards.Query).RawSQL, viewOf(t, b, p))
-		require.NoError(t, err)
-		row := run(t, dsn, sql).Data[0]
+		row := run(t, dsn, expand(t, p.Targets[0].(*dashboards.Query).RawSQL, b, p, chosen)).Data[0]
 		v, ok := row[len(row)-1].(float64)
 		require.True(t, ok, "%v", row)
 		return v
@@ -196,11 +170,7 @@ func nothingIsNoNumber(t *testing.T, dsn string, b *dashboards.Dashboard) {
 	empty := maps.Clone(chosen)
 	empty["service"] = []string{"nobody"}
 	for _, p := range panels(b) {
-		v := viewOf(t, b, p)
-		v.values = empty
-		sql, err := expand(p.Targets[0].(*dashboards.Query).RawSQL, v)
-		require.NoError(t, err)
-		f := run(t, dsn, sql)
+		f := run(t, dsn, expand(t, p.Targets[0].(*dashboards.Query).RawSQL, b, p, empty))
 		if p.Type != "stat" || strings.HasPrefix(*p.Title, "Age of") {
 			continue
 		}

@@ -137,7 +137,7 @@ func newLedger(slos []SLO, timing Timing, groups bool) *Ledger {
 		return !slices.ContainsFunc(summed, func(s SLO) bool { return s.Indicator.Threshold == d })
 	})
 	list := func(dimension string, each func(s *SLO, add func(string))) {
-		l.where += fmt.Sprintf("\n        AND %s IN (%s)", dimension, quoteAll(q.collect(every, each)))
+		l.where += fmt.Sprintf("\n    AND %s IN (%s)", dimension, quoteAll(q.collect(every, each)))
 	}
 	list(schema.Service, func(s *SLO, add func(string)) { add(s.Service) })
 	list(schema.Vantage, func(s *SLO, add func(string)) { add(s.Indicator.Vantage) })
@@ -436,21 +436,7 @@ WHERE database = currentDatabase() AND name = %[1]s`, quote(schema.Rollup1m))
 
 // fold counts spans that are parts of days, from quarters of hours and, at their ends, minutes.
 func (l *Ledger) fold(ctx context.Context, spans []interval, ask Ask) ([]tallies, error) {
-	var minutes, quarters []interval
-	const step = int64(quarter / time.Second)
-	for _, span := range spans {
-		from, to := (span.from+step-1)/step*step, span.to/step*step
-		if from >= to {
-			minutes = append(minutes, span)
-			continue
-		}
-		quarters = append(quarters, interval{from, to})
-		for _, end := range []interval{{span.from, from}, {to, span.to}} {
-			if end.from < end.to {
-				minutes = append(minutes, end)
-			}
-		}
-	}
+	minutes, quarters := cover(spans)
 	return l.read(ctx, spans, minutes, quarters, ask)
 }
 
@@ -546,25 +532,7 @@ func (l *Ledger) sql(spans, minutes, quarters []interval) string {
 		fmt.Fprintf(&b, ", sum(%s) AS %s", measures[i], name)
 	}
 	b.WriteString("\n    FROM\n    (\n")
-	first := true
-	for _, tier := range []struct {
-		table  string
-		ranges []interval
-	}{{schema.Rollup1m, minutes}, {schema.Rollup15m, quarters}} {
-		if len(tier.ranges) == 0 {
-			continue
-		}
-		if !first {
-			b.WriteString("\n        UNION ALL\n")
-		}
-		first = false
-		ranges := make([]string, len(tier.ranges))
-		for i, r := range tier.ranges {
-			ranges[i] = fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", r.from, r.to)
-		}
-		fmt.Fprintf(&b, "        SELECT bucket, %s, %s\n        FROM %s\n        WHERE (%s)%s", dimensions,
-			strings.Join(measures, ", "), tier.table, strings.Join(ranges, " OR "), l.where)
-	}
+	b.WriteString(indent(indent(rowsOf(minutes, quarters, dimensions+", "+strings.Join(measures, ", "), l.where))))
 	b.WriteString("\n    )\n    GROUP BY span, " + dimensions + "\n)\nGROUP BY " + dimensions)
 	return b.String()
 }

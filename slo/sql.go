@@ -296,10 +296,14 @@ func (s *SLO) of() string {
 	return of
 }
 
-// where narrows a scan to what some slot needs. Events are not narrowed where a slot counts against all of them.
+// where narrows a scan to its time and to what some slot needs.
 func (q *Query) where(p *part, slots []int, events bool) string {
+	return fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end)) + q.narrow(slots, events)
+}
+
+// narrow narrows to what some slot needs. Events are not narrowed where a slot counts against all of them.
+func (q *Query) narrow(slots []int, events bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end))
 	list := func(dimension string, each func(s *SLO, add func(string))) {
 		fmt.Fprintf(&b, "\n    AND %s IN (%s)", dimension, quoteAll(q.collect(slots, each)))
 	}
@@ -318,6 +322,18 @@ func (q *Query) where(p *part, slots []int, events bool) string {
 	return b.String()
 }
 
+// spans are those that the bounds of a part divide its time into.
+func (p *part) spans() []interval {
+	spans := make([]interval, len(p.bounds))
+	for i, from := range p.bounds {
+		spans[i] = interval{from, p.end}
+		if i > 0 {
+			spans[i-1].to = from
+		}
+	}
+	return spans
+}
+
 func (q *Query) foldRollup(p *part, table string, slots []int, ranking bool) string {
 	any := func(is func(*SLO) bool) bool {
 		return slices.ContainsFunc(slots, func(i int) bool { return is(q.slots[i].slo) })
@@ -328,18 +344,27 @@ func (q *Query) foldRollup(p *part, table string, slots []int, ranking bool) str
 	for _, d := range dimensions {
 		b.WriteString(",\n    " + d)
 	}
+	measures := []string{schema.Count, schema.Judged}
 	fmt.Fprintf(&b, ",\n    sum(%s) AS %s", schema.Count, sumCount)
 	fmt.Fprintf(&b, ",\n    sum(%s) AS %s", schema.Judged, sumJudged)
 	if any(func(s *SLO) bool { return s.Indicator.Threshold != 0 }) {
+		measures = append(measures, schema.DurationCount)
 		fmt.Fprintf(&b, ",\n    sum(%s) AS %s", schema.DurationCount, sumTimed)
 	}
 	for _, bound := range event.DurationBounds {
 		if any(func(s *SLO) bool { return s.Indicator.Threshold == bound }) {
+			measures = append(measures, schema.DurationColumn(bound))
 			fmt.Fprintf(&b, ",\n    sum(%s) AS %s", schema.DurationColumn(bound), fast(bound))
 		}
 	}
-	b.WriteString("\nFROM " + table + "\n")
-	b.WriteString(q.where(p, slots, !any(func(s *SLO) bool { return s.Indicator.Measure == MeasureCount })))
+	events := !any(func(s *SLO) bool { return s.Indicator.Measure == MeasureCount })
+	if table == schema.Rollup1m && p.slice == 0 && p.asof == "" && p.end-p.bounds[0] >= coverFrom {
+		minutes, quarters := cover(p.spans())
+		columns := strings.Join(slices.Concat(dimensions, measures), ", ")
+		b.WriteString("\nFROM\n(\n" + indent(rowsOf(minutes, quarters, columns, q.narrow(slots, events))) + "\n)")
+	} else {
+		b.WriteString("\nFROM " + table + "\n" + q.where(p, slots, events))
+	}
 	b.WriteString("\nGROUP BY at, " + strings.Join(dimensions, ", "))
 	return q.matched(p, slots, ranking, "", b.String(), (*SLO).match)
 }

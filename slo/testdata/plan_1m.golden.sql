@@ -18,11 +18,22 @@ FROM
             sum(judged) AS judged_n,
             sum(duration_count) AS timed_n,
             sum(le_200ms) AS within_200ms
-        FROM rollup_1m
-        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
-            AND service IN ('chat', 'it\'s a \\ service')
-            AND vantage IN ('app', 'edge')
-            AND event IN ('websocket.auth', 'websocket.handshake.rejected', 'websocket.open')
+        FROM
+        (
+            SELECT bucket, service, environment, vantage, tenant, event, outcome, error_type, fault, count, judged, duration_count, le_200ms
+            FROM rollup_1m
+            WHERE (bucket >= toDateTime(1769776440) AND bucket < toDateTime(1769777100) OR bucket >= toDateTime(1772109000) AND bucket < toDateTime(1772109900) OR bucket >= toDateTime(1772281800) AND bucket < toDateTime(1772282700) OR bucket >= toDateTime(1772346600) AND bucket < toDateTime(1772347500) OR bucket >= toDateTime(1772361000) AND bucket < toDateTime(1772361900) OR bucket >= toDateTime(1772364600) AND bucket < toDateTime(1772365500) OR bucket >= toDateTime(1772366400) AND bucket < toDateTime(1772368440))
+                AND service IN ('chat', 'it\'s a \\ service')
+                AND vantage IN ('app', 'edge')
+                AND event IN ('websocket.auth', 'websocket.handshake.rejected', 'websocket.open')
+            UNION ALL
+            SELECT bucket, service, environment, vantage, tenant, event, outcome, error_type, fault, count, judged, duration_count, le_200ms
+            FROM rollup_15m
+            WHERE (bucket >= toDateTime(1769777100) AND bucket < toDateTime(1772109000) OR bucket >= toDateTime(1772109900) AND bucket < toDateTime(1772281800) OR bucket >= toDateTime(1772282700) AND bucket < toDateTime(1772346600) OR bucket >= toDateTime(1772347500) AND bucket < toDateTime(1772361000) OR bucket >= toDateTime(1772361900) AND bucket < toDateTime(1772364600) OR bucket >= toDateTime(1772365500) AND bucket < toDateTime(1772366400))
+                AND service IN ('chat', 'it\'s a \\ service')
+                AND vantage IN ('app', 'edge')
+                AND event IN ('websocket.auth', 'websocket.handshake.rejected', 'websocket.open')
+        )
         GROUP BY at, service, environment, vantage, tenant, event, outcome, error_type, fault
     )
     ARRAY JOIN arrayFilter(x -> x.2, [
@@ -65,11 +76,22 @@ FROM
                             outcome,
                             sum(count) AS n,
                             sum(judged) AS judged_n
-                        FROM rollup_1m
-                        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
-                            AND service IN ('chat', 'it\'s a \\ service')
-                            AND vantage IN ('app')
-                            AND event IN ('websocket.auth')
+                        FROM
+                        (
+                            SELECT bucket, service, environment, vantage, tenant, event, outcome, count, judged
+                            FROM rollup_1m
+                            WHERE (bucket >= toDateTime(1769776440) AND bucket < toDateTime(1769777100) OR bucket >= toDateTime(1772109000) AND bucket < toDateTime(1772109900) OR bucket >= toDateTime(1772281800) AND bucket < toDateTime(1772282700) OR bucket >= toDateTime(1772346600) AND bucket < toDateTime(1772347500) OR bucket >= toDateTime(1772361000) AND bucket < toDateTime(1772361900) OR bucket >= toDateTime(1772364600) AND bucket < toDateTime(1772365500) OR bucket >= toDateTime(1772366400) AND bucket < toDateTime(1772368440))
+                                AND service IN ('chat', 'it\'s a \\ service')
+                                AND vantage IN ('app')
+                                AND event IN ('websocket.auth')
+                            UNION ALL
+                            SELECT bucket, service, environment, vantage, tenant, event, outcome, count, judged
+                            FROM rollup_15m
+                            WHERE (bucket >= toDateTime(1769777100) AND bucket < toDateTime(1772109000) OR bucket >= toDateTime(1772109900) AND bucket < toDateTime(1772281800) OR bucket >= toDateTime(1772282700) AND bucket < toDateTime(1772346600) OR bucket >= toDateTime(1772347500) AND bucket < toDateTime(1772361000) OR bucket >= toDateTime(1772361900) AND bucket < toDateTime(1772364600) OR bucket >= toDateTime(1772365500) AND bucket < toDateTime(1772366400))
+                                AND service IN ('chat', 'it\'s a \\ service')
+                                AND vantage IN ('app')
+                                AND event IN ('websocket.auth')
+                        )
                         GROUP BY at, service, environment, vantage, tenant, event, outcome
                     )
                     ARRAY JOIN arrayFilter(x -> x.2, [
@@ -95,11 +117,22 @@ FROM
             outcome,
             sum(count) AS n,
             sum(judged) AS judged_n
-        FROM rollup_1m
-        WHERE bucket >= toDateTime(1769776440) AND bucket < toDateTime(1772368440)
-            AND service IN ('chat', 'it\'s a \\ service')
-            AND vantage IN ('app')
-            AND event IN ('websocket.auth')
+        FROM
+        (
+            SELECT bucket, service, environment, vantage, tenant, event, outcome, count, judged
+            FROM rollup_1m
+            WHERE (bucket >= toDateTime(1769776440) AND bucket < toDateTime(1769777100) OR bucket >= toDateTime(1772109000) AND bucket < toDateTime(1772109900) OR bucket >= toDateTime(1772281800) AND bucket < toDateTime(1772282700) OR bucket >= toDateTime(1772346600) AND bucket < toDateTime(1772347500) OR bucket >= toDateTime(1772361000) AND bucket < toDateTime(1772361900) OR bucket >= toDateTime(1772364600) AND bucket < toDateTime(1772365500) OR bucket >= toDateTime(1772366400) AND bucket < toDateTime(1772368440))
+                AND service IN ('chat', 'it\'s a \\ service')
+                AND vantage IN ('app')
+                AND event IN ('websocket.auth')
+            UNION ALL
+            SELECT bucket, service, environment, vantage, tenant, event, outcome, count, judged
+            FROM rollup_15m
+            WHERE (bucket >= toDateTime(1769777100) AND bucket < toDateTime(1772109000) OR bucket >= toDateTime(1772109900) AND bucket < toDateTime(1772281800) OR bucket >= toDateTime(1772282700) AND bucket < toDateTime(1772346600) OR bucket >= toDateTime(1772347500) AND bucket < toDateTime(1772361000) OR bucket >= toDateTime(1772361900) AND bucket < toDateTime(1772364600) OR bucket >= toDateTime(1772365500) AND bucket < toDateTime(1772366400))
+                AND service IN ('chat', 'it\'s a \\ service')
+                AND vantage IN ('app')
+                AND event IN ('websocket.auth')
+        )
         GROUP BY at, service, environment, vantage, tenant, event, outcome
     )
     ARRAY JOIN arrayFilter(x -> x.2, [

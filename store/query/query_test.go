@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,27 @@ func TestEveryQueryAnswersWhatItAsks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where more than a day is asked about, tenants are counted by the hour: the same, if all events are hours away from the ends.
+func TestTenantsCountTheSameByTheHour(t *testing.T) {
+	t.Parallel()
+	s := stored(t)
+	at := slices.IndexFunc(query.All(), func(q query.Query) bool { return q.Name == "tenants" })
+	require.GreaterOrEqual(t, at, 0)
+	tenants := query.All()[at]
+	until, err := time.Parse(time.DateOnly, yesterday)
+	require.NoError(t, err)
+	until = until.Add(24 * time.Hour)
+	ask := func(ago time.Duration) [][]any {
+		a, err := tenants.Run(t.Context(), s.Conn(), map[string]string{
+			query.Since: until.Add(-ago).Format(time.DateTime), query.Until: until.Format(time.DateTime), query.Limit: "100",
+		})
+		require.NoError(t, err)
+		require.NotEmpty(t, a.Rows)
+		return a.Rows
+	}
+	require.Equal(t, ask(24*time.Hour), ask(25*time.Hour))
 }
 
 // write is one line a value, so that a difference is seen where it is.

@@ -1,23 +1,27 @@
-package dashboards_test
+// Package dashboardstest fills in the statements of dashboards as Grafana and its ClickHouse plugin do, so that tests and
+// measurements can run them without either. It knows the macros that our statements use, and no others.
+package dashboardstest
 
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
-	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+
+	"github.com/sockeye-project/sockeye/dashboards"
 )
 
-// all is the value of a variable where everything is chosen.
-const all = "$__all"
+// All is the value of a variable where everything is chosen.
+const All = "$__all"
 
-// view is what Grafana fills a query in with: the time range, the distance of points and the variables.
-type view struct {
-	from, to time.Time
-	interval time.Duration
-	values   map[string][]string
+// View is what Grafana fills a query in with: the time range, the distance of points and the variables.
+type View struct {
+	From, To time.Time
+	Interval time.Duration
+	Values   map[string][]string
 }
 
 var (
@@ -25,8 +29,8 @@ var (
 	macro     = regexp.MustCompile(`\$__(\w+)`)
 )
 
-// expand does what Grafana's front end does with variables, and then what the ClickHouse plugin does with macros.
-func expand(sql string, v view) (string, error) {
+// Expand does what Grafana's front end does with variables, and then what the ClickHouse plugin does with macros.
+func Expand(sql string, v View) (string, error) {
 	var fault error
 	fail := func(format string, args ...any) string {
 		if fault == nil {
@@ -39,12 +43,12 @@ func expand(sql string, v view) (string, error) {
 		if cut < 0 {
 			return fail("conditionalAll(%s): names no variable", arguments)
 		}
-		values, ok := v.values[arguments[cut+3:]]
+		values, ok := v.Values[arguments[cut+3:]]
 		if !ok {
 			return fail("no variable %q", arguments[cut+3:])
 		}
 		for _, value := range values {
-			if value == all {
+			if value == All {
 				return "1=1"
 			}
 		}
@@ -52,7 +56,7 @@ func expand(sql string, v view) (string, error) {
 	})
 	sql = formatted.ReplaceAllStringFunc(sql, func(found string) string {
 		parts := formatted.FindStringSubmatch(found)
-		values, ok := v.values[parts[1]]
+		values, ok := v.Values[parts[1]]
 		if !ok {
 			return fail("no variable %q", parts[1])
 		}
@@ -67,8 +71,8 @@ func expand(sql string, v view) (string, error) {
 			return fail("%s: a value in a statement must be quoted", found)
 		}
 	})
-	from, to := fmt.Sprintf("toDateTime(%d)", v.from.Unix()), fmt.Sprintf("toDateTime(%d)", v.to.Unix())
-	seconds := fmt.Sprint(max(int64(v.interval/time.Second), 1))
+	from, to := fmt.Sprintf("toDateTime(%d)", v.From.Unix()), fmt.Sprintf("toDateTime(%d)", v.To.Unix())
+	seconds := fmt.Sprint(max(int64(v.Interval/time.Second), 1))
 	sql = calls(sql, "$__timeFilter", func(column string) string {
 		return fmt.Sprintf("%s >= %s AND %s <= %s", column, from, column, to)
 	})
@@ -128,41 +132,35 @@ func interval(span time.Duration, points int, least time.Duration) time.Duration
 	return max(chosen, least)
 }
 
-func TestMacrosExpandAsGrafanaDoes(t *testing.T) {
-	t.Parallel()
-	v := view{
-		from: time.Unix(1415792726, 0), to: time.Unix(1447328726, 0), interval: 30 * time.Second,
-		values: map[string][]string{"service": {"it's"}, "region": {"eu", "us"}, "tenant": {all}},
+// span reads one as dashboards have it: 6h, 30d.
+func span(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err
 	}
-	for name, c := range map[string]struct{ sql, want string }{
-		"a time filter includes both ends": {
-			"$__timeFilter(bucket)", "bucket >= toDateTime(1415792726) AND bucket <= toDateTime(1447328726)",
-		},
-		"a time interval":            {"$__timeInterval(bucket) AS time", "toStartOfInterval(toDateTime(bucket), INTERVAL 30 second) AS time"},
-		"ends of the range":          {"$__fromTime $__toTime - 60", "toDateTime(1415792726) toDateTime(1447328726) - 60"},
-		"the interval in seconds":    {"count() / $__interval_s", "count() / 30"},
-		"a value is quoted":          {"${service:singlequote}", `'it\'s'`},
-		"several values":             {"$__conditionalAll(region IN (${region:singlequote}), $region)", "region IN ('eu','us')"},
-		"everything is no condition": {"$__conditionalAll(tenant IN (${tenant:singlequote}), $tenant) AND 1", "1=1 AND 1"},
-		"a macro around a function":  {"$__timeFilter(toDateTime(a)) x", "toDateTime(a) >= toDateTime(1415792726) AND toDateTime(a) <= toDateTime(1447328726) x"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := expand(c.sql, v)
-			require.NoError(t, err)
-			require.Equal(t, c.want, got)
-		})
+	return time.ParseDuration(text)
+}
+
+// ViewOf is how a panel is seen on a screen 1440 pixels wide, or the board itself where there is no panel.
+func ViewOf(b *dashboards.Dashboard, p *dashboard.Panel, now time.Time, values map[string][]string) (View, error) {
+	v := View{To: now, Values: values}
+	shown, least := strings.TrimPrefix(b.Time.From, "now-"), time.Second
+	if p != nil && p.TimeFrom != nil {
+		shown = *p.TimeFrom
 	}
-	for name, sql := range map[string]string{
-		"a variable that is not there": "${nobody:singlequote}",
-		"a value without quotes":       "${service}",
-		"a macro that is not there":    "$__rateInterval",
-		"the short form":               "service = '$service'",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := expand(sql, v)
-			require.Error(t, err)
-		})
+	length, err := span(shown)
+	if err != nil {
+		return v, err
 	}
+	v.From = now.Add(-length)
+	if p == nil {
+		return v, nil
+	}
+	if p.Interval != nil {
+		if least, err = span(*p.Interval); err != nil {
+			return v, err
+		}
+	}
+	v.Interval = interval(length, int(p.GridPos.W)*60, least)
+	return v, nil
 }
