@@ -123,7 +123,7 @@ func (c Cluster) Statements(database, statement string) ([]string, error) {
 		return c.table(database, s)
 	case s.head("CREATE", "MATERIALIZED", "VIEW", "IF", "NOT", "EXISTS"):
 		return c.view(database, s, true)
-	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"):
+	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"), s.head("CREATE", "OR", "REPLACE", "VIEW"):
 		return c.view(database, s, false)
 	case s.head("ALTER", "TABLE"):
 		return c.column(database, s)

@@ -48,6 +48,10 @@ func TestAStatementOnACluster(t *testing.T) {
 			"CREATE VIEW IF NOT EXISTS v AS SELECT 1 FROM t AS e",
 			[]string{"CREATE VIEW IF NOT EXISTS `d`.v ON CLUSTER 'c' AS SELECT 1 FROM `d`.t AS e"},
 		},
+		"and so does one that takes another's place": {
+			"CREATE OR REPLACE VIEW v AS SELECT 1 FROM t AS e",
+			[]string{"CREATE OR REPLACE VIEW `d`.v ON CLUSTER 'c' AS SELECT 1 FROM `d`.t AS e"},
+		},
 		"a new column comes to both": {
 			"ALTER TABLE t ADD COLUMN IF NOT EXISTS b String",
 			[]string{

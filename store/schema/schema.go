@@ -31,6 +31,7 @@ const (
 	Tenants        = "tenants"
 	Traces         = "traces"
 	PayloadSamples = "payload_samples"
+	Audit          = "audit"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -285,5 +286,6 @@ func Expiries() []Expiry {
 		{ConnectionRate, Bucket, 35 * day},
 		{Rollup15m, Bucket, 396 * day}, // 13 months
 		{Usage1h, Bucket, 396 * day},
+		{Audit, "toDateTime(" + CountedAt + ")", 400 * day},
 	}
 }
