@@ -124,13 +124,12 @@ func BenchmarkConnectionsStored(b *testing.B) {
 		close_error SimpleAggregateFunction(max, LowCardinality(String)),
 		io_received SimpleAggregateFunction(max, Nullable(Int64)) CODEC(ZSTD(1)),
 		io_sent SimpleAggregateFunction(max, Nullable(Int64)) CODEC(ZSTD(1)))
-		ENGINE = %s PARTITION BY tuple() ORDER BY %s SETTINGS non_replicated_deduplication_window = 100000, min_rows_for_wide_part = 100000`
+		ENGINE = AggregatingMergeTree ORDER BY (service, connection_id, vantage) SETTINGS non_replicated_deduplication_window = 100000, min_rows_for_wide_part = 100000`
 	const fill = ` TO kept AS SELECT service, connection_id, vantage, max(e.tenant) AS tenant, max(e.client_hash) AS client_hash,
 		minOrNullIf(e.time, e.event = 'websocket.open') AS opened, maxOrNullIf(e.time, e.event = 'websocket.close') AS closed,
 		max(e.connection_duration) AS duration, max(e.close_code) AS close_code, max(e.close_initiator) AS close_initiator,
 		maxIf(e.error_type, e.event = 'websocket.close') AS close_error, max(e.io_received) AS io_received, max(e.io_sent) AS io_sent
-		FROM tried AS e WHERE e.event IN (%s) AND e.connection_id != '' GROUP BY service, connection_id, vantage`
-	const both, closes = `'websocket.open', 'websocket.close'`, `'websocket.close'`
+		FROM tried AS e WHERE e.event IN ('websocket.open', 'websocket.close') AND e.connection_id != '' GROUP BY service, connection_id, vantage`
 	const hour = `SELECT service, close_error, count(), quantiles(0.5, 0.95)(duration), sum(io_sent) FROM (SELECT service, connection_id,
 		vantage, max(close_error) AS close_error, max(duration) AS duration, max(io_sent) AS io_sent, max(closed) AS ended FROM %s
 		GROUP BY service, connection_id, vantage) WHERE ended >= ? AND ended < ? GROUP BY ALL`
@@ -149,12 +148,7 @@ func BenchmarkConnectionsStored(b *testing.B) {
 			{"events_of_the_hour", nil, one("connections"), `SELECT service, error_type, count(), quantiles(0.5, 0.95)(connection_duration),
 				sum(io_sent) FROM tried WHERE event = 'websocket.close' AND counted_at >= ? AND counted_at < ? GROUP BY ALL`},
 			{"table_of_opens_and_closes", []string{
-				"CREATE TABLE kept " + fmt.Sprintf(columns, "AggregatingMergeTree", "(service, connection_id, vantage)"),
-				"CREATE MATERIALIZED VIEW kept_view" + fmt.Sprintf(fill, both),
-			}, one("kept"), fmt.Sprintf(hour, "kept")},
-			{"table_of_closes", []string{
-				"CREATE TABLE kept " + fmt.Sprintf(columns, "AggregatingMergeTree", "(service, closed, connection_id, vantage)"),
-				"CREATE MATERIALIZED VIEW kept_view" + fmt.Sprintf(fill, closes),
+				"CREATE TABLE kept " + columns, "CREATE MATERIALIZED VIEW kept_view" + fill,
 			}, one("kept"), fmt.Sprintf(hour, "kept")},
 			{"projection", []string{"ALTER TABLE tried ADD PROJECTION p (SELECT * ORDER BY connection_id)"},
 				one("connections"), fmt.Sprintf(hour, "connections")},
@@ -194,6 +188,64 @@ func (w *workbench) tryConnections(b *testing.B, src source, before []string, on
 		tables))/(benchmarkChunks*benchmarkChunk), "bytes/event")
 	b.ReportMetric(w.ask(b, one, src.connections), "one-ms")
 	b.ReportMetric(w.ask(b, hour, []string{""}, src.from, src.to), "hour-ms")
+}
+
+// BenchmarkTierOrder compares sorting keys and codecs of a rollup tier: 864,000 rows, which are 20 keys in each minute of 30
+// days. one is an SLO's 30 days, all are five windows of every SLO at once, hour is what a board asks.
+func BenchmarkTierOrder(b *testing.B) {
+	w := newWorkbench(b)
+	const rows = 20 * 30 * 1440
+	const key = `(?s)PRIMARY KEY .*?\nORDER BY \(bucket, service, environment, region, vantage, visibility, tenant, event, `
+	var create string
+	require.NoError(b, w.s.Conn().QueryRow(b.Context(), "SHOW CREATE TABLE reference.rollup_1m").Scan(&create))
+	create = strings.Replace(create, "reference.rollup_1m", "tier", 1)
+	for _, l := range []layout{
+		{name: "as_it_is"},
+		{name: "service_event_bucket", edits: []string{key,
+			"PRIMARY KEY (service, event, bucket)\nORDER BY (service, event, bucket, environment, region, vantage, visibility, tenant, "}},
+		{name: "service_bucket", edits: []string{key,
+			"PRIMARY KEY (service, bucket)\nORDER BY (service, bucket, environment, region, vantage, visibility, tenant, event, "}},
+		{name: "counts_without_t64", edits: []string{`T64, `, ""}},
+		{name: "bucket_doubledelta", edits: []string{`CODEC\(Delta\(4\), `, "CODEC(DoubleDelta, "}},
+	} {
+		b.Run(l.name, func(b *testing.B) {
+			for b.Loop() {
+				text := edit(create, l.edits...)
+				require.True(b, len(l.edits) == 0 || text != create, "changes nothing")
+				execute(b, w.s, text)
+				fill := w.cost(b, func() {
+					execute(b, w.s, `INSERT INTO tier (bucket, service, environment, region, vantage, visibility, event, outcome, count, bytes,
+						judged, duration_count, duration_sum, le_100ms, le_200ms, le_10000ms) SELECT toStartOfMinute(now()) - 60 * intDiv(number, 20),
+						concat('service-', toString(number % 5)), 'prod', 'eu-1', 'edge', 'at_open', concat('websocket.', toString(intDiv(number, 5) % 4)),
+						'success', 100 + rand() % 50 AS n, n * 700, n, n, n * 0.07, n - rand() % 5, n - rand() % 3, n FROM numbers(?)
+						SETTINGS max_partitions_per_insert_block = 0, async_insert = 0`, rows)
+				})
+				b.ReportMetric(float64(fill.Microseconds())/rows, "insert-µs/row")
+				execute(b, w.s, "OPTIMIZE TABLE tier FINAL")
+				b.ReportMetric(float64(number(b, w.s, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = 'bench'"+
+					" AND table = 'tier'"))/rows, "bytes/row")
+				none := []string{""}
+				const times = 5
+				five := "SELECT service, event"
+				for _, window := range []string{"5 MINUTE", "1 HOUR", "6 HOUR", "3 DAY", "30 DAY"} {
+					five += fmt.Sprintf(", sumIf(count, bucket >= now() - INTERVAL %s), sumIf(le_200ms, bucket >= now() - INTERVAL %[1]s)", window)
+				}
+				for name, text := range map[string]string{
+					"one":  "SELECT sum(count), sum(le_200ms) FROM tier WHERE service = 'service-1' AND event = 'websocket.1' AND bucket >= now() - INTERVAL 30 DAY",
+					"all":  five + " FROM tier WHERE bucket >= now() - INTERVAL 30 DAY GROUP BY ALL",
+					"hour": "SELECT bucket, event, sum(count) FROM tier WHERE service = 'service-1' AND bucket >= now() - INTERVAL 1 HOUR GROUP BY ALL",
+				} {
+					total := 0.0
+					for range times {
+						total += w.ask(b, text, none)
+					}
+					b.ReportMetric(total/times, name+"-ms")
+				}
+				execute(b, w.s, "DROP TABLE tier SYNC")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // workbench is an engine of its own, without views.

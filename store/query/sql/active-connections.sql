@@ -8,7 +8,7 @@ SELECT
     service, vantage,
     multiIf(gauged IS NOT NULL, gauged, only_at_open = 1, held + unclosed, NULL) AS active,
     nullIf(greatest(ifNull(gauged, 0), ifNull(held, 0)), 0) AS at_least,
-    multiIf(gauged IS NOT NULL, 'gauges', only_at_open = 1, 'opens', 'closes') AS proof,
+    multiIf(gauged IS NOT NULL, 'gauges', only_at_open = 1, 'opens', only_at_open = 0, 'closes', 'none') AS proof,
     round(if(gauged IS NOT NULL, 100 * reporting / instances, 100 * dated / nullIf(closes, 0)), 1) AS coverage_percent,
     reporting AS instances_reporting, instances, held AS closed_later, unclosed AS not_closed
 FROM
