@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,6 +188,42 @@ func TestActiveConnectionsAreWhatSourcesProve(t *testing.T) {
 			require.Equal(t, tt.want, active(t, s, name, base))
 		})
 	}
+}
+
+// The named query asks for a pseudonym or an address: both indexes together must leave out what has neither.
+func TestAClientIsFoundByAnIndex(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	execute(t, s, `INSERT INTO events (time, counted_at, event, service, count, client_hash, client_address, chunk_id)
+		SELECT now64(9) AS at, at, 'websocket.open', 'chat', 1, concat('p1:k1:', toString(intDiv(number, 1000))),
+		concat('203.0.', toString(intDiv(number, 1000)), '.0'), 'a' FROM numbers(100000) SETTINGS async_insert = 0`)
+	for _, q := range query.All() {
+		if q.Name != "client" {
+			continue
+		}
+		for client, want := range map[string]int{"p1:k1:7": 1000, "203.0.7.0": 1000, "nobody": 0} {
+			text := strings.NewReplacer("{client:String}", "'"+client+"'", "{service:String}", "''", "{limit:UInt32}", "10000",
+				"{since:DateTime64(3)}", "now() - INTERVAL 1 HOUR", "{until:DateTime64(3)}", "now() + INTERVAL 1 HOUR").Replace(q.SQL)
+			require.EqualValues(t, want, number(t, s, "SELECT count() FROM ("+text+")"), client)
+			var plan []string
+			rows, err := s.Conn().Query(t.Context(), "EXPLAIN indexes = 1 "+text)
+			require.NoError(t, err)
+			for rows.Next() {
+				var line string
+				require.NoError(t, rows.Scan(&line))
+				plan = append(plan, strings.TrimSpace(line))
+			}
+			require.NoError(t, rows.Err())
+			require.Contains(t, strings.Join(plan, "\n"), "client_hash_index")
+			var read, all int
+			for _, line := range plan {
+				_, _ = fmt.Sscanf(line, "Granules: %d/%d", &read, &all) // the last is of the last index
+			}
+			require.Less(t, read, 5, strings.Join(plan, "\n"))
+		}
+		return
+	}
+	require.FailNow(t, "there is no such query")
 }
 
 // active is what the named query says of the one service and vantage there is.

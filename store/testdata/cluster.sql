@@ -728,7 +728,7 @@ ALTER TABLE `sockeye`.slo_status ON CLUSTER 'sockeye' MODIFY COLUMN IF EXISTS er
         judged = 0, NULL, 1 - (judged - good) / judged / (1 - toFloat64OrZero(objective)));
 
 
--- 0009_audit sha256:aa878a874a39363fcd17deb90b74ccc54a36d887baa019c2c4c59b4ef6db88f3
+-- 0009_audit sha256:1280aba211490ce8194972ee9d84f6ed3925c3e028a9c2cfee6d3b7bc807961e
 
 CREATE TABLE IF NOT EXISTS `sockeye`.audit_local ON CLUSTER 'sockeye'
 (
@@ -835,4 +835,7 @@ WHERE e.connection_id != '' AND e.event NOT IN (
     'websocket.handshake.start', 'websocket.handshake.rejected',
     'websocket.message', 'websocket.frame', 'websocket.ping')
 GROUP BY service, connection_id, vantage;
+
+ALTER TABLE `sockeye`.events_local ON CLUSTER 'sockeye' ADD INDEX IF NOT EXISTS client_hash_index client_hash TYPE bloom_filter(0.01) GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS client_address_index client_address TYPE bloom_filter(0.01) GRANULARITY 1;
 

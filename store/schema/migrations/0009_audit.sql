@@ -110,3 +110,8 @@ WHERE e.connection_id != '' AND e.event NOT IN (
     'websocket.handshake.start', 'websocket.handshake.rejected',
     'websocket.message', 'websocket.frame', 'websocket.ping')
 GROUP BY service, connection_id, vantage;
+
+-- What a client did is found by its pseudonym, or by what is stored of its address; the query asks for either, so each needs
+-- an index. Parts that are there already go with the retention of events.
+ALTER TABLE events ADD INDEX IF NOT EXISTS client_hash_index client_hash TYPE bloom_filter(0.01) GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS client_address_index client_address TYPE bloom_filter(0.01) GRANULARITY 1;
