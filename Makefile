@@ -88,6 +88,9 @@ pii-report: ## how well pii finds what must go, beside contrib's redaction proce
 bench-store: build libchdb ## the exporter beside contrib's ClickHouse exporter: the same million events, the same engine
 	@cd test/storereport && $(GO) run . -sockeye $(CURDIR)/bin/sockeye
 
+bench-schema: libchdb ## sort keys, codecs and indexes of events, and ways to keep connections, on a million events; an hour
+	$(GO) test -run '^$$' -bench 'EventsLayout|ConnectionsStored|TierOrder' -benchtime 1x -timeout 3h ./store
+
 bench-slo: libchdb ## a tick of 10 to 10,000 SLOs, and Prometheus evaluating the rules that Sloth writes for as many
 	$(GO) test -run '^$$' -bench SLOTick -benchtime 10x -timeout 40m ./extension/sloextension
 	$(GO) test -run '^$$' -bench SlothRound -benchtime 5x -timeout 40m ./test/oracle
@@ -126,4 +129,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-slo vuln demo screenshots check setup libchdb clients
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-schema bench-slo vuln demo screenshots check setup libchdb clients

@@ -263,12 +263,35 @@ func (c *checker) scope(ctx context.Context, o CheckOptions) (CheckReport, error
 		if err != nil {
 			return report, err
 		}
+		if d.table == schema.Audit {
+			made, err := c.auditMade(ctx)
+			if err != nil {
+				return report, err
+			}
+			if t.From.Before(made) {
+				t.From = made
+			}
+		}
 		report.Sides = append(report.Sides, t)
 	}
 	return report, c.statement(ctx, "count events", func(ctx context.Context) error {
 		return c.conn.QueryRow(ctx, "SELECT count() FROM "+schema.Events+" AS e WHERE "+
 			between("e."+schema.CountedAt, from, to)).Scan(&report.Events)
 	})
+}
+
+// auditMade is when the table of audit events began to be filled: what was stored before is not in it.
+func (c *checker) auditMade(ctx context.Context) (time.Time, error) {
+	status, err := c.MigrationStatus(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, m := range status.Migrations {
+		if m.Name == schema.Audit && !m.Applied.IsZero() {
+			return m.Applied.UTC().Truncate(quarter).Add(quarter), nil
+		}
+	}
+	return time.Now().UTC(), nil
 }
 
 // bound is the time before which nothing is expected to arrive any more, and what says so.

@@ -118,7 +118,7 @@ func TestReadersSeeAllShardsUnderTheSameNames(t *testing.T) {
 		for _, p := range query.Parameters() {
 			if q.Has(p.Name) {
 				values[p.Name] = map[string]string{
-					query.Since: "2026-01-01 00:00:00", query.Until: "2027-01-01 00:00:00", query.Limit: "10",
+					query.Since: "2026-01-01 00:00:00", query.Until: "2027-01-01 00:00:00", query.At: "2026-11-01 00:00:00", query.Limit: "10",
 					query.Declared: "['a/*']", query.Client: "c", query.Connection: "c",
 				}[p.Name]
 			}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dsn := os.Getenv(migrateEnv); dsn != "" {
+		os.Exit(migrateAlone(dsn))
+	}
 	// The engine that the tests share lives in a child process; two goroutines of embeddedtest wait for it.
 	goleak.VerifyTestMain(embeddedtest.Shared(m))
 }

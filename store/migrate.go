@@ -294,7 +294,7 @@ func Print(cluster schema.Cluster, database string) (string, error) {
 // Retention is how long each table keeps its rows; 0 leaves the table as it is. Chunks follow Events; of the side tables
 // Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
 type Retention struct {
-	Events, Traces, PayloadSamples, Rollup10s, Rollup1m, Rollup15m time.Duration
+	Events, Traces, PayloadSamples, Audit, Rollup10s, Rollup1m, Rollup15m time.Duration
 	// Tenants is how long events of a tenant are kept, by its name, instead of Events. Samples of its payloads are not kept
 	// for longer than its events.
 	Tenants map[string]time.Duration
@@ -313,6 +313,8 @@ func (r *Retention) of(table string) *time.Duration {
 	switch table {
 	case schema.PayloadSamples:
 		return &r.PayloadSamples
+	case schema.Audit:
+		return &r.Audit
 	case schema.Traces:
 		return &r.Traces
 	case schema.Rollup10s, schema.Gauges10s:

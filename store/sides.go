@@ -15,6 +15,8 @@ type side struct {
 	table string
 	step  time.Duration
 	keys  []string
+	// at is the time of a row; a bucket, unless the rows are events.
+	at string
 	// where says which events e it concerns.
 	where    string
 	measures []sideMeasure
@@ -49,7 +51,7 @@ func sides() []side {
 	}
 	const closed, message = "websocket.close", "websocket.message"
 	return []side{
-		{schema.Gauges10s, 10 * time.Second, keys(schema.Instance), "e.event = 'websocket.connections'", []sideMeasure{
+		{schema.Gauges10s, 10 * time.Second, keys(schema.Instance), schema.Bucket, "e.event = 'websocket.connections'", []sideMeasure{
 			same("max", "active", number("websocket.connections.active")),
 			same("max", "idle", number("websocket.connections.idle")),
 			same("max", "capacity", number("websocket.connections.capacity")),
@@ -57,13 +59,14 @@ func sides() []side {
 			same("max", "file_descriptors", number("process.open_file_descriptor.count")),
 			same("max", "file_descriptor_limit", number("process.open_file_descriptor.limit")),
 		}},
-		{schema.ConnectionRate, time.Minute, keys(), "e.event = '" + closed + "' AND e.connection_duration > 0" +
+		{schema.ConnectionRate, time.Minute, keys(), schema.Bucket, "e.event = '" + closed + "' AND e.connection_duration > 0" +
 			" AND (e.io_received IS NOT NULL OR e.io_sent IS NOT NULL)",
 			append(rate("received", schema.IOReceived), rate("sent", schema.IOSent)...)},
-		{schema.Clients1h, time.Hour, keys(), "e.event = 'websocket.open' AND e.client_hash != ''", []sideMeasure{
+		{schema.Clients1h, time.Hour, keys(), schema.Bucket, "e.event = 'websocket.open' AND e.client_hash != ''", []sideMeasure{
 			{"clients", "uniqMerge(t.clients)", "uniq(e.client_hash)"},
 		}},
-		{schema.Usage1h, time.Hour, keys(schema.Tenant), "e.event IN ('websocket.open', '" + closed + "', '" + message + "')",
+		{schema.Usage1h, time.Hour, keys(schema.Tenant), schema.Bucket,
+			"e.event IN ('websocket.open', '" + closed + "', '" + message + "')",
 			[]sideMeasure{
 				same("sum", "opened", "e.event = 'websocket.open'"),
 				same("sum", "closed", "e.event = '"+closed+"'"),
@@ -73,6 +76,16 @@ func sides() []side {
 				same("sum", "bytes_sent", on(closed, "e.io_sent")),
 				same("sum", "messages", on(message, "e.count")),
 				same("sum", "message_bytes", on(message, "e.bytes")),
+			}},
+		{schema.Audit, time.Hour, keys(schema.EventName, schema.Tenant, schema.ConnectionID), schema.CountedAt,
+			"e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy', 'websocket.exclusion')",
+			[]sideMeasure{
+				{"events", "count()", "count()"},
+				{"times", "sum(cityHash64(t.time))", "sum(cityHash64(e.time))"},
+				{"kinds", "groupArraySorted(10)(t.kind)", "groupArraySorted(10)(e.attributes['websocket.policy.kind'])"},
+				{"actors", "groupArraySorted(10)(t.actor)", "groupArraySorted(10)(e.attributes['websocket.policy.actor'])"},
+				{"attributes", "sum(cityHash64(mapKeys(t.attributes), mapValues(t.attributes)))",
+					"sum(cityHash64(mapKeys(e.attributes), mapValues(e.attributes)))"},
 			}},
 	}
 }
@@ -94,16 +107,17 @@ func (d side) unlike(from, to time.Time) string {
 		}
 		return "[" + strings.Join(texts, ", ") + "]"
 	}
+	bucket := func(at string) string {
+		return fmt.Sprintf("toDateTime(intDiv(toUnixTimestamp(%s), %d) * %[2]d, 'UTC')", at, int64(d.step/time.Second))
+	}
 	const text = "ifNull(toString(%s), 'unknown')"
 	return fmt.Sprintf(`SELECT b, k, anyIf(m, side) AS stored, anyIf(m, NOT side) AS recounted FROM (
-SELECT t.%s AS b, %s AS k, %s AS m, true AS side FROM %s AS t WHERE %s GROUP BY b, k
+SELECT %s AS b, %s AS k, %s AS m, true AS side FROM %s AS t WHERE %s GROUP BY b, k
 UNION ALL
-SELECT toDateTime(intDiv(toUnixTimestamp(e.%s), %d) * %[7]d, 'UTC') AS b, %s AS k, %s AS m, false AS side
-FROM %s AS e WHERE %s AND %s GROUP BY b, k
+SELECT %s AS b, %s AS k, %s AS m, false AS side FROM %s AS e WHERE %s AND %s GROUP BY b, k
 ) GROUP BY b, k HAVING stored != recounted ORDER BY b, k LIMIT 1`,
-		schema.Bucket, keys("t"), list(text, func(m sideMeasure) string { return m.stored }), d.table,
-		between("t."+schema.Bucket, from, to),
-		schema.CountedAt, int64(d.step/time.Second), keys("e"),
+		bucket("t."+d.at), keys("t"), list(text, func(m sideMeasure) string { return m.stored }), d.table,
+		between("t."+d.at, from, to), bucket("e."+schema.CountedAt), keys("e"),
 		list(text, func(m sideMeasure) string { return m.recounted }), schema.Events, d.where,
 		between("e."+schema.CountedAt, from, to))
 }

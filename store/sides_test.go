@@ -33,13 +33,32 @@ func gauge(at time.Time, instance string, active, idle int64) event.Event {
 	return e
 }
 
+// openLong returns a store whose tables are, as it says, from before the events of the test.
+func openLong(t *testing.T) *store.Store {
+	t.Helper()
+	s := open(t)
+	execute(t, s, "ALTER TABLE schema_migrations UPDATE applied = applied - INTERVAL 2 DAY WHERE true SETTINGS mutations_sync = 1")
+	return s
+}
+
+// changed is a change of a policy by an operator.
+func changed(at time.Time, kind string) event.Event {
+	e := oneEvent(at, "a")
+	e.Name = event.PolicyChanged
+	e.SetString(event.PolicyKind, kind)
+	e.SetString(event.PolicyState, "on")
+	e.SetString(event.PolicyActor, "loopback")
+	return e
+}
+
 func TestSideTablesEqualARecountThroughRetriesAndLateEvents(t *testing.T) {
 	t.Parallel()
-	s := open(t)
+	s := openLong(t)
 	for seed := range uint64(3) {
 		list := events(seed, 3000)
 		for i := range 50 {
-			list = append(list, gauge(base.Add(time.Duration(i)*5*time.Second), fmt.Sprint("edge-", seed), int64(i), -1))
+			at := base.Add(time.Duration(i) * 5 * time.Second)
+			list = append(list, gauge(at, fmt.Sprint("edge-", seed), int64(i), -1), changed(at, event.PolicyIPBlock))
 		}
 		insert(t, s, fmt.Sprint("chunk ", seed), list)
 		insert(t, s, fmt.Sprint("chunk ", seed), list)
@@ -49,7 +68,7 @@ func TestSideTablesEqualARecountThroughRetriesAndLateEvents(t *testing.T) {
 	insert(t, s, "chunk 1", late) // a token that is known: nothing changes, whatever comes with it
 
 	report := check(t, s, checkHours())
-	require.Len(t, report.Sides, 4)
+	require.Len(t, report.Sides, 5)
 	for _, side := range report.Sides {
 		require.True(t, side.Equal, "%s: %v", side.Table, side.First)
 		require.NotZero(t, number(t, s, "SELECT count() FROM "+side.Table), side.Table)
@@ -66,7 +85,7 @@ func TestASideTableThatDiffersIsNamed(t *testing.T) {
 	closed.Name = event.Close
 	closed.SetDouble(event.ConnectionDuration, 2)
 	closed.SetInt(event.IOSent, 10)
-	list := []event.Event{opened, closed, gauge(base, "a", 7, -1)}
+	list := []event.Event{opened, closed, gauge(base, "a", 7, -1), changed(base, event.PolicyRevocation)}
 	const doubled = "INSERT INTO %[1]s SELECT * FROM %[1]s"
 	const deleted = "ALTER TABLE %[1]s DELETE WHERE true SETTINGS mutations_sync = 1"
 	change := func(set string) string {
@@ -89,10 +108,12 @@ func TestASideTableThatDiffersIsNamed(t *testing.T) {
 		"time is lost": {
 			schema.Usage1h, change("connection_milliseconds = 1"), hour, []string{"connection_milliseconds", "1", "2000"},
 		},
+		"a revocation was removed": {schema.Audit, deleted, hour, []string{"events", "missing", "1"}},
+		"an operator was removed":  {schema.Audit, change("actor = ''"), hour, []string{"actors", "['']", "['loopback']"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := open(t)
+			s := openLong(t)
 			insert(t, s, "chunk", list)
 			require.True(t, check(t, s, checkHours()).Equal)
 			execute(t, s, fmt.Sprintf(c.tamper, c.table))

@@ -62,7 +62,7 @@ func newQueryCommand() *cobra.Command {
 		case query.Declared:
 			f.StringArrayVar(&declared, p.Name, nil, p.Meaning)
 		default:
-			defaults := map[string]string{query.Since: "1h", query.Until: "0s"}
+			defaults := map[string]string{query.Since: "1h", query.Until: "0s", query.At: "0s"}
 			texts[p.Name] = f.String(p.Name, defaults[p.Name], p.Meaning)
 		}
 	}
@@ -98,7 +98,7 @@ func newQueryCommand() *cobra.Command {
 			}
 			values[p.Name] = *text
 			switch p.Name {
-			case query.Since, query.Until:
+			case query.Since, query.Until, query.At:
 				t, err := moment(*text, now)
 				if err != nil {
 					return fmt.Errorf("--%s: %w", p.Name, err)
@@ -174,7 +174,11 @@ func (f *storeFlags) ask(cmd *cobra.Command, q *query.Query, values map[string]s
 			return writeCSV(cmd.OutOrStdout(), a)
 		}
 		if len(a.Rows) == 0 {
-			fmt.Fprintln(cmd.ErrOrStderr(), "nothing between "+values[query.Since]+" and "+values[query.Until]+" UTC")
+			when := "between " + values[query.Since] + " and " + values[query.Until]
+			if q.Has(query.At) {
+				when = "about " + values[query.At]
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "nothing "+when+" UTC")
 			return nil
 		}
 		return writeTable(cmd.OutOrStdout(), a)

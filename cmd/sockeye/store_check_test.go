@@ -42,7 +42,8 @@ func TestStoreCheck(t *testing.T) {
 	require.Equal(t, begin+" to "+end+": 1 events; 1 chunks lie wholly in the range\n"+
 		"rollup_10s: equal\nrollup_1m: equal\nrollup_15m: equal\ngauges_10s: equal\nconnection_rate_1m: equal\n"+
 		"clients_1h: not compared, no bucket of it lies in the range\n"+
-		"usage_1h: not compared, no bucket of it lies in the range\nchunks: equal\n"+
+		"usage_1h: not compared, no bucket of it lies in the range\n"+
+		"audit: not compared, no bucket of it lies in the range\nchunks: equal\n"+
 		"not looked at: traces, payload_samples, dead_letters\n", out)
 
 	require.NoError(t, s.Conn().Exec(t.Context(), "INSERT INTO rollup_1m SELECT * FROM rollup_1m"))

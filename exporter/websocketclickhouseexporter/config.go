@@ -68,9 +68,11 @@ type RetentionConfig struct {
 	Traces time.Duration `mapstructure:"traces"`
 	// PayloadSamples is short: a day.
 	PayloadSamples time.Duration `mapstructure:"payload_samples"`
-	Rollup10s      time.Duration `mapstructure:"rollup_10s"`
-	Rollup1m       time.Duration `mapstructure:"rollup_1m"`
-	Rollup15m      time.Duration `mapstructure:"rollup_15m"`
+	// Audit is long, and at least Events.
+	Audit     time.Duration `mapstructure:"audit"`
+	Rollup10s time.Duration `mapstructure:"rollup_10s"`
+	Rollup1m  time.Duration `mapstructure:"rollup_1m"`
+	Rollup15m time.Duration `mapstructure:"rollup_15m"`
 	// Tenants is how long events of a tenant are kept instead of Events, by its name.
 	Tenants map[string]time.Duration `mapstructure:"tenants"`
 }
@@ -118,7 +120,7 @@ func (c *Config) Validate() error {
 	}{
 		{"events", c.Retention.Events}, {"traces", c.Retention.Traces},
 		{"payload_samples", c.Retention.PayloadSamples}, {"rollup_10s", c.Retention.Rollup10s},
-		{"rollup_1m", c.Retention.Rollup1m}, {"rollup_15m", c.Retention.Rollup15m},
+		{"rollup_1m", c.Retention.Rollup1m}, {"rollup_15m", c.Retention.Rollup15m}, {"audit", c.Retention.Audit},
 	} {
 		if r.keep != 0 && r.keep < time.Hour {
 			fault("retention.%s: must be 0 or at least 1h, got %s", r.key, r.keep)
@@ -126,6 +128,9 @@ func (c *Config) Validate() error {
 	}
 	if most := 7 * 24 * time.Hour; c.Retention.PayloadSamples > most {
 		fault("retention.payload_samples: must be at most %s, got %s", most, c.Retention.PayloadSamples)
+	}
+	if r := c.Retention; r.Audit != 0 && r.Audit < r.Events {
+		fault("retention.audit: must be 0 or at least retention.events, %s, got %s", r.Events, r.Audit)
 	}
 	c.validateTenants(fault)
 	c.validateCluster(fault)

@@ -111,6 +111,7 @@ func TestEveryFaultIsReportedAtOnceWithItsKey(t *testing.T) {
 			"max_connections: must be at least 1, got 0",
 			"max_tenants_per_service: must be at least 1, got 0",
 			"retention.rollup_10s: must be 0 or at least 1h, got 1s",
+			"retention.audit: must be 0 or at least retention.events, 48h0m0s, got 47h0m0s",
 			"timeout: ",
 		},
 	} {

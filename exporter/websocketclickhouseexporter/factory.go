@@ -41,7 +41,7 @@ func createDefaultConfig() component.Config {
 		CreateSchema:   true,
 		Retention: RetentionConfig{
 			Events: retention.Events, Traces: retention.Traces,
-			PayloadSamples: retention.PayloadSamples, Rollup10s: retention.Rollup10s,
+			PayloadSamples: retention.PayloadSamples, Audit: retention.Audit, Rollup10s: retention.Rollup10s,
 			Rollup1m: retention.Rollup1m, Rollup15m: retention.Rollup15m,
 		},
 		MaxTenantsPerService: 10_000,

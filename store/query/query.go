@@ -36,6 +36,7 @@ type Parameter struct {
 const (
 	Since      = "since"
 	Until      = "until"
+	At         = "at"
 	Service    = "service"
 	Tenant     = "tenant"
 	Client     = "client"
@@ -49,6 +50,7 @@ func Parameters() []Parameter {
 	return []Parameter{
 		{Name: Since, Type: "DateTime64(3)", Meaning: "where the range of time begins: RFC 3339, or how long ago, such as 15m, 6h or 7d", Required: true},
 		{Name: Until, Type: "DateTime64(3)", Meaning: "where it ends, exclusive", Required: true},
+		{Name: At, Type: "DateTime64(3)", Meaning: "the moment to ask about, as since", Required: true},
 		{Name: Service, Type: "String", Meaning: "this service only"},
 		{Name: Tenant, Type: "String", Meaning: "this tenant only"},
 		{Name: Client, Type: "String", Meaning: "pseudonym of a client, or what is stored of its address", Required: true},

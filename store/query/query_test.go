@@ -93,7 +93,7 @@ func TestEveryQueryAnswersWhatItAsks(t *testing.T) {
 	s := stored(t)
 	values := map[string]string{
 		query.Since: yesterday + " 12:00:00.000", query.Until: yesterday + " 13:00:00.000", query.Limit: "100",
-		query.Client: "p1:k1:aa", query.Connection: "c1", query.Declared: "['chat.example.com/ws/*','old.example.com/ws']",
+		query.At: yesterday + " 12:20:00.000", query.Client: "p1:k1:aa", query.Connection: "c1", query.Declared: "['chat.example.com/ws/*','old.example.com/ws']",
 	}
 	for _, q := range query.All() {
 		t.Run(q.Name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestWhatAQueryNeedsIsAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, q := range query.All() {
 		require.True(t, q.Has(query.Limit), q.Name)
-		require.True(t, q.Has(query.Until), q.Name)
+		require.True(t, q.Has(query.Until) || q.Has(query.At), q.Name)
 		require.NotContains(t, q.Question, "`", q.Name)
 		_, err := q.Run(t.Context(), nil, nil)
 		require.ErrorContains(t, err, q.Name+": ")

@@ -123,7 +123,7 @@ func (c Cluster) Statements(database, statement string) ([]string, error) {
 		return c.table(database, s)
 	case s.head("CREATE", "MATERIALIZED", "VIEW", "IF", "NOT", "EXISTS"):
 		return c.view(database, s, true)
-	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"):
+	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"), s.head("CREATE", "OR", "REPLACE", "VIEW"):
 		return c.view(database, s, false)
 	case s.head("ALTER", "TABLE"):
 		return c.column(database, s)
@@ -212,14 +212,16 @@ func (c Cluster) view(database string, s *parsed, materialized bool) ([]string, 
 
 func (c Cluster) column(database string, s *parsed) ([]string, error) {
 	name, at, ok := s.name(s.next)
-	if !ok || !s.sequence(s.after(at), "ADD", "COLUMN", "IF", "NOT", "EXISTS") &&
+	index := s.sequence(s.after(at), "ADD", "INDEX", "IF", "NOT", "EXISTS")
+	if !ok || !index && !s.sequence(s.after(at), "ADD", "COLUMN", "IF", "NOT", "EXISTS") &&
 		!s.sequence(s.after(at), "MODIFY", "COLUMN", "IF", "EXISTS") {
-		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form for a cluster",
-			s.beginning())
+		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS, ADD INDEX IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form "+
+			"for a cluster", s.beginning())
 	}
 	s.replace(at, within(database, c.Stored(name))+c.OnCluster())
 	statements := []string{s.String()}
-	if !everywhere(name) {
+	// What reads all shards has columns, and no parts that could have an index.
+	if !everywhere(name) && !index {
 		s.replace(at, within(database, name)+c.OnCluster())
 		statements = append(statements, s.String())
 	}

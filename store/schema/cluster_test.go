@@ -48,12 +48,20 @@ func TestAStatementOnACluster(t *testing.T) {
 			"CREATE VIEW IF NOT EXISTS v AS SELECT 1 FROM t AS e",
 			[]string{"CREATE VIEW IF NOT EXISTS `d`.v ON CLUSTER 'c' AS SELECT 1 FROM `d`.t AS e"},
 		},
+		"and so does one that takes another's place": {
+			"CREATE OR REPLACE VIEW v AS SELECT 1 FROM t AS e",
+			[]string{"CREATE OR REPLACE VIEW `d`.v ON CLUSTER 'c' AS SELECT 1 FROM `d`.t AS e"},
+		},
 		"a new column comes to both": {
 			"ALTER TABLE t ADD COLUMN IF NOT EXISTS b String",
 			[]string{
 				"ALTER TABLE `d`.t_local ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS b String",
 				"ALTER TABLE `d`.t ON CLUSTER 'c' ADD COLUMN IF NOT EXISTS b String",
 			},
+		},
+		"a new index comes to what has parts": {
+			"ALTER TABLE t ADD INDEX IF NOT EXISTS i a TYPE minmax",
+			[]string{"ALTER TABLE `d`.t_local ON CLUSTER 'c' ADD INDEX IF NOT EXISTS i a TYPE minmax"},
 		},
 		"or to the one that every node has": {
 			"ALTER TABLE slo_status ADD COLUMN IF NOT EXISTS b String",
@@ -84,7 +92,7 @@ func TestAStatementWithoutAFormForAClusterIsRefused(t *testing.T) {
 		"CREATE TABLE IF NOT EXISTS t (a String) ENGINE = MergeTree ORDER BY a":        "table t: has no non_replicated_deduplication_window, so a retry would double",
 		"CREATE MATERIALIZED VIEW IF NOT EXISTS v ENGINE = Memory AS SELECT 1 FROM t":  "view v: a view needs FROM, and a materialized one TO, followed by a table",
 		"CREATE VIEW IF NOT EXISTS v AS SELECT 1":                                      "view v: a view needs FROM, and a materialized one TO, followed by a table",
-		"ALTER TABLE t DROP COLUMN a":                                                  `"ALTER TABLE t DROP COLUMN a": only ADD COLUMN IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form for a cluster`,
+		"ALTER TABLE t DROP COLUMN a":                                                  `"ALTER TABLE t DROP COLUMN a": only ADD COLUMN IF NOT EXISTS, ADD INDEX IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form for a cluster`,
 		"CREATE TABLE IF NOT EXISTS t (a String) ENGINE = MergeTree SETTINGS ')' = 'x": "table t: has no non_replicated_deduplication_window, so a retry would double",
 	} {
 		_, err := Cluster{Name: "c"}.Statements("d", statement)

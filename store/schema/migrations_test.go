@@ -21,7 +21,7 @@ func TestStatementsAreSplitOutsideQuotesAndComments(t *testing.T) {
 }
 
 var (
-	repeatable = regexp.MustCompile(`^(CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|ALTER TABLE \w+ (ADD COLUMN IF NOT|MODIFY COLUMN IF) EXISTS) `)
+	repeatable = regexp.MustCompile(`^(CREATE (TABLE|VIEW|MATERIALIZED VIEW) IF NOT EXISTS|CREATE OR REPLACE VIEW|ALTER TABLE \w+ (ADD (COLUMN|INDEX) IF NOT|MODIFY COLUMN IF) EXISTS) `)
 	qualified  = regexp.MustCompile(`(?i)(TABLE|VIEW|EXISTS|TO|FROM|JOIN) \w+\.\w+`)
 )
 

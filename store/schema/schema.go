@@ -34,6 +34,7 @@ const (
 	Traces         = "traces"
 	PayloadSamples = "payload_samples"
 	DeadLetters    = "dead_letters"
+	Audit          = "audit"
 	Migrations     = "schema_migrations" // made by the migration runner itself
 )
 
@@ -310,5 +311,6 @@ func Expiries() []Expiry {
 		{ConnectionRate, Bucket, 35 * day},
 		{Rollup15m, Bucket, 396 * day}, // 13 months
 		{Usage1h, Bucket, 396 * day},
+		{Audit, "toDateTime(" + CountedAt + ")", 400 * day},
 	}
 }

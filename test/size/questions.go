@@ -129,7 +129,7 @@ func (m *month) slos() ([]question, error) {
 			statement("status page: bad events by the minute", slo.SelectMinutes(s, m.end().Add(-3*time.Hour), m.end()), drain)
 			statement("incident of 3 days: since when", slo.SelectMinutes(s, m.end().Add(-3*24*time.Hour), m.end()), drain)
 			statement("status page: the budget", slo.SelectSpending(s, m.end(), 240), drain)
-			statement("status page: deploys and exclusions", slo.SelectMarks(services(), m.end(), 50), drain)
+			statement("status page: deploys", slo.SelectDeploys(services(), m.end(), 50), drain)
 			statement("status page: incidents", slo.SelectIncidents("", "", m.end().Add(-slo.RecentWithin), 50), drain)
 			statement("status page: events", slo.SelectRecentEvents(nil, m.end(), 50), drain)
 			statement("`slo history`: what was reported", slo.SelectReported(s.Service, s.Name, m.end().Add(-7*24*time.Hour)), drain)
