@@ -8,9 +8,16 @@ import (
 )
 
 // Group is the SLO that one of the groups is judged as: it counts the group's events. Its name is that of s with the group
-// behind it, as in login{tenant="acme"}.
+// behind it, as in login{tenant="acme"}, or login{others} for the group without a key.
 func (s *SLO) Group(key []string) SLO {
 	group := *s
+	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
+	if key == nil {
+		group.Name += "{" + OtherGroups + "}"
+		group.Title += ", " + OtherGroups
+		group.folded = true
+		return group
+	}
 	var names, words []string
 	var filters []Filter
 	for i, d := range s.Grouping.By {
@@ -20,11 +27,8 @@ func (s *SLO) Group(key []string) SLO {
 	}
 	group.Name += "{" + strings.Join(names, ",") + "}"
 	group.Title += ", " + strings.Join(words, ", ")
-	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
-	if group.folded = slices.Equal(key, s.others()); !group.folded {
-		in := &group.Indicator
-		in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
-	}
+	in := &group.Indicator
+	in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
 	return group
 }
 

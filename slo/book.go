@@ -1,0 +1,288 @@
+package slo
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sockeye-project/sockeye/store/schema"
+)
+
+// book remembers what slots counted in whole days, and in whole hours of the days that a window begins or ends in. A piece
+// is counted once, and again when rows of its time have come or gone; what lies between whole hours is read on every tick.
+type book struct {
+	shelf
+	slots    []int
+	foldings []*folding
+	judges   map[int]func(tally) tally
+	// cells are what is added up: a slot, or a group of one.
+	cells  []cell
+	cellOf map[cell]int
+	// groups are those of a slot.
+	groups map[int][]string
+	pieces map[interval]tallies
+	// since are the tallies from each edge up to the end, of the last count.
+	since map[int64]tallies
+}
+
+// shelf is what books are told apart by: what is read from where, by slices of which length, and whether all events are.
+type shelf struct {
+	kind  kind
+	table string
+	slice time.Duration
+	all   bool
+}
+
+// shelf is where a slot is counted in a part.
+func (q *Query) shelf(p *part, slot int) shelf {
+	return shelf{p.kind, p.table, p.slice, q.slots[slot].slo.Indicator.Measure == MeasureCount}
+}
+
+// cell is a slot, or one of its groups.
+type cell struct {
+	slot  int
+	group string
+}
+
+// tally is what is added up for a cell.
+type tally struct{ hits, totals, judgeds uint64 }
+
+func (t *tally) add(o tally) {
+	t.hits += o.hits
+	t.totals += o.totals
+	t.judgeds += o.judgeds
+}
+
+// tallies are those of the cells. What is added to a cell behind the last lengthens them.
+type tallies []tally
+
+func (t *tallies) at(cell int) *tally {
+	for len(*t) <= cell {
+		*t = append(*t, tally{})
+	}
+	return &(*t)[cell]
+}
+
+func (t *tallies) add(o tallies) {
+	for i := range o {
+		t.at(i).add(o[i])
+	}
+}
+
+// interval is half-open, in seconds since 1970.
+type interval struct{ from, to int64 }
+
+const (
+	secondsOfHour = int64(time.Hour / time.Second)
+	secondsOfDay  = 24 * secondsOfHour
+	// sumsAtOnce bounds one statement's work where the store adds up.
+	sumsAtOnce = 8 * secondsOfDay
+	// slicesAtOnce bounds what is held to judge slices, over all cells.
+	slicesAtOnce = 1 << 21
+)
+
+func newBook(q *Query, s shelf, slots []int) *book {
+	b := &book{shelf: s, slots: slots, judges: map[int]func(tally) tally{}, cellOf: map[cell]int{}, groups: map[int][]string{},
+		pieces: map[interval]tallies{}}
+	b.foldings = b.folds(q, slots)
+	for _, i := range slots {
+		b.judges[i] = q.slots[i].slo.judge()
+		if !q.slots[i].grouped {
+			b.cell(i, "")
+		}
+	}
+	return b
+}
+
+// byQuarters reports whether whole quarters of hours are read instead of what is finer.
+func (b *book) byQuarters() bool { return b.kind == ofRollup && b.slice%quarter == 0 }
+
+// tables are those that whole hours are read from.
+func (b *book) tables() []string {
+	if b.byQuarters() {
+		return []string{schema.Rollup15m}
+	}
+	var tables []string
+	for _, f := range b.foldings {
+		tables = append(tables, f.table)
+	}
+	return tables
+}
+
+// cell is the index of a slot's cell, or of that of one of its groups.
+func (b *book) cell(slot int, group string) int {
+	c := cell{slot, group}
+	i, ok := b.cellOf[c]
+	if !ok {
+		i = len(b.cells)
+		b.cells, b.cellOf[c] = append(b.cells, c), i
+		b.groups[slot] = append(b.groups[slot], group)
+	}
+	return i
+}
+
+// of is what a cell counted since one of the edges.
+func (b *book) of(slot int, group string, from int64) tally {
+	i, ok := b.cellOf[cell{slot, group}]
+	if all := b.since[from]; ok && i < len(all) {
+		return all[i]
+	}
+	return tally{}
+}
+
+// forget drops the pieces that may have changed.
+func (b *book) forget(changed map[string]*changes) {
+	for piece := range b.pieces {
+		if slices.ContainsFunc(b.tables(), func(table string) bool { return changed[table].touches(piece) }) {
+			delete(b.pieces, piece)
+		}
+	}
+}
+
+// cut divides the time between edges, which ascend, into whole days, whole hours, and what lies between.
+func cut(edges []int64) (pieces []interval) {
+	for i := range len(edges) - 1 {
+		for at, end := edges[i], edges[i+1]; at < end; {
+			to := at + secondsOfDay
+			if at%secondsOfDay != 0 || to > end {
+				to = min(at-at%secondsOfHour+secondsOfHour, end)
+			}
+			pieces = append(pieces, interval{at, to})
+			at = to
+		}
+	}
+	return pieces
+}
+
+func (i interval) whole() bool { return i.from%secondsOfHour == 0 && i.to%secondsOfHour == 0 }
+
+// count makes since hold the tallies of now. The last of the edges is the end.
+func (b *book) count(ctx context.Context, q *Query, edges []int64, ask Ask) error {
+	pieces := cut(edges)
+	now := make(map[interval]tallies, len(pieces))
+	var missing []interval
+	for _, p := range pieces {
+		if have, ok := b.remembered(p); ok {
+			now[p] = have
+		} else {
+			missing = append(missing, p)
+		}
+	}
+	for piece := range b.pieces {
+		if _, ok := now[piece]; !ok {
+			delete(b.pieces, piece)
+		}
+	}
+	for len(missing) > 0 {
+		var batch []interval
+		batch, missing = b.batch(missing)
+		found, err := b.fold(ctx, q, batch, ask)
+		if err != nil {
+			return err
+		}
+		for i, p := range batch {
+			if now[p] = found[i]; p.whole() {
+				b.pieces[p] = found[i]
+			}
+		}
+	}
+	// From the end back, so that at each edge the sum is that of the window that begins there.
+	sums := make(tallies, len(b.cells))
+	b.since = map[int64]tallies{edges[len(edges)-1]: slices.Clone(sums)} // a calendar's window may just begin
+	for _, p := range slices.Backward(pieces) {
+		sums.add(now[p])
+		if _, edge := slices.BinarySearch(edges, p.from); edge {
+			b.since[p.from] = slices.Clone(sums)
+		}
+	}
+	return nil
+}
+
+// remembered is what a piece counted: by itself, or a day by its hours.
+func (b *book) remembered(p interval) (tallies, bool) {
+	have, ok := b.pieces[p]
+	if ok || p.to-p.from != secondsOfDay {
+		return have, ok
+	}
+	for hour := p.from; hour < p.to; hour += secondsOfHour {
+		part, ok := b.pieces[interval{hour, hour + secondsOfHour}]
+		if !ok {
+			return nil, false
+		}
+		have.add(part)
+	}
+	b.pieces[p] = have
+	return have, true
+}
+
+// batch takes what one statement reads off the pieces that are missing: at least one.
+func (b *book) batch(missing []interval) (batch, rest []interval) {
+	room := sumsAtOnce
+	if b.slice > 0 {
+		room = slicesAtOnce / int64(len(b.cells)+1) * int64(b.slice/time.Second)
+	}
+	n := 1
+	for length := missing[0].to - missing[0].from; n < len(missing); n++ {
+		if length += missing[n].to - missing[n].from; length > room {
+			break
+		}
+	}
+	return missing[:n], missing[n:]
+}
+
+// fold counts pieces.
+func (b *book) fold(ctx context.Context, q *Query, pieces []interval, ask Ask) ([]tallies, error) {
+	found := make([]tallies, len(pieces))
+	if b.slice == 0 {
+		at := make(map[int64]int, len(pieces))
+		for i, p := range pieces {
+			at[p.from] = i
+		}
+		for _, f := range b.foldings {
+			err := f.read(ctx, q, pieces, ask, func(cell int, from int64, n tally) { found[at[from]].at(cell).add(n) })
+			if err != nil {
+				return nil, err
+			}
+		}
+		return found, nil
+	}
+	// Slices are judged once everything of them is added up.
+	slice := int64(b.slice / time.Second)
+	first := make([]int, len(pieces)+1)
+	for i, p := range pieces {
+		first[i+1] = first[i] + int((p.to-p.from)/slice)
+	}
+	var all [][]tally // by cell and slice
+	place := func(from int64) int {
+		i, exact := slices.BinarySearchFunc(pieces, from, func(p interval, at int64) int { return int(p.from - at) })
+		if !exact {
+			i--
+		}
+		return first[i] + int((from-pieces[i].from)/slice)
+	}
+	for _, f := range b.foldings {
+		err := f.read(ctx, q, pieces, ask, func(cell int, from int64, n tally) {
+			for len(all) <= cell {
+				all = append(all, nil)
+			}
+			if all[cell] == nil {
+				all[cell] = make([]tally, first[len(pieces)])
+			}
+			all[cell][place(from)].add(n)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for cell, slices := range all {
+		judge := b.judges[b.cells[cell].slot]
+		for i := range pieces {
+			sum := tally{}
+			for _, t := range slices[min(first[i], len(slices)):min(first[i+1], len(slices))] {
+				sum.add(judge(t))
+			}
+			found[i].at(cell).add(sum)
+		}
+	}
+	return found, nil
+}
