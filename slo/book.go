@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -232,56 +233,56 @@ func (b *book) batch(missing []interval) (batch, rest []interval) {
 
 // fold counts pieces.
 func (b *book) fold(ctx context.Context, q *Query, pieces []interval, ask Ask) ([]tallies, error) {
-	found := make([]tallies, len(pieces))
-	if b.slice == 0 {
-		at := make(map[int64]int, len(pieces))
-		for i, p := range pieces {
-			at[p.from] = i
-		}
-		for _, f := range b.foldings {
-			err := f.read(ctx, q, pieces, ask, func(cell int, from int64, n tally) { found[at[from]].at(cell).add(n) })
-			if err != nil {
-				return nil, err
-			}
-		}
-		return found, nil
-	}
-	// Slices are judged once everything of them is added up.
-	slice := int64(b.slice / time.Second)
+	// Each piece has places for its slices, or one: what is judged has to be added up before.
 	first := make([]int, len(pieces)+1)
+	slice := int64(b.slice / time.Second)
 	for i, p := range pieces {
-		first[i+1] = first[i] + int((p.to-p.from)/slice)
-	}
-	var all [][]tally // by cell and slice
-	place := func(from int64) int {
-		i, exact := slices.BinarySearchFunc(pieces, from, func(p interval, at int64) int { return int(p.from - at) })
-		if !exact {
-			i--
+		if first[i+1] = first[i] + 1; slice > 0 {
+			first[i+1] = first[i] + int((p.to-p.from)/slice)
 		}
-		return first[i] + int((from-pieces[i].from)/slice)
 	}
+	var counted [][]tally // by cell and place
+	var places []int
 	for _, f := range b.foldings {
-		err := f.read(ctx, q, pieces, ask, func(cell int, from int64, n tally) {
-			for len(all) <= cell {
-				all = append(all, nil)
+		err := f.read(ctx, q, pieces, ask, func(r *row) {
+			places = places[:0]
+			for _, at := range r.at {
+				i, exact := slices.BinarySearchFunc(pieces, int64(at), func(p interval, at int64) int { return cmp.Compare(p.from, at) })
+				if places = append(places, first[i]); !exact {
+					places[len(places)-1] = first[i-1] + int((int64(at)-pieces[i-1].from)/slice)
+				}
 			}
-			if all[cell] == nil {
-				all[cell] = make([]tally, first[len(pieces)])
+			for _, m := range r.members {
+				for len(counted) <= m.cell {
+					counted = append(counted, nil)
+				}
+				if counted[m.cell] == nil {
+					counted[m.cell] = make([]tally, first[len(pieces)])
+				}
+				for i, place := range places {
+					counted[m.cell][place].add(r.tally(m, i))
+				}
 			}
-			all[cell][place(from)].add(n)
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	for cell, slices := range all {
+	found := make([]tallies, len(pieces))
+	for cell, of := range counted {
+		if of == nil {
+			continue
+		}
 		judge := b.judges[b.cells[cell].slot]
 		for i := range pieces {
-			sum := tally{}
-			for _, t := range slices[min(first[i], len(slices)):min(first[i+1], len(slices))] {
-				sum.add(judge(t))
+			var sum tally
+			for _, t := range of[first[i]:first[i+1]] {
+				if judge != nil {
+					t = judge(t)
+				}
+				sum.add(t)
 			}
-			found[i].at(cell).add(sum)
+			*found[i].at(cell) = sum
 		}
 	}
 	return found, nil

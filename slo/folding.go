@@ -74,7 +74,7 @@ func (b *book) folds(q *Query, slots []int) []*folding {
 	of := func(table string, dimensions []string, columns []column, slots []int, events bool) *folding {
 		f := &folding{
 			book: b, table: table, dimensions: dimensions, columns: columns, narrow: q.narrow(slots, events),
-			rows: func(table, where string) string { return "SELECT * FROM " + table + "\n" + where },
+			rows:   func(table, where string) string { return "SELECT * FROM " + table + "\n" + where },
 			owners: map[[2]string][]int{}, members: map[string][]membership{},
 		}
 		for _, i := range slots {
@@ -230,19 +230,36 @@ func (t Term) admits(of map[string]string) bool {
 	return !slices.ContainsFunc(t.Except, holds) && !slices.ContainsFunc(t.Where, func(f Filter) bool { return !holds(f) })
 }
 
-// read gives what is found in pieces of time: the cells, when, and what.
-func (f *folding) read(ctx context.Context, q *Query, pieces []interval, ask Ask, each func(cell int, at int64, n tally)) error {
+// row is what was found of a combination of dimensions: when, and what of each column.
+type row struct {
+	at      []uint32
+	columns [][]uint64
+	members []membership
+}
+
+// tally is what a member counts of the values at one of the times.
+func (r *row) tally(m membership, i int) tally {
+	of := func(column int) uint64 {
+		if column < 0 {
+			return 0
+		}
+		return r.columns[column][i]
+	}
+	return tally{of(m.hit), of(m.total), of(m.judged)}
+}
+
+// read gives what is found in pieces of time, row by row.
+func (f *folding) read(ctx context.Context, q *Query, pieces []interval, ask Ask, each func(*row)) error {
 	return ask(ctx, f.sql(pieces), func(rows Rows) error {
 		values := make([]string, len(f.dimensions))
-		var at []uint32
-		found := make([][]uint64, len(f.columns))
+		r := row{columns: make([][]uint64, len(f.columns))}
 		var into []any
 		for i := range values {
 			into = append(into, &values[i])
 		}
-		into = append(into, &at)
-		for i := range found {
-			into = append(into, &found[i])
+		into = append(into, &r.at)
+		for i := range r.columns {
+			into = append(into, &r.columns[i])
 		}
 		var key []byte
 		for rows.Next() {
@@ -253,24 +270,14 @@ func (f *folding) read(ctx context.Context, q *Query, pieces []interval, ask Ask
 			for _, v := range values {
 				key = append(append(key, v...), 0)
 			}
-			members, ok := f.members[string(key)]
-			if !ok {
-				members = f.match(q, values)
+			var ok bool
+			if r.members, ok = f.members[string(key)]; !ok {
+				r.members = f.match(q, values)
 				if len(f.members) < rememberedTuples {
-					f.members[string(key)] = members
+					f.members[string(key)] = r.members
 				}
 			}
-			for _, m := range members {
-				of := func(place, i int) uint64 {
-					if place < 0 {
-						return 0
-					}
-					return found[place][i]
-				}
-				for i := range at {
-					each(m.cell, int64(at[i]), tally{of(m.hit, i), of(m.total, i), of(m.judged, i)})
-				}
-			}
+			each(&r)
 		}
 		return rows.Err()
 	})

@@ -15,16 +15,15 @@ import (
 // [Plan] gives, without reading a month of minutes each time: a [book] for each of the parts of a plan remembers what was
 // counted in whole days and hours, and the store is asked which of them have changed since.
 //
-// It is for one goroutine. The groups of an SLO of slices are counted by [Plan]: what the smaller of them come to together
-// in a slice is known only once all windows are.
+// It is for one goroutine. An SLO of slices with more groups than may count by themselves is counted by [Plan]: what the
+// others come to in a slice is no sum, and which they are is known only once all windows are.
 type Ledger struct {
 	timing Timing
 	slos   []SLO
-	// booked and rest are of slos, and at are their indexes there.
-	booked, rest     []SLO
-	bookedAt, restAt []int
-	books            map[shelf]*book
-	watch            *watch
+	// booked and rest are indexes of slos.
+	booked, rest []int
+	books        map[shelf]*book
+	watch        *watch
 }
 
 // Ask runs a statement and gives its rows to read.
@@ -38,15 +37,15 @@ func NewLedger(slos []SLO, timing Timing) *Ledger { return newLedger(slos, timin
 
 func newLedger(slos []SLO, timing Timing, groups bool) *Ledger {
 	l := &Ledger{timing: timing.defaulted(), slos: slos, books: map[shelf]*book{}}
-	for i, s := range slos {
-		if len(s.Grouping.By) > 0 && (!groups || s.slice() > 0) {
-			l.rest, l.restAt = append(l.rest, s), append(l.restAt, i)
+	for i := range slos {
+		if len(slos[i].Grouping.By) > 0 && !groups {
+			l.rest = append(l.rest, i)
 		} else {
-			l.booked, l.bookedAt = append(l.booked, s), append(l.bookedAt, i)
+			l.booked = append(l.booked, i)
 		}
 	}
 	// The parts are the same at any moment, only their bounds are not.
-	q := plan(l.booked, time.Unix(0, 0), l.timing)
+	q := plan(l.of(l.booked), time.Unix(0, 0), l.timing)
 	slots := map[shelf][]int{}
 	for _, p := range q.parts {
 		for _, i := range p.slots {
@@ -77,53 +76,84 @@ func (l *Ledger) Nothing(asof time.Time) []Counts {
 // Count counts every SLO over every window as of a moment.
 func (l *Ledger) Count(ctx context.Context, asof time.Time, ask Ask) ([]Counts, error) {
 	counts := make([]Counts, len(l.slos))
-	if len(l.rest) > 0 {
-		plan := Plan(l.rest, asof, l.timing)
-		err := ask(ctx, plan.SQL, func(rows Rows) error {
-			found, err := plan.Read(rows)
-			for i := range found {
-				counts[l.restAt[i]] = found[i]
-			}
-			return err
-		})
+	rest := l.rest
+	if len(l.booked) > 0 {
+		crowded, full, err := l.count(ctx, asof, ask, counts)
 		if err != nil {
 			return nil, err
 		}
+		if full {
+			*l = *newLedger(l.slos, l.timing, false)
+			return l.Count(ctx, asof, ask)
+		}
+		rest = append(slices.Clone(rest), crowded...)
 	}
-	if len(l.booked) == 0 {
+	if len(rest) == 0 {
 		return counts, nil
 	}
+	plan := Plan(l.of(rest), asof, l.timing)
+	return counts, ask(ctx, plan.SQL, func(rows Rows) error {
+		found, err := plan.Read(rows)
+		for i := range found {
+			counts[rest[i]] = found[i]
+		}
+		return err
+	})
+}
+
+// of are some of the SLOs.
+func (l *Ledger) of(indexes []int) []SLO {
+	slos := make([]SLO, len(indexes))
+	for i, of := range indexes {
+		slos[i] = l.slos[of]
+	}
+	return slos
+}
+
+// count makes the counts of the SLOs that are booked. It returns those that have too many groups for it, and whether there
+// are too many at all.
+func (l *Ledger) count(ctx context.Context, asof time.Time, ask Ask, counts []Counts) (crowded []int, full bool, err error) {
 	// Before the rows: what comes between the two looks is counted, and then counted again on the next tick.
 	changed, err := l.watch.look(ctx, ask)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, b := range l.books {
 		b.forget(changed)
 	}
-	q := plan(l.booked, asof, l.timing)
+	slos := l.of(l.booked)
+	q := plan(slos, asof, l.timing)
 	cells := 0
 	for of, edges := range l.edges(&q) {
 		if err := l.books[of].count(ctx, &q, edges, ask); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		cells += len(l.books[of].cells)
 	}
-	if cells > mostCells+len(q.slots) {
-		*l = *newLedger(l.slos, l.timing, false)
-		return l.Count(ctx, asof, ask)
+	if cells > mostCells+2*len(q.slots) {
+		return nil, true, nil
 	}
 	open, err := l.open(ctx, &q, ask)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	found, err := q.assemble(func(slot int) (Counts, error) {
 		return q.slots[slot].counts(l.found(&q, open, slot, ""))
-	}, func(slot int) ([]Group, error) { return l.groups(&q, open, slot) })
+	}, func(slot int) ([]Group, error) {
+		groups, exact, err := l.groups(&q, open, slot)
+		if !exact {
+			for k, i := range l.booked {
+				if q.slots[slot].slo == &slos[k] {
+					crowded = append(crowded, i)
+				}
+			}
+		}
+		return groups, err
+	})
 	for i := range found {
-		counts[l.bookedAt[i]] = found[i]
+		counts[l.booked[i]] = found[i]
 	}
-	return counts, err
+	return crowded, false, err
 }
 
 // edges are where the windows of each book begin, and their end: ascending.
@@ -212,7 +242,8 @@ func (l *Ledger) found(q *Query, open map[int]map[string]uint64, slot int, group
 }
 
 // groups makes the groups of a slot: those with the most events in the budget window by themselves, the others together.
-func (l *Ledger) groups(q *Query, open map[int]map[string]uint64, slot int) ([]Group, error) {
+// It is not exact where slices of several groups would have to be judged together.
+func (l *Ledger) groups(q *Query, open map[int]map[string]uint64, slot int) (groups []Group, exact bool, err error) {
 	t := &q.slots[slot]
 	all := slices.Collect(maps.Keys(open[slot]))
 	for _, b := range l.books {
@@ -228,28 +259,30 @@ func (l *Ledger) groups(q *Query, open map[int]map[string]uint64, slot int) ([]G
 		return n == (tally{}) && !known
 	})
 	slices.SortStableFunc(named, func(a, b string) int { return cmp.Compare(totals[b], totals[a]) })
-	named = named[:min(len(named), t.slo.Grouping.Max)]
-	var groups []Group
-	add := func(key []string, of ...string) error {
+	if len(named) > t.slo.Grouping.Max {
+		if t.slo.slice() > 0 {
+			return nil, false, nil
+		}
+		named = named[:t.slo.Grouping.Max]
+	}
+	add := func(key []string, of ...string) (any bool, err error) {
 		c, err := t.counts(l.found(q, open, slot, of...))
-		if slices.ContainsFunc(append(c.Windows, c.Budget), func(n Count) bool { return n.Total > 0 }) {
+		if any = slices.ContainsFunc(append(c.Windows, c.Budget), func(n Count) bool { return n.Total > 0 }); any {
 			groups = append(groups, Group{key, c})
 		}
-		return err
+		return any, err
 	}
 	for _, g := range named {
 		key, err := unpack(g)
 		if err == nil {
-			err = add(key, g)
+			_, err = add(key, g)
 		}
 		if err != nil {
-			return nil, err
+			return nil, true, err
 		}
 	}
-	rest := slices.DeleteFunc(all, func(g string) bool { return slices.Contains(named, g) })
-	if err := add(nil, rest...); err != nil {
-		return nil, err
-	}
+	others := slices.DeleteFunc(all, func(g string) bool { return slices.Contains(named, g) })
+	any, err := add(nil, others...)
 	sortGroups(groups)
-	return groups, nil
+	return groups, !any || t.slo.slice() == 0, err
 }
