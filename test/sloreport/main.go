@@ -36,6 +36,13 @@ func run(w io.Writer) error {
 	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, n := range []string{"10", "100", "1000", "10000"} {
 		plain, mixed, theirs := ours["plain/SLOs="+n], ours["mixed/SLOs="+n], sloths["SLOs="+n]
+		if theirs == nil {
+			// The recorded history of all of them would take an hour to write; a tenth of them is what was measured.
+			theirs = map[string]float64{}
+			for unit, v := range sloths["SLOs=1000"] {
+				theirs[unit] = 10 * v
+			}
+		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", n, cell(plain, "collector-cpu-s/tick"),
 			cell(plain, "store-cpu-s/tick"), cell(plain, "cpu-s/tick"), cell(plain, "first-cpu-s"), cell(mixed, "cpu-s/tick"),
 			cell(mixed, "first-cpu-s"), cell(theirs, "cpu-s/round"), cell(theirs, "first-cpu-s"))
@@ -44,7 +51,7 @@ func run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nCPU-seconds, user and system. Of 10,000, Prometheus evaluated a tenth of the groups, and the figure is ten times that.\n"+
+	fmt.Fprintf(w, "\nCPU-seconds, user and system. Of the rules of 10,000 SLOs, Prometheus evaluated a tenth, and the figure is ten times that.\n"+
 		"Measured in %s; load at the end %s.\n", time.Since(began).Round(time.Second), strings.Join(strings.Fields(string(load))[:3], ", "))
 	return nil
 }
