@@ -291,12 +291,18 @@ func annotations(service string) []dashboard.AnnotationQuery {
   AND %s
 ORDER BY time
 LIMIT 500`, attribute(event.DeployVersion), ofEvents, isEvent(event.Deploy))),
-		annotation("Exclusions", unknown, fmt.Sprintf(`SELECT toDateTime(counted_at) AS time, 'Exclusion' AS title,
-  concat(%s, ' ', %s) AS text, 'exclusion' AS tags
-%s
+		annotation("Exclusions", unknown, fmt.Sprintf(`SELECT e.edge.1 AS time, e.edge.2 AS title,
+  concat(if(slo = '', 'all SLOs', slo), ': ', reason) AS text, 'exclusion' AS tags
+FROM
+(
+  SELECT arrayJoin([(starts, 'Exclusion begins'), (ends, 'Exclusion ends')]) AS edge, *
+  FROM (SELECT * FROM %s ORDER BY id, version DESC, written DESC LIMIT 1 BY id)
+  WHERE NOT withdrawn
+) AS e
+WHERE $__timeFilter(time)
   AND %s
 ORDER BY time
-LIMIT 500`, attribute(event.ExclusionID), attribute(event.ExclusionReason), ofEvents, isEvent(event.Exclusion))),
+LIMIT 500`, schema.SLOExclusions, service)),
 		annotation("Budgets", bad, fmt.Sprintf(`SELECT asof AS time, concat('Budget ', kind) AS title,
   concat(slo, ': ', toString(spent), ' %% spent') AS text, 'budget' AS tags
 FROM %s FINAL

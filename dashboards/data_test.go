@@ -59,6 +59,10 @@ func history(t *testing.T) string {
 	})
 	insertJSON(t, dsn, schema.SLOStatus, statuses(t))
 	insertJSON(t, dsn, schema.SLOEvents, sloEvents())
+	insertJSON(t, dsn, schema.SLOExclusions, []map[string]any{{
+		"id": "0badcafe", "version": 1, "service": "chat", "slo": "", "starts": now.Add(-5 * time.Hour).Unix(), "ends": now.Add(-255 * time.Minute).Unix(),
+		"reason": "load test", "withdrawn": false, "written": stamp(now),
+	}})
 	return dsn
 }
 
@@ -155,8 +159,6 @@ func (h *historian) lastHours() {
 	}
 	h.add(now.Add(-135*time.Minute), event.Deploy, "app", "", "", "", 1, fields{event.DeployVersion.String(): "1.14.2", "outcome": "unknown", "judged": 0})
 	h.add(now.Add(-70*time.Minute), event.Deploy, "app", "", "", "", 1, fields{event.DeployVersion.String(): "1.14.1", "outcome": "unknown", "judged": 0})
-	h.add(now.Add(-5*time.Hour), event.Exclusion, "app", "", "", "", 1, fields{
-		event.ExclusionID.String(): "2026-11-load-test", event.ExclusionReason.String(): "load test", "outcome": "unknown", "judged": 0})
 	for i := range 3 {
 		h.add(now.Add(-time.Duration(100-i)*time.Minute), event.PolicyChanged, "gateway", "eu-west-1", "eu-1", "", 1, fields{
 			"policy": "ip_block", "client_hash": fmt.Sprintf("c-b10c%d", i), event.PolicyState.String(): "on", event.PolicyReason.String(): "flood",

@@ -152,8 +152,6 @@ const (
 	ProcessFDLimit
 
 	DeployVersion
-	ExclusionID
-	ExclusionReason
 
 	ProgressSource
 	ProgressReadThrough
@@ -316,8 +314,6 @@ var definitions = [keyCount]Definition{
 	ProcessFDLimit:      {Name: "process.open_file_descriptor.limit", Kind: KindInt, Level: Recommended, Origin: Ours, Max: maxExact, Example: "20000", Brief: "How many it may open."},
 
 	DeployVersion:   {Name: "websocket.deploy.version", Kind: KindString, Level: Required, Origin: Ours, Low: true, Example: "1.14.2", Brief: "Version that was deployed."},
-	ExclusionID:     {Name: "websocket.exclusion.id", Kind: KindString, Level: Required, Origin: Ours, Example: "2026-11-maintenance", Brief: "Exclusion that begins or ends."},
-	ExclusionReason: {Name: "websocket.exclusion.reason", Kind: KindString, Level: Recommended, Origin: Ours, Example: "maintenance", Brief: "Why the time does not count."},
 
 	ProgressSource:      {Name: "websocket.source.name", Kind: KindString, Level: Required, Origin: Ours, Example: "websocketlog/edge@edge-1", Brief: "The source that reports its progress: component and instance."},
 	ProgressReadThrough: {Name: "websocket.source.read_through", Kind: KindInt, Level: Required, Origin: Ours, Max: math.MaxInt64, Example: "1795330811356000000", Brief: "All that this source wrote before this time (Unix nanoseconds) has been stored."},

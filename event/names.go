@@ -28,7 +28,6 @@ const (
 	Anomaly        Name = "websocket.anomaly"
 	Connections    Name = "websocket.connections"
 	Deploy         Name = "websocket.deploy"
-	Exclusion      Name = "websocket.exclusion"
 	// SourceProgress says how far a source has been read; it is kept apart from the others and never counted.
 	SourceProgress Name = "websocket.source.progress"
 )
@@ -116,7 +115,7 @@ var commonMay = []Key{
 
 // withoutConnection lists the events that are about an instance or a service, so that they need no connection id.
 var withoutConnection = map[Name]bool{
-	PolicyChanged: true, Anomaly: true, Connections: true, Deploy: true, Exclusion: true, SourceProgress: true,
+	PolicyChanged: true, Anomaly: true, Connections: true, Deploy: true, SourceProgress: true,
 	RateLimited: true, CaptureGap: true,
 }
 
@@ -143,7 +142,6 @@ var schemas = []Schema{
 	{Name: Anomaly, Severity: SeverityWarn, Needs: []Key{AnomalyKind}, May: []Key{AnomalyScore, AnomalyBaseline}, Brief: "Behaviour left its robust baseline."},
 	{Name: Connections, Severity: SeverityInfo, Needs: []Key{ConnectionsActive}, May: []Key{ConnectionsIdle, ConnectionsCapacity, ProcessMemory, ProcessFDs, ProcessFDLimit}, Brief: "Gauges of one instance, every 10 s, from sources that know them."},
 	{Name: Deploy, Severity: SeverityInfo, Needs: []Key{DeployVersion}, Brief: "A version was deployed; annotates dashboards."},
-	{Name: Exclusion, Severity: SeverityInfo, Needs: []Key{ExclusionID}, May: []Key{ExclusionReason}, Brief: "Time that budgets do not count begins or ends; annotates dashboards."},
 	{Name: SourceProgress, Severity: SeverityInfo, Needs: []Key{ProgressSource, ProgressReadThrough, ProgressBacklog}, Brief: "How far a source has been read and stored, every 5 s, idle or not. Kept apart, never counted."},
 }
 

@@ -188,15 +188,35 @@ func (b *book) count(ctx context.Context, q *Query, edges []int64, ask Ask) erro
 		}
 	}
 	// From the end back, so that at each edge the sum is that of the window that begins there.
+	begins, excluded := b.windows(q)
 	sums := make(tallies, len(b.cells))
 	b.since = map[int64]tallies{edges[len(edges)-1]: slices.Clone(sums)} // a calendar's window may just begin
 	for _, p := range slices.Backward(pieces) {
-		sums.add(now[p])
-		if _, edge := slices.BinarySearch(edges, p.from); edge {
+		for i, n := range now[p] {
+			if !within(excluded[b.cells[i].slot], p.from) {
+				sums.at(i).add(n)
+			}
+		}
+		if begins[p.from] {
 			b.since[p.from] = slices.Clone(sums)
 		}
 	}
 	return nil
+}
+
+// windows are when those of the slots begin, and what does not count for which slot.
+func (b *book) windows(q *Query) (begins map[int64]bool, excluded map[int][]interval) {
+	begins, excluded = map[int64]bool{}, map[int][]interval{}
+	for _, i := range b.slots {
+		t := &q.slots[i]
+		for _, w := range append(slices.Clone(t.burn), t.budget) {
+			begins[w.from] = true
+		}
+		if spans := t.slo.excludedBy(stepOf(b.table, b.slice)); len(spans) > 0 {
+			excluded[i] = spans
+		}
+	}
+	return begins, excluded
 }
 
 // remembered is what a piece counted: by itself, or a day by its hours.

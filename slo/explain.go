@@ -19,6 +19,9 @@ type Explanation struct {
 	// SQL counts all of it from the minutes, and is what Status was computed from.
 	SQL    string `json:"sql"`
 	Status Status `json:"status"`
+	// Exclusions are those that take time out of the budget window; Without is the status as it would be without them.
+	Exclusions []Exclusion `json:"exclusions,omitempty"`
+	Without    *Status     `json:"without_exclusions,omitempty"`
 	// BurnedSQL was asked for Burned: what burned the budget most over the budget window.
 	BurnedSQL string   `json:"burned_sql,omitempty"`
 	Burned    []Burned `json:"burned"`
@@ -123,12 +126,12 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 		return ""
 	}
 	in := &s.Indicator
-	from, table := asof.Add(-s.Window), schema.Rollup1m
+	from, table, step := asof.Add(-s.Window), schema.Rollup1m, time.Minute
 	if s.Calendar != nil {
 		from, _ = s.Calendar.Period(asof)
 	}
 	if s.long() {
-		table = schema.Rollup15m
+		table, step = schema.Rollup15m, quarter
 	}
 	pairs := make([]string, len(burnedBy))
 	for i, d := range burnedBy {
@@ -141,7 +144,7 @@ WHERE %s
 GROUP BY dimension, value
 HAVING bad > 0
 ORDER BY bad DESC, value
-LIMIT %d BY dimension`, in.bad(), table, strings.Join(pairs, ", "), s.rows(from, asof), most)
+LIMIT %d BY dimension`, in.bad(), table, strings.Join(pairs, ", "), s.rows(from, asof)+s.counting(step), most)
 }
 
 // judged is the measure of judged events.
@@ -235,6 +238,11 @@ func (e *Explanation) write(b *strings.Builder) {
 				r.Severity, r.Long, r.Short, r.Chance)
 		}
 	}
+	if e.Without != nil {
+		writeExclusions(b, e.Exclusions, st)
+		fmt.Fprintf(b, "budget left %s; with all time counted %s, %s\n", share(st.Remaining, 2), share(e.Without.Remaining, 2),
+			e.Without.State)
+	}
 	if e.Forecast != nil {
 		fmt.Fprintf(b, "\nat the rate of the last %s the budget is exhausted %s (%v %% sure: %s to %s)\n", e.Forecast.Over,
 			moment(e.Forecast.Expected), ForecastConfidence*100, moment(e.Forecast.Earliest), moment(e.Forecast.Latest))
@@ -278,14 +286,20 @@ func moment(t time.Time) string {
 type Past struct {
 	Reported Record `json:"reported"`
 	Known    Status `json:"known"`
+	// Exclusions are those that take time out of Known's budget window.
+	Exclusions []Exclusion `json:"exclusions,omitempty"`
 	// Complete says that all of what Known counts is still kept.
 	Complete bool `json:"complete"`
 }
 
-// NewPast compares a record with what is counted now for its asof.
-func NewPast(s *SLO, reported Record, counts Counts, now time.Time) Past {
+// NewPast compares a record with what is counted now for its asof, where exclusions are in force.
+func NewPast(s *SLO, reported Record, counts Counts, exclusions []Exclusion, now time.Time) Past {
 	known := Evaluate(s, reported.AsOf, counts, reported.State != StateNoData)
-	return Past{reported, known, s.long() || reported.AsOf.Add(-max(s.Window, 3*day)).After(now.Add(-minuteRetention))}
+	return Past{
+		Reported: reported, Known: known,
+		Exclusions: Excluding(s, exclusions, known.AsOf.Add(-time.Duration(known.Window.Seconds)*time.Second), known.AsOf),
+		Complete:   s.long() || reported.AsOf.Add(-max(s.Window, 3*day)).After(now.Add(-minuteRetention)),
+	}
 }
 
 // WritePast writes it for a terminal, window by window.
@@ -315,6 +329,7 @@ func WritePast(w io.Writer, p Past) error {
 	if r.Objective.String() != k.Objective.String() {
 		fmt.Fprintf(&b, "\nthe objective was %s %% then and is %s %% now\n", r.Objective.Percent(10), k.Objective.Percent(10))
 	}
+	writeExclusions(&b, p.Exclusions, k)
 	if !p.Complete {
 		fmt.Fprintf(&b, "\nsome of what was counted then is no longer kept, so what is known now is less\n")
 	}

@@ -134,7 +134,7 @@ func (q *Query) firingSlot(s *SLO) {
 				if sc.slice > 0 {
 					w.Length = (w.Length + sc.slice - 1) / sc.slice * sc.slice
 				}
-				t.burn = append(t.burn, q.count(index, sc, w))
+				t.burn = append(t.burn, q.count(index, s, sc, w))
 				break
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -30,6 +31,34 @@ func (s *SLO) Group(key []string) SLO {
 	in := &group.Indicator
 	in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
 	return group
+}
+
+// GroupNamed returns the group of s that has a name, as [SLO.Group] gives it.
+func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
+	rest, ok := strings.CutPrefix(name, s.Name+"{")
+	if rest == OtherGroups+"}" && len(s.Grouping.By) > 0 {
+		return s.Group(nil), ok
+	}
+	var key []string
+	for _, d := range s.Grouping.By {
+		if rest, ok = strings.CutPrefix(rest, d+"="); !ok {
+			return SLO{}, false
+		}
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return SLO{}, false
+		}
+		value, err := strconv.Unquote(quoted)
+		if err != nil {
+			return SLO{}, false
+		}
+		key, rest = append(key, value), strings.TrimPrefix(rest[len(quoted):], ",")
+	}
+	if !ok || len(key) == 0 {
+		return SLO{}, false
+	}
+	group = s.Group(key)
+	return group, group.Name == name
 }
 
 // narrow adds filters to every term.

@@ -19,7 +19,8 @@ import (
 // others come to in a slice is no sum, and which they are is known only once all windows are.
 type Ledger struct {
 	timing Timing
-	slos   []SLO
+	// slos leave out what does not count.
+	slos []SLO
 	// booked and rest are indexes of slos.
 	booked, rest []int
 	books        map[shelf]*book
@@ -62,6 +63,12 @@ func newLedger(slos []SLO, timing Timing, groups bool) *Ledger {
 	}
 	l.watch = watchOf(tables)
 	return l
+}
+
+// Exclude makes the exclusions, which must be in force, those whose times do not count. What is remembered stays true: it is
+// all that was counted, and an hour that an exclusion cuts is read in parts.
+func (l *Ledger) Exclude(exclusions []Exclusion) {
+	l.slos = Exclude(l.slos, exclusions)
 }
 
 // AsOf floors a moment as [Plan] does.
@@ -156,7 +163,7 @@ func (l *Ledger) count(ctx context.Context, asof time.Time, ask Ask, counts []Co
 	return crowded, false, err
 }
 
-// edges are where the windows of each book begin, and their end: ascending.
+// edges are where the windows of each book begin, where exclusions do and end, and the end: ascending.
 func (l *Ledger) edges(q *Query) map[shelf][]int64 {
 	edges := map[shelf][]int64{}
 	for _, p := range q.parts {

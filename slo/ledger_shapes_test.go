@@ -61,7 +61,12 @@ func TestLedgerCountsEveryShapeAsARecount(t *testing.T) {
 			if random.IntN(3) == 0 {
 				embeddedtest.Exec(t, dsn, "OPTIMIZE TABLE rollup_15m FINAL")
 			}
-			want := count(t, s, slo.Plan(slos, asof, timing))
+			var exclusions []slo.Exclusion
+			if tick%2 == 1 {
+				exclusions = excluding(random, asof, slos)
+			}
+			ledger.Exclude(exclusions)
+			want := count(t, s, slo.Plan(slo.Exclude(slos, exclusions), asof, timing))
 			got, err := ledger.Count(t.Context(), asof, a.ask)
 			require.NoError(t, err)
 			require.Len(t, got, len(slos))

@@ -40,6 +40,8 @@ type SLO struct {
 	Capacity uint64
 	// folded is set for the group that others fold into. Which those are is known only where all groups are counted.
 	folded bool
+	// excluded are the times that do not count; [Exclude] sets them.
+	excluded []interval
 }
 
 // listable reports whether the events that the SLO counts can be listed.

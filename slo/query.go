@@ -124,10 +124,10 @@ func (q *Query) slot(s *SLO, grouped bool) {
 		if slice > 0 {
 			w.Length = (w.Length + slice - 1) / slice * slice
 		}
-		t.burn = append(t.burn, q.count(index, burn, w))
+		t.burn = append(t.burn, q.count(index, s, burn, w))
 	}
-	t.budget = q.count(index, budget, s.budgetWindow(time.Unix(budget.end, 0)))
-	if s.Indicator.Active {
+	t.budget = q.count(index, s, budget, s.budgetWindow(time.Unix(budget.end, 0)))
+	if s.Indicator.Active && !within(s.excludedBy(time.Minute), q.AsOf.Unix()-1) {
 		t.active = q.part(index, scan{kind: ofActive, table: schema.Gauges10s, end: q.AsOf.Unix(), grouped: grouped})
 	}
 	q.slots = append(q.slots, t)
@@ -163,14 +163,37 @@ func (q *Query) part(index int, sc scan) int {
 	return i
 }
 
-// count adds a window of a slot to a scan.
-func (q *Query) count(index int, sc scan, w Window) counted {
+// count adds a window of a slot to a scan, cut where times begin and end that do not count.
+func (q *Query) count(index int, s *SLO, sc scan, w Window) counted {
 	c := counted{Window: w, part: q.part(index, sc), from: sc.end - int64(w.Length/time.Second)}
 	p := q.parts[c.part]
-	if at, found := slices.BinarySearch(p.bounds, c.from); !found {
-		p.bounds = slices.Insert(p.bounds, at, c.from)
+	p.bound(c.from)
+	for _, span := range s.excludedBy(p.step()) {
+		if span.from < p.end && span.to > c.from {
+			p.bound(max(span.from, c.from))
+			if span.to < p.end {
+				p.bound(span.to)
+			}
+		}
 	}
 	return c
+}
+
+// bound begins a span.
+func (p *part) bound(at int64) {
+	if i, found := slices.BinarySearch(p.bounds, at); !found {
+		p.bounds = slices.Insert(p.bounds, i, at)
+	}
+}
+
+// step is what the part's counts are made of.
+func (p *part) step() time.Duration { return stepOf(p.table, p.slice) }
+
+func stepOf(table string, slice time.Duration) time.Duration {
+	if table == schema.Rollup15m {
+		return max(slice, quarter)
+	}
+	return max(slice, time.Minute)
 }
 
 // Rows is what the answer is read from; the rows of clickhouse-go are.
@@ -274,8 +297,10 @@ type found func(w counted) (n tally, open uint64)
 // found adds up the spans of each window.
 func (q *Query) found(t *slot, sums map[int]sums) found {
 	return func(w counted) (n tally, open uint64) {
+		p := q.parts[w.part]
+		excluded := t.slo.excludedBy(p.step())
 		for span, of := range sums[w.part] {
-			if q.parts[w.part].bounds[span] >= w.from {
+			if p.bounds[span] >= w.from && !within(excluded, p.bounds[span]) {
 				n.add(tally{of[0], of[1], of[2]})
 			}
 		}

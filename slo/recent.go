@@ -10,11 +10,11 @@ import (
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
-// RecentWithin is how long ago what [SelectIncidents], [SelectRecentEvents] and [SelectMarks] return may be at most. Marks
+// RecentWithin is how long ago what [SelectIncidents], [SelectRecentEvents] and [SelectDeploys] return may be at most. Deploys
 // are events, which are kept no longer than that.
 const (
 	RecentWithin = 30 * day
-	markWithin   = 7 * day
+	deployWithin = 7 * day
 )
 
 // Incident is the time in which alerts of an SLO fired.
@@ -86,53 +86,41 @@ ORDER BY asof DESC, service, slo, stream, sequence DESC
 LIMIT %d`, eventColumns, schema.SLOEvents, now.Add(-RecentWithin).Unix(), only(s), most)
 }
 
-// The events that are marks.
-const (
-	MarkDeploy    = string(event.Deploy)
-	MarkExclusion = string(event.Exclusion)
-)
-
-// Mark is something that explains how numbers look: a deploy, or time that is declared not to count.
-type Mark struct {
-	// Event is MarkDeploy or MarkExclusion.
-	Event   string `json:"event"`
+// Deploy is a version of a service that was deployed.
+type Deploy struct {
 	Service string `json:"service"`
-	// Name is the version of a deploy, or the exclusion's.
-	Name   string `json:"name"`
-	Reason string `json:"reason,omitempty"`
+	Version string `json:"version"`
 	// First and Last are equal where it was told of once.
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
 }
 
-// SelectMarks is a query for the last deploys and exclusions of services as of now, so many of each.
-func SelectMarks(services []string, now time.Time, most int) string {
-	attribute := func(k event.Key) string { return fmt.Sprintf("%s['%s']", schema.Attributes, k) }
-	return fmt.Sprintf(`SELECT %[1]s, service, if(%[1]s = '%[2]s', %[3]s, %[4]s) AS name,
-    max(%[5]s) AS reason, min(e.time) AS first, max(e.time) AS last
-FROM %[6]s AS e
-WHERE %[1]s IN ('%[2]s', '%[7]s') AND service IN (%[8]s) AND counted_at >= toDateTime(%[9]d)
-GROUP BY %[1]s, service, name
-ORDER BY last DESC, service, name
-LIMIT %[10]d BY %[1]s`, schema.EventName, MarkDeploy, attribute(event.DeployVersion), attribute(event.ExclusionID),
-		attribute(event.ExclusionReason), schema.Events, MarkExclusion, quoteAll(services), now.Add(-markWithin).Unix(), most)
+// SelectDeploys is a query for the last deploys of services as of now, so many.
+func SelectDeploys(services []string, now time.Time, most int) string {
+	return fmt.Sprintf(`SELECT service, %s['%s'] AS version, min(e.time) AS first, max(e.time) AS last
+FROM %s AS e
+WHERE %s = '%s' AND service IN (%s) AND counted_at >= toDateTime(%d)
+GROUP BY service, version
+ORDER BY last DESC, service, version
+LIMIT %d`, schema.Attributes, event.DeployVersion, schema.Events, schema.EventName, event.Deploy, quoteAll(services),
+		now.Add(-deployWithin).Unix(), most)
 }
 
-// ReadMarks reads the answer to [SelectMarks].
-func ReadMarks(rows Rows) ([]Mark, error) {
-	var marks []Mark
+// ReadDeploys reads the answer to [SelectDeploys].
+func ReadDeploys(rows Rows) ([]Deploy, error) {
+	var deploys []Deploy
 	for rows.Next() {
-		var m Mark
-		if err := rows.Scan(&m.Event, &m.Service, &m.Name, &m.Reason, &m.First, &m.Last); err != nil {
-			return nil, fmt.Errorf("read marks: %w", err)
+		var d Deploy
+		if err := rows.Scan(&d.Service, &d.Version, &d.First, &d.Last); err != nil {
+			return nil, fmt.Errorf("read deploys: %w", err)
 		}
-		m.First, m.Last = m.First.UTC(), m.Last.UTC()
-		marks = append(marks, m)
+		d.First, d.Last = d.First.UTC(), d.Last.UTC()
+		deploys = append(deploys, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read marks: %w", err)
+		return nil, fmt.Errorf("read deploys: %w", err)
 	}
-	return marks, nil
+	return deploys, nil
 }
 
 // Spending is what was known of a budget at a moment.

@@ -65,6 +65,31 @@ ORDER BY service, slo, written DESC
 LIMIT 1 BY service, slo`, recordColumns, schema.SLOStatus, after.Add(-7*day).Unix(), after.Unix())
 }
 
+// SelectJudged is a query for the services and names of the SLOs that were judged after a moment.
+func SelectJudged(after time.Time) string {
+	return fmt.Sprintf(`SELECT DISTINCT service, slo
+FROM %s
+WHERE asof >= toDateTime(%d)
+ORDER BY service, slo
+LIMIT 100000`, schema.SLOStatus, after.Unix())
+}
+
+// ReadJudged reads the answer to [SelectJudged].
+func ReadJudged(rows Rows) ([][2]string, error) {
+	var judged [][2]string
+	for rows.Next() {
+		var service, name string
+		if err := rows.Scan(&service, &name); err != nil {
+			return nil, fmt.Errorf("read statuses: %w", err)
+		}
+		judged = append(judged, [2]string{service, name})
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read statuses: %w", err)
+	}
+	return judged, nil
+}
+
 // reportedWithin is how long before a moment a record may have been made to say how things stood then.
 const reportedWithin = day
 

@@ -246,6 +246,12 @@ func (q *Query) matched(p *part, slots []int, ranking bool, more, inner string, 
 		m := of(t.slo)
 		if ranking && p.kind != ofActive {
 			m.when += fmt.Sprintf(" AND at >= %d", slices.Index(p.bounds, t.budget.from))
+			excluded := t.slo.excludedBy(p.step())
+			for span, bound := range p.bounds {
+				if within(excluded, bound) {
+					m.when += fmt.Sprintf(" AND at != %d", span)
+				}
+			}
 		}
 		key := ""
 		if p.grouped {

@@ -51,6 +51,8 @@ type Status struct {
 	Rules     []RuleStatus   `json:"rules"`
 	// RunbookURL is the SLO's own runbook, if it names one.
 	RunbookURL string `json:"runbook_url,omitempty"`
+	// ExcludedSeconds is how much of the budget window does not count.
+	ExcludedSeconds int64 `json:"excluded_seconds,omitempty"`
 	// composite says that the burn rates do not follow from the counts, unbudgeted that there is no budget.
 	composite, unbudgeted bool
 }
@@ -96,6 +98,7 @@ func Evaluate(s *SLO, asof time.Time, counts Counts, live bool) Status {
 		byName[w.Name] = w
 	}
 	st.Window = s.window(counts.Budget, counts.Members, func(m Counts) Count { return m.Budget })
+	st.ExcludedSeconds = s.excludedSeconds(asof.Unix()-st.Window.Seconds, asof.Unix())
 	if st.Window.Burn.Valid() && !s.Unbudgeted {
 		st.Remaining = rat(new(big.Rat).Sub(one, st.Window.Burn.rat))
 	}

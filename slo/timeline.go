@@ -206,7 +206,8 @@ func SelectMinutes(s *SLO, from, to time.Time) string {
 FROM %s
 WHERE %s
 GROUP BY bucket
-ORDER BY bucket`, in.bad(), in.Total.condition(), in.judged(), all, schema.Count, schema.Rollup1m, s.rows(from, to))
+ORDER BY bucket`, in.bad(), in.Total.condition(), in.judged(), all, schema.Count, schema.Rollup1m,
+		s.rows(from, to)+s.counting(time.Minute))
 }
 
 // ReadMinutes reads the answer to [SelectMinutes].

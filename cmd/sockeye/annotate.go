@@ -22,11 +22,11 @@ import (
 func newAnnotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "annotate",
-		Short: "Mark something that happened, so that dashboards show it",
+		Short: "Mark a deploy, or say that a time does not count",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newAnnotateDeployCommand())
+	cmd.AddCommand(newAnnotateDeployCommand(), newAnnotateExclusionCommand())
 	return cmd
 }
 

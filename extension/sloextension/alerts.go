@@ -53,6 +53,8 @@ func identity(labels map[string]string) string {
 type alertBook struct {
 	cfg   AlertingConfig
 	items map[string]*alert
+	// pages is the address of the status pages, which alerts link to where the configuration says nothing else.
+	pages string
 }
 
 // keepResolved is how long a resolved alert is still repeated, for an Alertmanager that was away.
@@ -80,7 +82,14 @@ func (b *alertBook) renew(labels, annotations map[string]string, start time.Time
 	if b.cfg.DashboardURL != "" {
 		annotations["dashboard_url"] = expand(b.cfg.DashboardURL, labels)
 	}
-	a.Generator = expand(b.cfg.GeneratorURL, labels)
+	switch {
+	case b.cfg.GeneratorURL != "":
+		a.Generator = expand(b.cfg.GeneratorURL, labels)
+	case labels["slo"] != "":
+		a.Generator = b.pages + "/slo?" + url.Values{"service": {labels["service"]}, "slo": {labels["slo"]}}.Encode()
+	default:
+		a.Generator = b.pages + "/"
+	}
 	b.items[a.identity()] = a
 	return a
 }

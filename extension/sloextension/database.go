@@ -17,6 +17,8 @@ type database interface {
 	latest(ctx context.Context, after time.Time) ([]slo.Record, error)
 	// progress returns how far each source has been read.
 	progress(ctx context.Context, now time.Time) ([]slo.Progress, error)
+	// exclusions returns those in force that may matter to a budget as of now or earlier.
+	exclusions(ctx context.Context, now time.Time) ([]slo.Exclusion, error)
 	counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error)
 	write(ctx context.Context, records []slo.Record) error
 	// lastEvents returns the last event of each stream.
@@ -60,6 +62,10 @@ func (c clickHouse) latest(ctx context.Context, after time.Time) ([]slo.Record, 
 
 func (c clickHouse) progress(ctx context.Context, now time.Time) ([]slo.Progress, error) {
 	return query(ctx, c, slo.SelectProgress(now), slo.ReadProgress)
+}
+
+func (c clickHouse) exclusions(ctx context.Context, now time.Time) ([]slo.Exclusion, error) {
+	return query(ctx, c, slo.SelectExclusions(now.Add(-2*slo.ExclusionsKept)), slo.ReadInForce)
 }
 
 func (c clickHouse) counts(ctx context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,8 @@ type engine struct {
 	asof         time.Time               // of the last evaluation
 	wrote        time.Time               // asof of the last record
 	held         bool                    // the last step saw nothing
+	exclusions   []slo.Exclusion         // in force at the last evaluation
+	excluded     []slo.SLO               // slos without the times that do not count
 	told         map[streamKey]slo.Event // the last events, as far as known; nil if they are to be read
 	judged       []slo.SLO               // of each status, groups included
 	statuses     []slo.Status
@@ -141,6 +144,12 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		// of the future, before the clock was set back, does not.
 		return mark, nil
 	}
+	exclusions, err := e.db.exclusions(ctx, now)
+	if err != nil {
+		e.hold(now)
+		return mark, err
+	}
+	e.exclude(exclusions)
 	counts, err := e.db.counts(ctx, e.ledger, asof)
 	if err != nil {
 		e.hold(now)
@@ -153,10 +162,10 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		e.settle(&st, began)
 		e.judged, e.statuses = append(e.judged, s), append(e.statuses, st)
 	}
-	for i := range e.slos {
-		judge(e.slos[i], counts[i])
+	for i := range e.excluded {
+		judge(e.excluded[i], counts[i])
 		for _, g := range counts[i].Groups {
-			judge(e.slos[i].Group(g.Key), g.Counts)
+			judge(e.excluded[i].Group(g.Key), g.Counts)
 		}
 	}
 	e.disband(asof)
@@ -168,6 +177,14 @@ func (e *engine) evaluate(ctx context.Context, now time.Time) (slo.Watermark, er
 		return mark, err
 	}
 	return mark, e.tell(ctx, now)
+}
+
+// exclude takes over what is in force.
+func (e *engine) exclude(exclusions []slo.Exclusion) {
+	if e.excluded == nil || !slices.Equal(exclusions, e.exclusions) {
+		e.exclusions, e.excluded = exclusions, slo.Exclude(e.slos, exclusions)
+		e.ledger.Exclude(exclusions)
+	}
 }
 
 // see connects if need be, continues the alerts of an earlier run, and reads the watermark.

@@ -28,14 +28,15 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // fakeStore answers by what a test sets, and remembers what it was told.
 type fakeStore struct {
-	down    error
-	sources []slo.Progress
-	bad     uint64 // of 1000 in every window
-	total   uint64
-	records []slo.Record
-	events  []slo.Event
-	queries int
-	groups  []string // of every SLO, each with the counts of the whole
+	down     error
+	sources  []slo.Progress
+	bad      uint64 // of 1000 in every window
+	total    uint64
+	records  []slo.Record
+	events   []slo.Event
+	queries  int
+	excluded []slo.Exclusion
+	groups   []string // of every SLO, each with the counts of the whole
 }
 
 func (f *fakeStore) latest(_ context.Context, after time.Time) ([]slo.Record, error) {
@@ -53,6 +54,9 @@ func (f *fakeStore) latest(_ context.Context, after time.Time) ([]slo.Record, er
 }
 func (f *fakeStore) progress(context.Context, time.Time) ([]slo.Progress, error) {
 	return f.sources, f.down
+}
+func (f *fakeStore) exclusions(context.Context, time.Time) ([]slo.Exclusion, error) {
+	return f.excluded, f.down
 }
 func (f *fakeStore) counts(_ context.Context, ledger *slo.Ledger, asof time.Time) ([]slo.Counts, error) {
 	f.queries++

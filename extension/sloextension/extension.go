@@ -84,15 +84,17 @@ func (x *sloExtension) Start(ctx context.Context, host component.Host) error {
 			cause(err))
 	}
 	x.address = listener.Addr()
-	if alerting.GeneratorURL == "" {
-		// Engines with the same configuration give the same link; only a port of the system's choice is known later.
-		address := x.cfg.HTTP.NetAddr.Endpoint
-		if strings.HasSuffix(address, ":0") {
-			address = x.address.String()
-		}
-		alerting.GeneratorURL = "http://" + address + "/api/v1/slos?service={service}&slo={slo}"
-	}
 	x.engine.book = newAlertBook(alerting)
+	// Engines with the same configuration give the same link; only a port of the system's choice is known later.
+	address := x.cfg.HTTP.NetAddr.Endpoint
+	if strings.HasSuffix(address, ":0") {
+		address = x.address.String()
+	}
+	scheme := "http://"
+	if x.cfg.HTTP.TLS.HasValue() {
+		scheme = "https://"
+	}
+	x.engine.book.pages = scheme + address
 	x.server, err = x.cfg.HTTP.ToServer(ctx, host.GetExtensions(), x.settings.TelemetrySettings, x.engine.api())
 	if err != nil {
 		_ = listener.Close()

@@ -37,10 +37,17 @@ type refusal struct {
 
 func (r refusal) Error() string { return r.text }
 
-// subject is what a question is about: an SLO, or one of its groups, whose name is not empty then.
+// subject is what a question is about: an SLO, or one of its groups, whose name is not empty then; and what is in force of
+// exclusions.
 type subject struct {
 	*slo.SLO
-	group string
+	group      string
+	exclusions []slo.Exclusion
+}
+
+// without is the subject with all time counted.
+func (s subject) without() subject {
+	return subject{SLO: &slo.Exclude([]slo.SLO{*s.SLO}, nil)[0], group: s.group}
 }
 
 // answerer answers a question about an SLO as of a moment.
@@ -83,6 +90,10 @@ func (q *inquiry) answer(ctx context.Context, r *http.Request, answer answerer) 
 	}
 	var found any
 	err = q.asked(ctx, func(db database) (err error) {
+		if s.exclusions, err = db.exclusions(ctx, q.engine.now()); err != nil {
+			return err
+		}
+		s.SLO = &slo.Exclude([]slo.SLO{*s.SLO}, s.exclusions)[0]
 		found, err = answer(ctx, db, s, at, r)
 		return err
 	})
@@ -247,6 +258,20 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 		Formula: of.Formula(), SQL: plan.SQL, Burned: []slo.Burned{},
 		Status: slo.Evaluate(&of, plan.AsOf, counts, q.known(&of, plan.AsOf)),
 	}
+	if e.Status.ExcludedSeconds > 0 {
+		from := plan.AsOf.Add(-time.Duration(e.Status.Window.Seconds) * time.Second)
+		e.Exclusions = slo.Excluding(&of, s.exclusions, from, plan.AsOf)
+		_, all, counts, err := q.count(ctx, db, s.without(), at)
+		var refused refusal
+		switch {
+		case errors.As(err, &refused): // another group then
+		case err != nil:
+			return e, err
+		default:
+			without := slo.Evaluate(&all, plan.AsOf, counts, e.Status.State != slo.StateNoData)
+			e.Without = &without
+		}
+	}
 	if forecast, ok := slo.NewForecast(&of, &e.Status); ok {
 		e.Forecast = &forecast
 	}
@@ -260,7 +285,7 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 		}
 	}
 	for i := range s.Members {
-		member, err := q.explanation(ctx, db, subject{SLO: &s.Members[i].SLO}, at, top)
+		member, err := q.explanation(ctx, db, subject{SLO: &s.Members[i].SLO, exclusions: s.exclusions}, at, top)
 		if err != nil {
 			return e, err
 		}
@@ -299,5 +324,5 @@ func (q *inquiry) history(ctx context.Context, db database, s subject, at time.T
 	if err != nil {
 		return nil, err
 	}
-	return slo.NewPast(&of, records[0], counts, q.engine.now()), nil
+	return slo.NewPast(&of, records[0], counts, s.exclusions, q.engine.now()), nil
 }

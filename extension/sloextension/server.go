@@ -19,7 +19,7 @@ import (
 //	GET /metrics          Prometheus text format
 //	GET /api/v1/slos      statuses, filtered by ?service= and ?slo=
 //	GET /api/v1/alerts    alerts that fire or were resolved lately
-//	GET /api/v1/timeline  incidents, events and marks, of ?slo= with its budget, minutes and reasons
+//	GET /api/v1/timeline  what the pages show lately; of ?slo= with its budget, minutes and reasons
 //	GET /api/v1/explain   how the numbers of ?slo= come about
 //	GET /api/v1/history   how ?slo= stood ?at= a time, as reported then and as known now
 //	GET /api/v1/incidents incidents and events of budgets ?since= a time, of one ?slo= or all

@@ -111,8 +111,9 @@ func (p *statusPage) ask(ctx context.Context, k *knowledge, s *slo.SLO, at page.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pageTimeout)
 		defer cancel()
 		k.detail = page.Detail{
-			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Marks: []slo.Mark{}},
-			Budget:   []slo.Spending{}, Minutes: []slo.Minute{}, Burned: []slo.Burned{},
+			Timeline: page.Timeline{Incidents: []slo.Incident{}, Events: []slo.Event{}, Deploys: []slo.Deploy{},
+				Exclusions: []slo.Exclusion{}},
+			Budget: []slo.Spending{}, Minutes: []slo.Minute{}, Burned: []slo.Burned{},
 		}
 		switch err := p.fill(ctx, &k.detail, s, at); {
 		case at.Trouble != "":
@@ -131,6 +132,14 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		return nil
 	}
 	return p.asker.asked(ctx, func(db database) error {
+		exclusions, err := db.exclusions(ctx, at.Now)
+		if err != nil {
+			return err
+		}
+		recent := slices.DeleteFunc(slices.Clone(exclusions), func(e slo.Exclusion) bool {
+			return e.To.Before(at.Now.Add(-slo.RecentWithin)) || s != nil && len(slo.Excluding(s, []slo.Exclusion{e}, e.From, e.To)) == 0
+		})
+		d.Exclusions = append(d.Exclusions, recent[:min(len(recent), maxRecent)]...)
 		var service, name string // of all
 		if s != nil {
 			service, name = s.Service, s.Name
@@ -145,7 +154,7 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 			into(ctx, db, &d.Incidents, slo.SelectIncidents(service, name, at.Now.Add(-slo.RecentWithin), maxRecent),
 				slo.ReadIncidents),
 			into(ctx, db, &d.Events, slo.SelectRecentEvents(s, at.Now, maxRecent), slo.ReadEvents),
-			into(ctx, db, &d.Marks, slo.SelectMarks(sorted(services), at.Now, maxRecent), slo.ReadMarks),
+			into(ctx, db, &d.Deploys, slo.SelectDeploys(sorted(services), at.Now, maxRecent), slo.ReadDeploys),
 		}
 		if s == nil || at.AsOf.IsZero() {
 			return errors.Join(questions...)
@@ -155,6 +164,7 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		}
 		d.To = at.AsOf.Add(time.Minute - 1).Truncate(time.Minute)
 		d.From = d.To.Add(-minutesShown)
+		s := &slo.Exclude([]slo.SLO{*s}, exclusions)[0]
 		minutes, err := db.minutes(ctx, s, d.From, d.To)
 		d.Minutes = append(d.Minutes, minutes...)
 		questions = append(questions, err)
@@ -202,10 +212,17 @@ func (p *statusPage) overview(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// find returns the SLO of a name; a group's is that of the whole.
+// find returns the SLO of a name, which may be that of a group.
 func (p *statusPage) find(service, name string) (*slo.SLO, error) {
 	found, err := p.asker.find(url.Values{"service": {service}, "slo": {name}})
-	return found.SLO, err
+	if err != nil || found.group == "" {
+		return found.SLO, err
+	}
+	group, ok := found.GroupNamed(found.group)
+	if !ok {
+		return nil, refusal{http.StatusNotFound, "no such group: the SLO is not grouped like that"}
+	}
+	return &group, nil
 }
 
 // one serves the page of an SLO, named by the path or, where a path cannot, by the query.
@@ -230,6 +247,12 @@ func (p *statusPage) one(w http.ResponseWriter, r *http.Request) {
 	i := slices.IndexFunc(s.SLOs, func(st slo.Status) bool {
 		return st.Service == definition.Service && st.SLO == definition.Name
 	})
+	if _, group := slo.GroupOf(definition.Name); i < 0 && group && len(s.SLOs) > 0 {
+		respondHTML(w, http.StatusNotFound, func(w io.Writer) error {
+			return page.WriteMessage(w, s, "No such group now", "It has no events in the window of its budget, or too few to count by itself.")
+		})
+		return
+	}
 	if i < 0 {
 		respondHTML(w, http.StatusOK, func(w io.Writer) error {
 			return page.WriteMessage(w, s, "Not evaluated yet", "The engine has started and looks again by itself.")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -28,13 +29,17 @@ func newPageRig(t *testing.T) (*realRig, *httptest.Server) {
 	r := newRealRig(t, dsn, clock)
 	slos, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat", hostile}, Vantage: "edge", AuthVantage: "app"})
 	require.NoError(t, err)
+	require.Equal(t, "connection-availability", slos[3].Name)
+	slos[3].Grouping = slo.Grouping{By: []string{"tenant"}, Max: 5}
 	r.slos, r.ledger = slos, slo.NewLedger(slos, slo.Timing{})
 	storeEvents(t, dsn, clock.Add(-20*time.Hour), "<i>zeta</i>", 900_000, 5)
 	storeEvents(t, dsn, clock.Add(-10*time.Minute), "acme", 9000, 3)
 	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO events (counted_at, time, service, event, attributes) VALUES
-		(toDateTime64(%d, 3), toDateTime64(%[1]d, 9), 'chat', 'websocket.exclusion', map('websocket.exclusion.id', '<b>winter</b>', 'websocket.exclusion.reason', 'maintenance')),
-		(toDateTime64(%d, 3), toDateTime64(%[2]d, 9), 'chat', 'websocket.exclusion', map('websocket.exclusion.id', '<b>winter</b>')),
-		(toDateTime64(%[2]d, 3), toDateTime64(%[2]d, 9), 'chat', 'websocket.deploy', map('websocket.deploy.version', '1.14.2'))`,
+		(toDateTime64(%[1]d, 3), toDateTime64(%[1]d, 9), 'chat', 'websocket.deploy', map('websocket.deploy.version', '1.14.2'))`,
+		clock.Add(-time.Hour).Unix()))
+	embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO slo_exclusions (id, version, service, slo, starts, ends, reason, withdrawn, written) VALUES
+		('0badcafe', 1, 'chat', '', %[1]d, %[2]d, 'summer', false, now64(3)), ('0badcafe', 2, 'chat', '', %[1]d, %[2]d, '<b>winter</b>', false, now64(3)),
+		('0ff1ce00', 1, 'chat', '', %[1]d, %[2]d, 'a mistake', false, now64(3)), ('0ff1ce00', 2, 'chat', '', %[1]d, %[2]d, 'a mistake', true, now64(3))`,
 		clock.Add(-2*time.Hour).Unix(), clock.Add(-time.Hour).Unix()))
 	r.live(t)
 	r.step(t.Context())
@@ -70,6 +75,15 @@ const contrasts = `(() => {
 	return {bad, texts};
 })()`
 
+// cut lists the texts of a page that are outside of the window, or that their box cuts off.
+const cut = `[...document.querySelectorAll("main *, header *, footer *")].filter(e => {
+	if (e.closest(".hidden, .skip, thead, noscript, title") || !e.getClientRects().length) return false;
+	if (![...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim())) return false;
+	const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+	return box.left < -1 || box.right > innerWidth + 1 ||
+		style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1 || style.overflowY !== "visible" && e.scrollHeight > e.clientHeight + 1;
+}).map(e => e.textContent)`
+
 func TestStatusPageInChromium(t *testing.T) {
 	t.Parallel()
 	r, server := newPageRig(t)
@@ -101,7 +115,7 @@ func TestStatusPageInChromium(t *testing.T) {
 		p.Watch("Network", "Log", "Runtime")
 		p.Load(overview)
 		said := text(p)
-		require.Contains(t, said, "2 SLOs burning, 1 page")
+		require.Contains(t, said, "1 budget exhausted, 2 SLOs burning, 1 page")
 		require.Regexp(t, `No traffic\s+8`, said)
 		require.Contains(t, said, "Connection availability of chat burns its error budget")
 		require.Contains(t, said, hostile+" / auth-availability", "as text")
@@ -111,13 +125,13 @@ func TestStatusPageInChromium(t *testing.T) {
 		require.Contains(t, said, "Refreshes itself")
 		var title string
 		p.Eval("document.title", &title)
-		require.Equal(t, "2 SLOs burning, 1 page · Sockeye", title)
+		require.Equal(t, "1 budget exhausted, 2 SLOs burning, 1 page · Sockeye", title)
 		var images int
 		p.Eval(`document.querySelectorAll("img, iframe, [onerror], [style]").length`, &images)
 		require.Zero(t, images)
 		var charts []string
 		p.Eval(`[...document.querySelectorAll("svg.burn")].map(s => s.getAttribute("aria-label"))`, &charts)
-		require.Len(t, charts, 10)
+		require.Len(t, charts, 12, "ten SLOs, and two tenants of one")
 		require.Regexp(t, `5m [\d.]+, 30m [\d.]+, 1h [\d.]+, 2h`, charts[0])
 
 		var leads string
@@ -128,12 +142,22 @@ func TestStatusPageInChromium(t *testing.T) {
 		for _, want := range []string{
 			"Connection availability: 99.9\u00a0% over 30d", "What share of WebSocket handshakes did not fail", "exceeded",
 			"<i>zeta</i>", "108 bad of 909.6 that the objective allows", "upstream_timeout", "fires page if the burn rate over 6h and 30m is above 6",
-			"Error budget left:", "103 of 9,603 judged were bad", "Noted only",
+			"Error budget left:", "103 of 9,603 judged were bad", "does not count into budgets",
 		} {
 			require.Contains(t, strings.Join(strings.Fields(strings.ReplaceAll(said, "\u00a0", "_")), " "),
 				strings.ReplaceAll(want, "\u00a0", "_"))
 		}
 		check(p)
+
+		// So does that of a group: what is its own, and nothing of others.
+		p.Load(server.URL + "/slo?" + url.Values{"service": {"chat"}, "slo": {`connection-availability{tenant="acme"}`}}.Encode())
+		said = text(p)
+		require.Contains(t, said, "Connection availability, tenant acme")
+		require.Contains(t, said, "103 of 9,603 judged were bad")
+		require.NotContains(t, said, "zeta")
+		check(p)
+		p.Eval(`document.querySelectorAll(".crumbs a")[1].href`, &leads)
+		require.Equal(t, detail, leads)
 
 		// A link of a hostile name leads to its page.
 		p.Load(overview)
@@ -152,14 +176,14 @@ func TestStatusPageInChromium(t *testing.T) {
 			p.Call("Emulation.setEmulatedMedia", map[string]any{
 				"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}},
 			}, nil)
-			for _, url := range []string{overview, detail, server.URL + "/slo/chat/nothing"} {
-				p.Load(url)
+			for _, address := range []string{overview, detail, server.URL + "/slo/chat/nothing"} {
+				p.Load(address)
 				var found struct {
 					Bad   []string
 					Texts int
 				}
 				p.Eval(contrasts, &found)
-				require.Empty(t, found.Bad, "%s %s", scheme, url)
+				require.Empty(t, found.Bad, "%s %s", scheme, address)
 				require.Greater(t, found.Texts, 8)
 			}
 			var ground string
@@ -174,61 +198,77 @@ func TestStatusPageInChromium(t *testing.T) {
 		for _, width := range []int{1280, 640, 375, 320} {
 			p.Call("Emulation.setDeviceMetricsOverride",
 				map[string]any{"width": width, "height": 512, "deviceScaleFactor": 2, "mobile": false}, nil)
-			for _, url := range []string{overview, detail} {
-				p.Load(url)
+			for _, address := range []string{overview, detail} {
+				p.Load(address)
 				var scroll int
 				p.Eval("document.scrollingElement.scrollWidth", &scroll)
-				require.LessOrEqual(t, scroll, width, url)
+				require.LessOrEqual(t, scroll, width, address)
+				var outside []string
+				p.Eval(cut, &outside)
+				require.Empty(t, outside, "%s at %d", address, width)
 			}
 		}
 	})
 
 	t.Run("keyboard", func(t *testing.T) {
-		p := b.Open(overview)
+		p := b.Blank()
 		press := func(key string, code int) {
 			for _, kind := range []string{"rawKeyDown", "keyUp"} {
 				p.Call("Input.dispatchKeyEvent",
 					map[string]any{"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}, nil)
 			}
 		}
-		var stops int
-		p.Eval(`(window.stops = [...document.querySelectorAll("a, button, input, summary")]).length`, &stops)
-		require.Greater(t, stops, 20)
-		for i := range stops {
-			press("Tab", 9)
-			var at struct {
-				Index   int
-				Outline string
-				Width   float64
-				Seen    bool
+		for _, address := range []string{overview, detail} {
+			p.Load(address)
+			var stops int
+			p.Eval(`(window.stops = [...document.querySelectorAll("a, button, input, summary")].filter(
+				e => e.matches("summary") || !e.closest("details:not([open])"))).length`, &stops)
+			require.Greater(t, stops, 10)
+			for i := range stops {
+				press("Tab", 9)
+				var at struct {
+					Index   int
+					Outline string
+					Width   float64
+					Seen    bool
+				}
+				p.Eval(`new Promise(done => requestAnimationFrame(() => {
+					document.getAnimations().forEach(a => a.finish());
+					const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+					done({index: stops.indexOf(e), outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
+						seen: box.width > 0 && box.top >= 0 && box.bottom <= innerHeight});
+				}))`, &at)
+				require.Equal(t, i, at.Index, "in the order of the page")
+				require.Equal(t, "solid", at.Outline)
+				require.GreaterOrEqual(t, at.Width, 2.0)
+				require.True(t, at.Seen, "stop %d is not visible", i)
 			}
-			p.Eval(`new Promise(done => requestAnimationFrame(() => {
-				document.getAnimations().forEach(a => a.finish());
-				const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
-				done({index: stops.indexOf(e), outline: style.outlineStyle, width: parseFloat(style.outlineWidth),
-					seen: box.width > 0 && box.top >= 0 && box.bottom <= innerHeight});
-			}))`, &at)
-			require.Equal(t, i, at.Index, "in the order of the page")
-			require.Equal(t, "solid", at.Outline)
-			require.GreaterOrEqual(t, at.Width, 2.0)
-			require.True(t, at.Seen, "stop %d is not visible", i)
 		}
 		p.Load(overview)
 		press("Tab", 9)
 		var on string
 		p.Eval("document.activeElement.innerText", &on)
 		require.Equal(t, "Skip to the content", on)
-		p.Call("Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}, nil)
+		enter := map[string]any{"type": "keyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+		p.Call("Input.dispatchKeyEvent", enter, nil)
 		p.Eval(`new Promise(done => { const look = () => location.hash ? done() : setTimeout(look, 20); look(); })`, nil)
 		p.Eval("document.activeElement.id", &on)
 		require.Equal(t, "main", on)
+		p.Eval(`addEventListener("click", e => { e.preventDefault(); window.followed = e.target.href }); document.querySelector("table.slos a").focus()`, nil)
+		p.Call("Input.dispatchKeyEvent", enter, nil)
+		p.Eval(`new Promise(done => { const look = () => window.followed ? done(window.followed) : setTimeout(look, 20); look(); })`, &on)
+		require.Equal(t, detail, on, "Enter follows a link")
+		p.Load(detail)
+		p.Eval(`document.querySelector("summary").focus()`, nil)
+		p.Call("Input.dispatchKeyEvent", enter, nil)
+		p.Eval(`new Promise(done => { const look = () => document.querySelector("details").open ? done() : setTimeout(look, 20); look(); })`, nil)
 	})
 
 	t.Run("without JavaScript", func(t *testing.T) {
 		p := b.Blank()
 		p.Call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
-		for _, url := range []string{overview, detail} {
-			p.Load(url)
+		for _, address := range []string{overview, detail} {
+			p.Load(address)
 			said := text(p)
 			require.Contains(t, said, "Connection availability")
 			require.Contains(t, said, "Reload to see what is new")

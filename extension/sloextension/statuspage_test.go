@@ -3,6 +3,7 @@ package sloextension
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -114,7 +115,7 @@ func TestTheStoreIsAskedOncePerSnapshot(t *testing.T) {
 		all.Go(func() { get(api, "/api/v1/timeline", "") })
 	}
 	all.Wait()
-	require.Equal(t, 3, store.asked, "incidents, events and marks")
+	require.Equal(t, 3, store.asked, "incidents, events and deploys")
 	for range 5 {
 		get(api, "/slo/chat/connection-availability", browserAccepts)
 		get(api, "/api/v1/timeline?slo=connection-availability", "")
@@ -189,13 +190,12 @@ func TestTimelineSaysWhatHappened(t *testing.T) {
 	}
 	all := ask("")
 	require.Len(t, all.Incidents, 2)
-	require.Len(t, all.Marks, 2)
-	for _, m := range all.Marks {
-		if m.Event == slo.MarkExclusion {
-			require.Equal(t, slo.Mark{Event: slo.MarkExclusion, Service: "chat", Name: "<b>winter</b>", Reason: "maintenance",
-				First: r.clock.Add(-121 * time.Minute), Last: r.clock.Add(-61 * time.Minute)}, m)
-		}
-	}
+	require.Len(t, all.Deploys, 1)
+	require.Equal(t, "1.14.2", all.Deploys[0].Version)
+	require.Len(t, all.Exclusions, 1, "what is in force, in its last version")
+	require.Equal(t, "<b>winter</b>", all.Exclusions[0].Reason)
+	require.Equal(t, r.clock.Add(-121*time.Minute), all.Exclusions[0].From)
+	require.Equal(t, r.clock.Add(-61*time.Minute), all.Exclusions[0].To)
 	one := ask("?slo=connection-availability&service=chat")
 	require.Len(t, one.Incidents, 1)
 	require.Equal(t, slo.SeverityPage, one.Incidents[0].Severity)
@@ -242,4 +242,27 @@ func FuzzPaths(f *testing.F) {
 			require.Equal(t, 1, strings.Count(w.Body.String(), "<script"))
 		}
 	})
+}
+
+func TestAlertsLinkToThePage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, &fakeStore{total: 1000, bad: 20})
+	r.book.pages = "http://127.0.0.1:9466"
+	r.live()
+	r.step(t.Context())
+	links := map[string]string{}
+	for _, a := range r.current().Alerts {
+		links[a.Labels["alertname"]] = a.Generator
+	}
+	require.Equal(t, map[string]string{
+		alertBurn: "http://127.0.0.1:9466/slo?service=chat&slo=connection-availability", alertWatchdog: "http://127.0.0.1:9466/",
+	}, links)
+	for _, link := range links {
+		require.Equal(t, 200, get(r.api(), strings.TrimPrefix(link, r.book.pages), browserAccepts).Code, link)
+	}
+	r.book.cfg.GeneratorURL = "https://example.com/{service}/{slo}"
+	r.advance(time.Minute)
+	r.live()
+	r.step(t.Context())
+	require.Contains(t, fmt.Sprint(r.current().Alerts), "https://example.com/chat/connection-availability")
 }

@@ -33,11 +33,11 @@ const localSuffix = "_local"
 func (c Cluster) Enabled() bool { return c.Name != "" }
 
 // everywhere reports whether every node holds all of a table. These are small, and read whole: what counts by name, how
-// far sources are, what an SLO's state is and what happened to it, and which migrations ran cannot be the sum of what
+// far sources are, what an SLO's state is, what happened to it and what does not count, and which migrations ran cannot be the sum of what
 // shards say.
 func everywhere(table string) bool {
 	switch table {
-	case SourceProgress, SLOStatus, SLOEvents, Tenants, Migrations:
+	case SourceProgress, SLOStatus, SLOEvents, SLOExclusions, Tenants, Migrations:
 		return true
 	}
 	return false

@@ -28,6 +28,7 @@ const (
 	SLOStatus      = "slo_status"
 	SLOEvents      = "slo_events"
 	SLOIncidents   = "slo_incidents" // a view of SLOEvents
+	SLOExclusions  = "slo_exclusions"
 	Tenants        = "tenants"
 	Traces         = "traces"
 	PayloadSamples = "payload_samples"

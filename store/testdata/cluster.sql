@@ -727,3 +727,22 @@ ALTER TABLE `sockeye`.slo_status ON CLUSTER 'sockeye' MODIFY COLUMN IF EXISTS er
         NOT budgeted, NULL, notEmpty(burns), 1 - toFloat64OrNull(burns[-1]),
         judged = 0, NULL, 1 - (judged - good) / judged / (1 - toFloat64OrZero(objective)));
 
+
+-- 0009_slo_exclusions sha256:3bc3da25a4a89b64625fa27106385434bbfc51a65b620e5556dba6a7e0ac7f77
+
+CREATE TABLE IF NOT EXISTS `sockeye`.slo_exclusions ON CLUSTER 'sockeye'
+(
+    id String,
+    version UInt32,
+    service LowCardinality(String),
+    slo String,
+    starts DateTime('UTC'),
+    ends DateTime('UTC'),
+    reason String,
+    withdrawn Bool,
+    written DateTime64(3, 'UTC')
+)
+ENGINE = ReplicatedMergeTree('/clickhouse/tables/{database}/{table}/all', '{shard}-{replica}')
+ORDER BY (id, version)
+SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
+

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -52,11 +53,10 @@ alerting: {alertmanagers: [{static_configs: [{targets: ["%s"]}]}]}
 scrape_configs: [{job_name: sockeye, static_configs: [{targets: ["%s"]}]}]
 `
 
-const alertmanagerConfig = `
-route: {receiver: nobody, group_by: [service, slo], group_wait: 1s, group_interval: 1s}
-receivers: [{name: nobody}]
-inhibit_rules:
-  - {source_matchers: [severity="page"], target_matchers: [severity="ticket"], equal: [service, slo]}
+// alertSettings let a symptom begin and end at once, and name who is paged.
+const alertSettings = `
+thresholds: {IdPOutage: {for: 1s, keep: 1s}}
+owners: [{name: sockeye, page: {webhook_configs: [{url: %q}]}}]
 `
 
 // metricsSLO has one pair of windows for a page and one for a ticket.
@@ -131,6 +131,25 @@ func (f *traffic) write(n int) error {
 		f.failed += n
 	} else {
 		f.opened += n
+	}
+	_, err := f.file.WriteString(b.String())
+	return err
+}
+
+// authenticate appends authentications of another service, which its identity provider answers or not.
+func (f *traffic) authenticate(n int, answered bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	more := `"websocket.auth.result":"success"`
+	if !answered {
+		more = `"websocket.auth.result":"failure","error.type":"idp_timeout"`
+	}
+	var b strings.Builder
+	for range n {
+		fmt.Fprintf(&b, `{"time":%q,"event":"websocket.auth","websocket.connection.id":"c","websocket.vantage":"app",`+
+			`"websocket.source.visibility":"at_open","websocket.source.type":"app","websocket.source.evidence":"observed",`+
+			`"network.protocol.name":"websocket","websocket.auth.duration":0.1,%s,"resource":{"service.name":"accounts"}}`+"\n",
+			time.Now().UTC().Format(time.RFC3339Nano), more)
 	}
 	_, err := f.file.WriteString(b.String())
 	return err
@@ -252,7 +271,7 @@ func amAlerts(addr string) (alerts []amAlert) {
 }
 
 // TestPrometheusPagesByTheMetrics: a real Prometheus scrapes the collector and evaluates the generated rules, with windows
-// scaled by 30, and a real Alertmanager gets the alerts. Times are those of Prometheus's own samples and evaluations, so a slow
+// scaled by 30, and a real Alertmanager gets the alerts, with the generated configuration. Times are those of Prometheus's own samples and evaluations, so a slow
 // machine is only slow.
 func TestPrometheusPagesByTheMetrics(t *testing.T) {
 	t.Parallel()
@@ -265,9 +284,32 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 		return path(name)
 	}
 
-	generate := start(t, nil, binary(t), "generate", "alerts", put("slo.yaml", metricsSLO), "--out", path("rules.yaml"),
-		"--interval", "1s", "--window-scale", "30")
-	require.Zero(t, generate.wait(time.Minute), generate.out.String())
+	paged := make(chan string, 100)
+	pager := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var message struct {
+			Alerts []struct {
+				Status string
+				Labels map[string]string
+			}
+		}
+		if json.NewDecoder(r.Body).Decode(&message) == nil {
+			for _, a := range message.Alerts {
+				select {
+				case paged <- a.Labels["alertname"] + " of " + a.Labels["service"] + " " + a.Status:
+				default: // nobody waits for so many
+				}
+			}
+		}
+	}))
+	t.Cleanup(pager.Close)
+	settings := put("alerts.yaml", fmt.Sprintf(alertSettings, pager.URL))
+	for _, args := range [][]string{
+		{put("slo.yaml", metricsSLO), "--out", path("rules.yaml"), "--interval", "1s", "--window-scale", "30"},
+		{"--kind", "alertmanager", "--out", path("alertmanager.yaml")},
+	} {
+		generate := start(t, nil, binary(t), append([]string{"generate", "alerts", "--settings", settings}, args...)...)
+		require.Zero(t, generate.wait(time.Minute), generate.out.String())
+	}
 
 	log, err := os.Create(path("events.ndjson"))
 	require.NoError(t, err)
@@ -275,7 +317,7 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 	metricsAddr, amAddr := testenv.Address(t), testenv.Address(t)
 	config := configFile(t, fmt.Sprintf(metricsConfig, dir, log.Name(), metricsAddr))
 	collector := start(t, nil, binary(t), "--config", config)
-	alertmanager := start(t, nil, alertmanagerPath, "--config.file="+put("alertmanager.yaml", alertmanagerConfig),
+	alertmanager := start(t, nil, alertmanagerPath, "--config.file="+path("alertmanager.yaml"),
 		"--web.listen-address="+amAddr, "--storage.path="+path("alertmanager"), "--cluster.listen-address=")
 	p := &prometheus{addr: testenv.Address(t)}
 	p.program = start(t, nil, prometheusPath,
@@ -296,6 +338,34 @@ func TestPrometheusPagesByTheMetrics(t *testing.T) {
 		opened = `websocket_events_total{event_name="websocket.open"}`
 		limit  = 3 * time.Minute
 	)
+	t.Run("a symptom pages and resolves", func(t *testing.T) {
+		outage := func() bool {
+			for _, a := range amAlerts(amAddr) {
+				if a.Labels["alertname"] == "IdPOutage" {
+					require.Equal(t, "accounts", a.Labels["service"])
+					require.Equal(t, "page", a.Labels["severity"])
+					return true
+				}
+			}
+			return false
+		}
+		failed := `sum(websocket_events_total{service_name="accounts",error_type="idp_timeout"})`
+		require.NoError(t, flow.authenticate(40, false))
+		eventually(t, limit, "the symptom at Alertmanager", func() (bool, string) { return outage(), fmt.Sprint(p.ask("ALERTS")) })
+		eventually(t, limit, "the page", func() (bool, string) {
+			select {
+			case got := <-paged:
+				return got == "IdPOutage of accounts firing", got
+			default:
+				return false, "nobody was paged"
+			}
+		})
+		n, _ := p.one(failed)
+		require.InDelta(t, 40, n, 0)
+		require.NoError(t, flow.authenticate(1000, true)) // so few of so many are no outage
+		eventually(t, limit, "its end at Alertmanager", func() (bool, string) { return !outage(), fmt.Sprint(p.ask("ALERTS")) })
+		require.Empty(t, p.ask(`ALERTS{alertname="IdPOutage"}`))
+	})
 	// The first hour, scaled, need not be full: the ratio is that of all there is.
 	eventually(t, limit, "a judged window of 5 minutes", func() (bool, string) {
 		v, ok := p.one(`slo:events_judged:sum1h`)

@@ -75,7 +75,6 @@ var special = map[event.Key]Treatment{
 	event.LogRecordOriginal:  {kind: kindText},
 	event.MessageSample:      {kind: kindText},
 	event.CloseReason:        {kind: kindText},
-	event.ExclusionReason:    {kind: kindText},
 	event.ClientSubprotocols: {kind: kindSubprotocol},
 	event.Subprotocol:        {kind: kindSubprotocol},
 	event.Extensions:         {kind: kindLabel},

@@ -2,10 +2,10 @@
 SELECT
     time, service, instance, event,
     arrayStringConcat(arrayMap(k -> concat(k, '=', attributes[k]),
-        arraySort(arrayFilter(k -> startsWith(k, 'websocket.policy.') OR startsWith(k, 'websocket.deploy.')
-            OR startsWith(k, 'websocket.exclusion.'), mapKeys(attributes)))), ' ') AS what
+        arraySort(arrayFilter(k -> startsWith(k, 'websocket.policy.') OR startsWith(k, 'websocket.deploy.'),
+            mapKeys(attributes)))), ' ') AS what
 FROM events
-WHERE event IN ('websocket.deploy', 'websocket.policy.changed', 'websocket.exclusion')
+WHERE event IN ('websocket.deploy', 'websocket.policy.changed')
     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
 ORDER BY time DESC, service, instance, event, what

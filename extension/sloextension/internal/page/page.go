@@ -80,9 +80,10 @@ type Alert struct {
 
 // Timeline is what happened lately.
 type Timeline struct {
-	Incidents []slo.Incident `json:"incidents"`
-	Events    []slo.Event    `json:"events"`
-	Marks     []slo.Mark     `json:"marks"`
+	Incidents  []slo.Incident  `json:"incidents"`
+	Events     []slo.Event     `json:"events"`
+	Deploys    []slo.Deploy    `json:"deploys"`
+	Exclusions []slo.Exclusion `json:"exclusions"`
 	// Trouble says why it is not known.
 	Trouble string `json:"trouble,omitempty"`
 }
@@ -223,15 +224,6 @@ type chip struct {
 	Current   bool
 }
 
-type row struct {
-	slo.Status
-	URL   string
-	Badge badge
-	Left  meter
-	Chart burnChart
-	Hour  slo.WindowStatus
-}
-
 type overview struct {
 	common
 	Chips    []chip
@@ -256,16 +248,20 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	o.Headline, o.Class = headline(s)
 	o.PageTitle = o.Headline + " · Sockeye"
 	counts := map[slo.State]int{}
-	var found []*slo.Status
-	for i := range s.SLOs {
-		st := &s.SLOs[i]
-		counts[st.State]++
-		if f.matches(st) {
-			found = append(found, st)
+	var found []*family
+	all := families(s.SLOs)
+	for _, of := range all {
+		for _, state := range slo.States() {
+			if of.shows(Filter{State: state}) {
+				counts[state]++
+			}
+		}
+		if of.shows(f) {
+			found = append(found, of)
 		}
 	}
 	o.Chips = append(o.Chips, chip{
-		Word: "All", Count: len(s.SLOs), URL: Filter{Search: f.Search}.link(), Current: f.State == "",
+		Word: "All", Count: len(all), URL: Filter{Search: f.Search}.link(), Current: f.State == "",
 	})
 	states := slo.States()
 	slices.SortFunc(states, func(a, b slo.State) int { return cmp.Compare(urgency[a], urgency[b]) })
@@ -281,11 +277,8 @@ func WriteOverview(w io.Writer, s Snapshot, t Timeline, f Filter) error {
 	pages := max(1, (len(found)+perPage-1)/perPage)
 	page := min(f.Page, pages)
 	o.From, o.To = (page-1)*perPage, min(page*perPage, len(found))
-	for _, st := range found[o.From:o.To] {
-		o.Rows = append(o.Rows, row{
-			Status: *st, URL: Link(st.Service, st.SLO), Badge: badgeOf(st), Left: budgetMeter(st),
-			Chart: newBurnChart(st), Hour: window(st, "1h"),
-		})
+	for _, of := range found[o.From:o.To] {
+		o.Rows = append(o.Rows, of.row(f, t.Exclusions))
 	}
 	at := func(page int) string { return Filter{State: f.State, Search: f.Search, Page: page}.link() }
 	if page > 1 {
@@ -327,15 +320,20 @@ func window(st *slo.Status, name string) slo.WindowStatus {
 
 // headline is the one thing to know.
 func headline(s Snapshot) (text, class string) {
-	counts, pages := map[slo.State]int{}, 0
+	counts, pages, all := map[slo.State]int{}, 0, 0
 	for i := range s.SLOs {
+		if _, group := slo.GroupOf(s.SLOs[i].SLO); !group {
+			all++
+		} else if !urgent(s.SLOs[i].State) {
+			continue
+		}
 		counts[s.SLOs[i].State]++
 		if s.SLOs[i].Severity == slo.SeverityPage {
 			pages++
 		}
 	}
 	are := func(n int, what string) string { return fmt.Sprintf("%d %s", n, what) }
-	switch all := len(s.SLOs); {
+	switch {
 	case s.Trouble != "":
 		return "The engine cannot see: nothing is known", "bad"
 	case all == 0:
@@ -395,6 +393,8 @@ type detail struct {
 	Badge    badge
 	Left     meter
 	Allowed  string
+	Until    time.Time // what is now does not count up to then
+	Excluded string    // how much of the budget window does not count
 	Forecast string
 	Pace     string
 	Alerts   []firing
@@ -408,6 +408,10 @@ type detail struct {
 	Formula  []string
 	JSON     string
 	Explain  string
+	// Whole and WholeURL are of the SLO that this is a group of.
+	Whole, WholeURL string
+	Groups, Folded  []row
+	MoreGroups      int
 }
 
 type reasons struct {
@@ -434,6 +438,10 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 		Minutes: newMinuteChart(d.Minutes, d.From, d.To),
 		JSON:    "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
 	}
+	v.Until = excludedUntil(st, d.Exclusions)
+	if st.ExcludedSeconds > 0 {
+		v.Excluded = length(time.Duration(st.ExcludedSeconds) * time.Second)
+	}
 	v.Explain = strings.Replace(v.JSON, "/slos?", "/explain?", 1)
 	v.PageTitle = fmt.Sprintf("%s: %s · Sockeye", v.Badge.Word, st.Title)
 	if st.Remaining.Valid() && len(definition.Members) == 0 {
@@ -441,9 +449,19 @@ func WriteSLO(w io.Writer, s Snapshot, definition *slo.SLO, st *slo.Status, d De
 			grouped(st.Budget.Times(st.Window.Judged).Round(1)))
 	}
 	v.Forecast, v.Pace = forecast(definition, st)
+	whole, group := slo.GroupOf(st.SLO)
+	if group {
+		v.Whole, v.WholeURL = whole, Link(st.Service, whole)
+	} else {
+		of := families(slices.DeleteFunc(slices.Clone(s.SLOs), func(o slo.Status) bool {
+			name, _ := slo.GroupOf(o.SLO)
+			return o.Service != st.Service || name != st.SLO
+		}))
+		v.Groups, v.Folded, v.MoreGroups = of[0].groupRows()
+	}
 	var alerts []Alert
 	for _, a := range s.Alerts {
-		if a.Service == st.Service && a.SLO == st.SLO {
+		if of, _ := slo.GroupOf(a.SLO); a.Service == st.Service && (a.SLO == st.SLO || of == st.SLO) {
 			alerts = append(alerts, a)
 		}
 	}
@@ -525,8 +543,8 @@ type happening struct {
 }
 
 type exclusion struct {
-	slo.Mark
-	Once bool
+	slo.Exclusion
+	Length, Word, Class string
 }
 
 func tell(t Timeline, now time.Time) story {
@@ -544,14 +562,18 @@ func tell(t Timeline, now time.Time) story {
 		text, class := words(e)
 		s.Events = append(s.Events, happening{e.AsOf, text, e.Service, e.SLO, Link(e.Service, e.SLO), class})
 	}
-	for _, m := range t.Marks {
-		if m.Event == slo.MarkExclusion {
-			if len(s.Exclusions) < most {
-				s.Exclusions = append(s.Exclusions, exclusion{m, m.First.Equal(m.Last)})
-			}
-			continue
+	for _, e := range t.Exclusions[:min(len(t.Exclusions), most)] {
+		word, class := "over", "quiet"
+		switch {
+		case now.Before(e.From):
+			word = "ahead"
+		case now.Before(e.To):
+			word, class = "now", "warn"
 		}
-		s.Events = append(s.Events, happening{At: m.Last, Text: "version " + m.Name + " deployed", Service: m.Service})
+		s.Exclusions = append(s.Exclusions, exclusion{e, length(e.To.Sub(e.From)), word, class})
+	}
+	for _, d := range t.Deploys {
+		s.Events = append(s.Events, happening{At: d.Last, Text: "version " + d.Version + " deployed", Service: d.Service})
 	}
 	slices.SortStableFunc(s.Events, func(a, b happening) int { return b.At.Compare(a.At) })
 	s.Events = s.Events[:min(len(s.Events), most)]
