@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +142,24 @@ const (
 	recordNoTraffic = "slo:no_traffic:bool"
 	recordRemaining = "slo:budget_remaining:ratio"
 	recordObjective = "slo:objective:ratio"
+	// recordBurn is the burn rate of a composite, which follows from its members' and is rounded to nine decimals.
+	recordBurn = "slo:burn_rate:ratio"
+	// What the last slice counts for that has ended.
+	recordSliceTotal  = "slo:slice_total:sum"
+	recordSliceJudged = "slo:slice_judged:sum"
+	recordSliceBad    = "slo:slice_bad:sum"
+	// What each group counted in a step of the budget window, and which groups count by themselves.
+	recordGroupWeight = "slo:group_events:sum"
+	recordGroupJudged = "slo:group_judged:sum"
+	recordGroupBad    = "slo:group_bad:sum"
+	recordGroupKept   = "slo:group_kept:bool"
+	// recordBudget begins the names of when the window of a calendar began, and of what that is computed from.
+	recordBudget = "slo:budget"
+	recordStart  = recordBudget + "_start:seconds"
 )
+
+// labelWhole, of the series of a group, is the name of the SLO whose group it is.
+const labelWhole = "whole"
 
 // recent is the window that says whether there is traffic and whether enough of it could be judged; current is the
 // shortest, which says whether anything is known.
@@ -150,12 +168,16 @@ const (
 	current = "5m"
 )
 
-// writer writes the group of one SLO.
+// writer writes the group of one SLO, and in it the rules of the SLO itself, of the members of a composite, or of its groups.
 type writer struct {
 	slo     *slo.SLO
 	options *Options
-	rules   []Rule
-	notes   []string
+	// groups: the series are of the groups of the SLO.
+	groups bool
+	// start selects when the budget window began, if it is of a calendar.
+	start string
+	rules []Rule
+	notes []string
 }
 
 func (w *writer) note(text string) {
@@ -163,40 +185,118 @@ func (w *writer) note(text string) {
 }
 
 func (w *writer) labels() map[string]string {
+	if w.groups {
+		// The series say in the label slo which group they are of.
+		return map[string]string{"service": w.slo.Service, labelWhole: w.slo.Name}
+	}
 	return map[string]string{"service": w.slo.Service, "slo": w.slo.Name}
 }
 
 // alertLabels are templates, unlike those of recorded series.
 func (w *writer) alertLabels(severity slo.Severity) map[string]string {
-	return map[string]string{
+	labels := map[string]string{
 		"service": literal(w.slo.Service), "slo": literal(w.slo.Name), "severity": string(severity)}
+	if w.groups {
+		labels["slo"] += `{{ reReplaceAll "^[^{]*" "" $labels.slo }}`
+	}
+	return labels
 }
 
-// of is a selector of a recorded series of this SLO.
+// of is a selector of a recorded series.
 func (w *writer) of(record, window string) string {
+	if w.groups {
+		return fmt.Sprintf("%s%s{service=%q,%s=%q}", record, window, w.slo.Service, labelWhole, w.slo.Name)
+	}
 	return fmt.Sprintf("%s%s{service=%q,slo=%q}", record, window, w.slo.Service, w.slo.Name)
+}
+
+// whole is a selector of a recorded series of the SLO that the groups are of.
+func (w *writer) whole(record, window string, more ...string) string {
+	matchers := append([]string{fmt.Sprintf("service=%q", w.slo.Service), fmt.Sprintf("slo=%q", w.slo.Name)}, more...)
+	return record + window + "{" + strings.Join(matchers, ",") + "}"
+}
+
+// plain is a recorded series with the labels of what it is recorded from.
+func (w *writer) plain(record, window string) string {
+	if w.groups {
+		return "sum by (slo) (" + w.of(record, window) + ")"
+	}
+	return "sum(" + w.of(record, window) + ")"
 }
 
 func (w *writer) record(name, window, expr string) {
 	w.rules = append(w.rules, Rule{Record: name + window, Expr: expr, Labels: w.labels()})
 }
 
-func (w *writer) group() (Group, error) {
-	s := w.slo
-	var used []slo.Window
+// alertsOn are the rules that make alerts.
+func (w *writer) alertsOn() []slo.Rule {
+	if w.groups {
+		return w.slo.Grouping.Rules
+	}
+	return w.slo.Rules
+}
+
+// used are the windows that rules need.
+func (w *writer) used() (used []slo.Window) {
 	for _, window := range slo.BurnWindows() {
-		if window.Name == recent || window.Name == current || slices.ContainsFunc(s.Rules, func(r slo.Rule) bool {
+		if window.Name == recent || window.Name == current || slices.ContainsFunc(w.alertsOn(), func(r slo.Rule) bool {
 			return r.Long == window.Name || r.Short == window.Name
 		}) {
 			window.Length = scaled(window.Length, w.options.Scale)
 			used = append(used, window)
 		}
 	}
-	for _, window := range used {
-		judged := "sum(" + w.of(recordJudged, window.Name) + ")"
-		q, err := s.PromQL(window.Length, w.options.Metrics, judged)
-		if err != nil {
+	return used
+}
+
+func (w *writer) group() (Group, error) {
+	s := w.slo
+	used := w.used()
+	if s.Calendar != nil && (!s.Unbudgeted || len(s.Grouping.By) > 0) {
+		if err := w.calendar(); err != nil {
+			w.note("what is left of its budget is left out: " + err.Error())
+		}
+	}
+	if len(s.Members) > 0 {
+		if err := w.members(used); err != nil {
 			return Group{}, err
+		}
+	} else if err := w.counts(used); err != nil {
+		return Group{}, err
+	}
+	w.record(recordCoverage, recent, w.of(recordJudged, recent)+" / ("+w.of(recordTotal, recent)+" > 0)")
+	w.record(recordNoTraffic, recent, w.of(recordTotal, recent)+" == bool 0")
+	w.guards()
+	w.remaining()
+	w.record(recordObjective, "", "vector("+s.Objective.String()+")")
+	if !w.options.RecordOnly {
+		w.alerts()
+		w.absent()
+	}
+	if len(s.Grouping.By) > 0 {
+		if err := w.grouped(); err != nil {
+			return Group{}, err
+		}
+	}
+	return Group{
+		Name: "sockeye:" + s.Service + ":" + s.Name, Interval: slo.PromDuration(w.options.Interval), Rules: w.rules}, nil
+}
+
+// counts records what was counted in each window, and in that of the budget.
+func (w *writer) counts(used []slo.Window) error {
+	if w.sliced() {
+		q, err := w.slo.SlicePromQL(w.options.Metrics)
+		if err != nil {
+			return err
+		}
+		w.record(recordSliceTotal, "", q.Total)
+		w.record(recordSliceJudged, "", q.Judged)
+		w.record(recordSliceBad, "", q.Bad)
+	}
+	for _, window := range used {
+		q, err := w.promql(window.Length, w.plain(recordJudged, window.Name))
+		if err != nil {
+			return err
 		}
 		w.record(recordJudged, window.Name, q.Judged)
 		w.record(recordBad, window.Name, q.Bad)
@@ -205,22 +305,147 @@ func (w *writer) group() (Group, error) {
 			w.record(recordTotal, window.Name, q.Total)
 		}
 	}
-	w.record(recordCoverage, recent, w.of(recordJudged, recent)+" / ("+w.of(recordTotal, recent)+" > 0)")
-	w.record(recordNoTraffic, recent, w.of(recordTotal, recent)+" == bool 0")
-	w.guards()
-	if err := w.budget(used); err != nil {
-		return Group{}, err
+	return w.budget(used)
+}
+
+func (w *writer) promql(window time.Duration, judged string) (slo.PromQL, error) {
+	switch s := w.slo; {
+	case w.groups:
+		return s.GroupsPromQL(window, w.options.Metrics, judged, w.of(recordGroupKept, ""))
+	case w.sliced():
+		window = (window + s.Slice() - 1) / s.Slice() * s.Slice()
+		of := func(record string) string { return slo.PromSteps(w.ended(record), window, s.Slice(), "") }
+		return slo.PromQL{Total: of(recordSliceTotal), Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
+	default:
+		return s.PromQL(window, w.options.Metrics, judged)
 	}
-	w.record(recordObjective, "", "vector("+s.Objective.String()+")")
-	if len(s.Grouping.By) > 0 {
-		w.note("its groups are left out: which are the largest changes with time, and rules would fire for others then; " +
-			"let the engine evaluate them")
+}
+
+// sliced reports whether slices are recorded as they end, which is cheaper than to judge those of three days each time.
+// Groups are not: which of them fold is known at the end alone.
+func (w *writer) sliced() bool {
+	slice := w.slo.Slice()
+	return slice > 0 && !w.groups && w.options.Metrics == slo.Counters && w.options.Interval <= slice
+}
+
+// ended is what was recorded first after a slice ended.
+func (w *writer) ended(record string) string {
+	return fmt.Sprintf("last_over_time(%s[%s] offset -%s)", w.of(record, ""), slo.PromDuration(w.options.Interval),
+		slo.PromHalfOpen(w.options.Interval))
+}
+
+// calendar records when the budget window began.
+func (w *writer) calendar() error {
+	rules, err := w.slo.Calendar.PromQL(recordBudget, func(name string) string { return w.of(name, "") })
+	if err != nil {
+		return err
 	}
+	for _, r := range rules {
+		w.record(r.Name, "", r.Expr)
+	}
+	w.start = w.of(recordStart, "")
+	return nil
+}
+
+// budgeted reports whether the budget window can be counted.
+func (w *writer) budgeted() bool {
+	return !w.slo.Unbudgeted && (w.slo.Calendar == nil || w.start != "")
+}
+
+// members records the members of a composite, and how they combine.
+func (w *writer) members(used []slo.Window) error {
+	var names []string
+	for i := range w.slo.Members {
+		m := &w.slo.Members[i].SLO
+		one := writer{slo: m, options: w.options, start: w.start}
+		if err := one.counts(used); err != nil {
+			return fmt.Errorf("its member %s: %w", m.Name, err)
+		}
+		w.rules = append(w.rules, one.rules...)
+		names = append(names, regexp.QuoteMeta(m.Name))
+	}
+	all := func(record, window string) string {
+		return fmt.Sprintf("sum(%s%s{service=%q,slo=~%q})", record, window, w.slo.Service, strings.Join(names, "|"))
+	}
+	windows := []string{}
+	for _, window := range used {
+		windows = append(windows, window.Name)
+	}
+	if name := w.slo.BudgetName(); w.budgeted() && !slices.Contains(windows, name) {
+		windows = append(windows, name)
+	}
+	for _, name := range windows {
+		w.record(recordJudged, name, all(recordJudged, name))
+		w.record(recordBad, name, all(recordBad, name))
+		w.record(recordBurn, name, w.combined(name))
+		w.record(recordRatio, name, w.of(recordBurn, name)+" * "+w.slo.BudgetFraction())
+		if name == recent || name == current {
+			w.record(recordTotal, name, all(recordTotal, name))
+		}
+	}
+	return nil
+}
+
+// combined is the burn rate of a composite. A member of which nothing was judged has no say. What a product of decimals and
+// counts is off by is rounded away, so that a rate on a threshold is on it.
+func (w *writer) combined(window string) string {
+	var burns, weights []string
+	for i := range w.slo.Members {
+		m := &w.slo.Members[i]
+		of := writer{slo: &m.SLO}
+		ratio, budget := of.of(recordRatio, window), m.SLO.Budget().String()
+		if w.slo.Combine == slo.CombineWorst {
+			burns = append(burns, ratio+" / "+budget)
+			continue
+		}
+		burns = append(burns, m.Weight.String()+" * "+ratio+" / "+budget)
+		weights = append(weights, m.Weight.String()+" * "+ratio+" ^ 0")
+	}
+	burn := "max(\n  " + strings.Join(burns, "\n  or ") + "\n)"
+	if len(weights) > 0 {
+		burn = "sum(\n  " + strings.Join(burns, "\n  or ") + "\n) / sum(\n  " + strings.Join(weights, "\n  or ") + "\n)"
+	}
+	return "round(" + burn + ", 0.000000001)"
+}
+
+// grouped records and alerts by group.
+func (w *writer) grouped() error {
+	s := w.slo
+	g := writer{slo: s, options: w.options, groups: true, start: w.start}
+	if s.Calendar != nil && w.start == "" {
+		w.note("its groups are left out: which are the largest shows in its budget window")
+		return nil
+	}
+	if w.options.Metrics == slo.Buckets {
+		g.record(recordGroupKept, "", s.KeptPromQL(s.BudgetWeightPromQL(w.start)))
+	} else {
+		step := g.step()
+		name := slo.PromDuration(step)
+		w.record(recordGroupWeight, name, s.WeightPromQL(step, slo.Counters))
+		weight := w.whole(recordGroupWeight, name)
+		// Before the first step has ended there is what was counted since it began.
+		g.record(recordGroupKept, "", s.KeptPromQL(slo.PromSteps(weight, s.Longest(), step, w.start)+" or "+weight))
+		if s.Slice() == 0 {
+			by := strings.Join(s.PromBy(), ", ")
+			ended := s.Ended()
+			q, err := ended.GroupsPromQL(step, slo.Counters, "sum by ("+by+") ("+w.whole(recordGroupJudged, name)+")", "")
+			if err != nil {
+				return err
+			}
+			w.record(recordGroupJudged, name, q.Judged)
+			w.record(recordGroupBad, name, q.Bad)
+		}
+	}
+	if err := g.counts(g.used()); err != nil {
+		return err
+	}
+	g.guards()
+	g.remaining()
 	if !w.options.RecordOnly {
-		w.alerts()
+		g.alerts()
 	}
-	return Group{
-		Name: "sockeye:" + s.Service + ":" + s.Name, Interval: slo.PromDuration(w.options.Interval), Rules: w.rules}, nil
+	w.rules = append(w.rules, g.rules...)
+	return nil
 }
 
 func (w *writer) ratio(window string) string {
@@ -238,7 +463,7 @@ func (w *writer) guards() {
 		return
 	}
 	least := map[string]slo.Number{}
-	for _, r := range w.slo.Rules {
+	for _, r := range w.alertsOn() {
 		if burn, ok := least[r.Long]; !ok || r.Burn.Cmp(burn) < 0 {
 			least[r.Long] = r.Burn
 		}
@@ -275,51 +500,122 @@ func (w *writer) guard(window string, burn slo.Number) string {
 	return judged + " <= bool (\n  " + strings.Join(terms, "\n  + ") + "\n)"
 }
 
-// budget records what is left of the budget. The window of counters is summed from the hours in it: Prometheus would
-// read it whole at every evaluation otherwise.
+// step is the length of the steps that the budget window of counters is summed from.
+func (w *writer) step() time.Duration {
+	step := time.Hour
+	if w.slo.Calendar != nil {
+		step = w.slo.Calendar.PromStep()
+	}
+	return scaled(step, w.options.Scale)
+}
+
+// budget records what was counted in the budget window. That of counters is summed from the steps in it: Prometheus would read
+// it whole at every evaluation otherwise.
 func (w *writer) budget(used []slo.Window) error {
 	s := w.slo
-	switch {
-	case s.Unbudgeted:
-		return nil
-	case s.Calendar != nil:
-		w.note("what is left of its budget is left out: PromQL has no calendar; let the engine evaluate it")
+	name := s.BudgetName()
+	if !w.budgeted() || slices.ContainsFunc(used, func(o slo.Window) bool { return o.Name == name }) {
 		return nil
 	}
-	name := slo.PromDuration(s.Window)
-	if w.options.Metrics == slo.Buckets {
-		judged := "sum(" + w.of(recordJudged, name) + ")"
-		q, err := s.PromQL(s.Window, slo.Buckets, judged)
+	if w.groups || w.options.Metrics == slo.Buckets || s.Slice() > 0 && s.Calendar != nil {
+		q, err := w.budgetPromQL(w.plain(recordJudged, name))
 		if err != nil {
 			return err
 		}
 		w.record(recordJudged, name, q.Judged)
 		w.record(recordBad, name, q.Bad)
 	} else {
-		at := slices.IndexFunc(used, func(o slo.Window) bool { return o.Name == recent })
-		step := used[at].Length
+		step := w.step()
+		of := slo.PromDuration(step)
+		if at := slices.IndexFunc(used, func(o slo.Window) bool { return o.Length == step }); at >= 0 {
+			of = used[at].Name
+		} else {
+			q, err := s.PromQL(step, w.options.Metrics, w.plain(recordJudged, of))
+			if err != nil {
+				return err
+			}
+			w.record(recordJudged, of, q.Judged)
+			w.record(recordBad, of, q.Bad)
+		}
 		for _, record := range []string{recordJudged, recordBad} {
-			w.record(record, name, fmt.Sprintf("sum_over_time(%s[%s:%s])", w.of(record, recent),
-				slo.PromHalfOpen(s.Window), slo.PromDuration(step)))
+			expr := slo.PromSteps(w.of(record, of), s.Longest(), step, w.start)
+			if open := s.OpenPromQL(w.options.Metrics); open != "" && record == recordJudged {
+				// Those that are open are so once, not once in every step.
+				q, err := s.Ended().PromQL(step, w.options.Metrics, "")
+				if err != nil {
+					return err
+				}
+				expr = "sum(" + slo.PromSteps("("+q.Judged+")", s.Longest(), step, w.start) + " or " + open + ")"
+			}
+			w.record(record, name, expr)
 		}
 	}
 	w.record(recordRatio, name, w.ratio(name))
-	w.record(recordRemaining, name, "1 - "+w.of(recordRatio, name)+" / "+s.Budget().String())
 	return nil
 }
 
-func (w *writer) alerts() {
+func (w *writer) budgetPromQL(judged string) (slo.PromQL, error) {
+	s := w.slo
+	kept := ""
+	if w.groups {
+		kept = w.of(recordGroupKept, "")
+	}
+	switch {
+	case w.groups && s.Slice() == 0 && w.options.Metrics == slo.Counters:
+		step := w.step()
+		of := func(record string) string {
+			return slo.PromSteps(w.whole(record, slo.PromDuration(step)), s.Longest(), step, w.start)
+		}
+		all := of(recordGroupJudged)
+		if open := s.OpenPromQL(w.options.Metrics); open != "" {
+			all += " or " + open
+		}
+		return slo.PromQL{Judged: s.PromFold(all, kept), Bad: s.PromFold(of(recordGroupBad), kept) + " or 0 * " + judged}, nil
+	case w.sliced():
+		of := func(record string) string { return slo.PromSteps(w.ended(record), s.Longest(), s.Slice(), w.start) }
+		return slo.PromQL{Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
+	default:
+		return s.BudgetPromQL(w.options.Metrics, w.start, judged, kept)
+	}
+}
+
+// remaining records what is left of the budget.
+func (w *writer) remaining() {
+	if !w.budgeted() {
+		return
+	}
+	name := w.slo.BudgetName()
+	if len(w.slo.Members) > 0 {
+		w.record(recordRemaining, name, "1 - "+w.of(recordBurn, name))
+		return
+	}
+	w.record(recordRemaining, name, "1 - "+w.of(recordRatio, name)+" / "+w.slo.Budget().String())
+}
+
+// worst is the severity of what nothing else can tell of.
+func (w *writer) worst() slo.Severity {
 	worst := slo.SeverityTicket
+	for _, r := range w.slo.Rules {
+		worst = min(worst, r.Severity) // page sorts before ticket
+	}
+	return worst
+}
+
+func (w *writer) alerts() {
 	for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
 		var any []string
 		var windows []string
-		for _, r := range w.slo.Rules {
+		for _, r := range w.alertsOn() {
 			if r.Severity != severity {
 				continue
 			}
-			worst = min(worst, severity) // page sorts before ticket
-			limit := w.slo.Threshold(r)
-			all := []string{w.of(recordRatio, r.Long) + " > " + limit, w.of(recordRatio, r.Short) + " > " + limit}
+			burning := func(window string) string {
+				if len(w.slo.Members) > 0 {
+					return w.of(recordBurn, window) + " > " + r.Burn.String()
+				}
+				return w.of(recordRatio, window) + " > " + w.slo.Threshold(r)
+			}
+			all := []string{burning(r.Long), burning(r.Short)}
 			if w.slo.Guarded() {
 				all = append(all, w.of(recordBeyond, r.Long)+" == 1")
 			}
@@ -333,14 +629,30 @@ func (w *writer) alerts() {
 		if len(any) == 0 {
 			continue
 		}
+		expr := strings.Join(any, "\nor\n")
+		if w.groups {
+			expr = "max by (service, slo) (\n" + expr + "\n)"
+		}
 		w.rules = append(w.rules, Rule{
-			Alert: Burn, Expr: strings.Join(any, "\nor\n"), Labels: w.alertLabels(severity),
+			Alert: Burn, Expr: expr, Labels: w.alertLabels(severity),
 			Annotations: w.annotations(Burn, severity,
 				fmt.Sprintf("%s of %s burns its error budget too fast", w.slo.Title, w.slo.Service), w.burning(severity, windows)),
 		})
 	}
-	alive := fmt.Sprintf("time() - max(%s_seconds{%s=%q}) < 300", promName(event.ProgressReadThrough),
-		promName(event.Vantage), w.slo.Indicator.Vantage)
+}
+
+// absent raises an alert where nothing is known.
+func (w *writer) absent() {
+	vantages := []string{w.slo.Indicator.Vantage}
+	for i := range w.slo.Members {
+		vantages = append(vantages, w.slo.Members[i].SLO.Indicator.Vantage)
+	}
+	slices.Sort(vantages)
+	vantages = slices.DeleteFunc(slices.Compact(vantages), func(v string) bool { return v == "" })
+	op := map[bool]string{true: "=~", false: "="}[len(vantages) > 1]
+	alive := fmt.Sprintf("time() - max(%s_seconds{%s%s%q}) < 300", promName(event.ProgressReadThrough),
+		promName(event.Vantage), op, strings.Join(vantages, "|"))
+	worst := w.worst()
 	w.rules = append(w.rules, Rule{
 		Alert: Absent, For: slo.PromDuration(max(10*w.options.Interval, time.Second)),
 		// A source that is alive and a service that nobody ever used is no traffic.
@@ -349,7 +661,7 @@ func (w *writer) alerts() {
 		Annotations: w.annotations(Absent, worst,
 			fmt.Sprintf("Nothing is known about %s of %s", w.slo.Title, w.slo.Service),
 			fmt.Sprintf("Prometheus has no metrics of %s from vantage %s, and no source there is alive. The collector may "+
-				"be down, or not be scraped. No other alert of this SLO can fire.", w.slo.Service, w.slo.Indicator.Vantage)),
+				"be down, or not be scraped. No other alert of this SLO can fire.", w.slo.Service, strings.Join(vantages, " or "))),
 	})
 }
 
@@ -365,7 +677,7 @@ func (w *writer) burning(severity slo.Severity, windows []string) string {
 			map[bool]string{false: ",", true: ""}[i == 0], recordRatio, name, w.span(name))
 	}
 	var rules []string
-	for _, r := range w.slo.Rules {
+	for _, r := range w.alertsOn() {
 		if r.Severity == severity {
 			rules = append(rules, fmt.Sprintf("%s %% over %s and %s", percent(w.slo.Threshold(r)), w.span(r.Long),
 				w.span(r.Short)))
@@ -400,7 +712,12 @@ func (w *writer) annotations(alert string, severity slo.Severity, summary, descr
 	if alert != Burn {
 		a["description"] = literal(description)
 	}
-	w.options.link(a, alert, w.slo, severity)
+	var labels []string
+	if w.groups {
+		a["summary"] += ": {{ $labels.slo }}"
+		labels = append(labels, "slo")
+	}
+	w.options.link(a, alert, w.slo, severity, labels...)
 	return a
 }
 

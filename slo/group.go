@@ -14,19 +14,18 @@ func (s *SLO) Group(key []string) SLO {
 	group := *s
 	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
 	if key == nil {
-		group.Name += "{" + OtherGroups + "}"
+		group.Name = s.groupName(nil)
 		group.Title += ", " + OtherGroups
 		group.folded = true
 		return group
 	}
-	var names, words []string
+	var words []string
 	var filters []Filter
 	for i, d := range s.Grouping.By {
-		names = append(names, fmt.Sprintf("%s=%q", d, key[i]))
 		words = append(words, d+" "+cmp.Or(key[i], "(none)"))
 		filters = append(filters, Filter{d, []string{key[i]}})
 	}
-	group.Name += "{" + strings.Join(names, ",") + "}"
+	group.Name = s.groupName(key)
 	group.Title += ", " + strings.Join(words, ", ")
 	in := &group.Indicator
 	in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
@@ -36,8 +35,8 @@ func (s *SLO) Group(key []string) SLO {
 // GroupNamed returns the group of s that has a name, as [SLO.Group] gives it.
 func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
 	rest, ok := strings.CutPrefix(name, s.Name+"{")
-	if rest == OtherGroups+"}" && len(s.Grouping.By) > 0 {
-		return s.Group(nil), ok
+	if len(s.Grouping.By) > 0 && name == s.groupName(nil) {
+		return s.Group(nil), true
 	}
 	var key []string
 	for _, d := range s.Grouping.By {
@@ -59,6 +58,18 @@ func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
 	}
 	group = s.Group(key)
 	return group, group.Name == name
+}
+
+// groupName is the name of a group's SLO.
+func (s *SLO) groupName(key []string) string {
+	if key == nil {
+		return s.Name + "{" + OtherGroups + "}"
+	}
+	names := make([]string, len(key))
+	for i, d := range s.Grouping.By {
+		names[i] = fmt.Sprintf("%s=%q", d, key[i])
+	}
+	return s.Name + "{" + strings.Join(names, ",") + "}"
 }
 
 // narrow adds filters to every term.

@@ -37,78 +37,190 @@ type PromQL struct {
 // the name that it is recorded under, or with Judged itself where that is empty. An error says why they cannot be
 // written.
 func (s *SLO) PromQL(window time.Duration, metrics Metrics, judged string) (PromQL, error) {
-	in := &s.Indicator
+	return s.promql(promql{slo: s, window: window, metrics: metrics}, judged)
+}
+
+// GroupsPromQL is PromQL of the groups, whose names are in the label slo. kept selects what [SLO.KeptPromQL] gives; if it is
+// empty, all groups count by themselves, told apart by the labels that [SLO.PromBy] names.
+func (s *SLO) GroupsPromQL(window time.Duration, metrics Metrics, judged, kept string) (PromQL, error) {
+	return s.promql(promql{slo: s, window: window, metrics: metrics, grouped: true, kept: kept}, judged)
+}
+
+// BudgetPromQL is PromQL, or GroupsPromQL if there is a kept, of the budget window. Of [Counters] only slices have one: events
+// would have to be read whole at every evaluation. start selects what the last of [Calendar.PromQL] gives.
+func (s *SLO) BudgetPromQL(metrics Metrics, start, judged, kept string) (PromQL, error) {
+	return s.promql(s.budgetPromQL(metrics, start, kept), judged)
+}
+
+func (s *SLO) budgetPromQL(metrics Metrics, start, kept string) promql {
+	p := promql{slo: s, window: s.Window, metrics: metrics, grouped: kept != "", kept: kept}
+	if s.Calendar != nil {
+		p.window, p.start, p.step = s.longest(), start, time.Minute
+	}
+	if s.long() {
+		p.step = quarter
+	}
+	return p
+}
+
+func (s *SLO) promql(p promql, judged string) (PromQL, error) {
 	switch {
 	case len(s.Members) > 0:
-		return PromQL{}, errors.New("it is a composite; write its members as SLOs of their own, " +
-			"or let the engine evaluate it")
-	case s.Budgeting.Method == RatioTimeslices:
-		return PromQL{}, fmt.Errorf("budgetingMethod %s rounds each slice, which floating-point numbers cannot; "+
-			"let the engine evaluate it", s.Budgeting.Method)
-	case in.Measure != "":
-		return PromQL{}, fmt.Errorf("its measure %s is judged minute by minute; let the engine evaluate it", in.Measure)
-	case s.Budgeting.Method == Timeslices:
-		return s.slicesPromQL(window, metrics, judged)
+		return PromQL{}, errors.New("it is a composite, and its members are counted by themselves")
+	case s.Indicator.Measure.ofRates():
+		return PromQL{}, fmt.Errorf("its measure %s is a quantile over connections, and metrics have sums alone; "+
+			"let the engine evaluate it", s.Indicator.Measure)
+	case s.slice() > 0:
+		return p.slices(judged), nil
 	}
-	p := promql{service: s.Service, in: in, window: window, metrics: metrics}
-	out := PromQL{Total: sum(p.rises(promEvents, append(slices.Clone(in.Total), in.Unjudged...)))}
+	return p.events(judged), nil
+}
+
+// events counts events.
+func (p promql) events(judged string) PromQL {
+	in := &p.slo.Indicator
+	all := p.rises(promEvents, slices.Concat(in.Total, in.Unjudged))
 	of, hit := p.rises(promEvents, known(in.Total)), p.rises(promEvents, known(in.Hit))
 	if in.Threshold != 0 {
 		of, hit = p.rises(promTimed, in.Total), p.rises(promBucket(in.Threshold), in.Hit)
 	}
-	out.Judged = sum(of)
+	counted := of
 	if in.Active {
-		open := p.active()
-		with := func(counted string) string { return counted + " + (" + open + " or vector(0)) or " + open }
-		out.Total, out.Judged = with(out.Total), with(out.Judged)
+		all, counted = all+" or "+p.active(), of+" or "+p.active()
 	}
+	out := PromQL{Total: p.sum(all), Judged: p.sum(counted)}
 	if judged == "" {
 		judged = "(" + out.Judged + ")"
 	}
 	switch {
 	case in.Threshold != 0:
-		out.Bad = "clamp_min(" + judged + " - " + sum(hit) + ", 0)"
+		out.Bad = "clamp_min(" + judged + " - " + p.sum(hit) + ", 0)"
 	case in.Separate:
 		// The less of the two.
-		out.Bad = "(" + sum(hit) + " or vector(0)) <= " + judged + " or " + judged
+		out.Bad = "(" + p.sum(hit) + " or 0 * " + judged + ") <= " + judged + " or " + judged
 	case in.HitIsBad:
-		out.Bad = sum(hit)
+		out.Bad = p.sum(hit)
 	default:
 		if rest, plain := in.rest(); plain {
-			out.Bad = sum(p.rises(promEvents, known(rest)))
+			out.Bad = p.sum(p.rises(promEvents, known(rest)))
 		} else {
-			out.Bad = "sum((" + of + ") unless (" + hit + "))"
+			out.Bad = p.sum("(" + of + ") unless (" + hit + ")")
 		}
 	}
 	if !in.Separate {
 		// Nothing bad is 0, where anything is known.
 		out.Bad += " or 0 * " + judged
 	}
-	return out, nil
+	return out
 }
 
-// slicesPromQL counts slices: a subquery evaluates each of them at its end. Windows are whole slices, and end with the
-// last one that has ended.
-func (s *SLO) slicesPromQL(window time.Duration, metrics Metrics, judged string) (PromQL, error) {
-	slice := s.Budgeting.Slice
-	events := *s
-	events.Budgeting = Budgeting{Method: Occurrences}
-	one, err := events.PromQL(slice, metrics, "")
-	if err != nil {
-		return PromQL{}, err
+// slices counts slices: a subquery evaluates each of them at its end. Windows are whole slices, and end with the last one
+// that has ended.
+func (p promql) slices(judged string) PromQL {
+	slice := p.slo.slice()
+	one := p
+	one.window, one.start, one.step = slice, "", 0
+	if one.kept != "" {
+		// Whatever was the largest then, the groups are those of now.
+		one.kept += " @ end()"
 	}
-	window = (window + slice - 1) / slice * slice
-	over := func(each string) string {
-		return "sum_over_time((" + each + ")[" + PromHalfOpen(window) + ":" + PromDuration(slice) + "])"
-	}
-	out := PromQL{Total: over("(" + one.Total + ") > bool 0"), Judged: over("(" + one.Judged + ") > bool 0")}
+	each := one.slice()
+	p.step, p.window = slice, (p.window+slice-1)/slice*slice
+	out := PromQL{Total: p.steps(each.Total), Judged: p.steps(each.Judged)}
 	if judged == "" {
 		judged = out.Judged
 	}
-	good := "(" + one.Judged + ") - (" + one.Bad + ")"
-	target := decimal(s.Budgeting.SliceTarget.rat)
-	out.Bad = over("("+good+") / (("+one.Judged+") > 0) < bool "+target) + " or 0 * " + judged
-	return out, nil
+	out.Bad = p.steps(each.Bad) + " or 0 * " + judged
+	return out
+}
+
+// SlicePromQL is what the last slice counts for that has ended.
+func (s *SLO) SlicePromQL(metrics Metrics) (PromQL, error) {
+	if _, err := s.PromQL(s.slice(), metrics, ""); err != nil {
+		return PromQL{}, err
+	}
+	p := promql{slo: s, window: s.slice(), metrics: metrics}
+	last := func(each string) string {
+		return "last_over_time((" + each + ")[" + PromHalfOpen(p.window) + ":" + PromDuration(p.window) + "])"
+	}
+	each := p.slice()
+	return PromQL{Total: last(each.Total), Judged: last(each.Judged), Bad: last(each.Bad)}, nil
+}
+
+// Slice is the length of what is judged at once; 0 means every event by itself.
+func (s *SLO) Slice() time.Duration { return s.slice() }
+
+// slice is what a slice counts for that ends now: its unit or nothing. Bad has a sample where anything is judged.
+func (p promql) slice() PromQL {
+	s := p.slo
+	if s.Indicator.Measure != "" {
+		return p.measure()
+	}
+	one := p.events("")
+	switch unit := strconv.Itoa(ratioUnit); s.Budgeting.Method {
+	case RatioTimeslices:
+		// The bad part is what the good one, rounded down, leaves. It is exact up to nine million bad events in a slice.
+		return PromQL{
+			Total:  unit + " * ((" + one.Total + ") > bool 0)",
+			Judged: unit + " * ((" + one.Judged + ") > bool 0)",
+			Bad:    "ceil(" + unit + " * (" + one.Bad + ") / ((" + one.Judged + ") > 0))",
+		}
+	default:
+		good := "(" + one.Judged + ") - (" + one.Bad + ")"
+		return PromQL{
+			Total: "(" + one.Total + ") > bool 0", Judged: "(" + one.Judged + ") > bool 0",
+			Bad: "(" + good + ") / ((" + one.Judged + ") > 0) < bool " + decimal(s.Budgeting.SliceTarget.rat),
+		}
+	}
+}
+
+// reportEvery is how often an instance says how many connections it has.
+const reportEvery = 10 * time.Second
+
+// beyond are the comparisons that break a limit.
+var beyond = map[Operator]string{LessThan: ">=", LessOrEqual: ">", GreaterThan: "<=", GreaterOrEqual: "<"}
+
+// measure is what a slice counts for that ends now, by its measure.
+func (p promql) measure() PromQL {
+	in := &p.slo.Indicator
+	var seen, judged, value string
+	switch in.Measure {
+	case MeasureCount:
+		seen = p.sum(p.rise(promEvents, ""))
+		judged = seen
+		value = "(" + p.sum(p.rises(promEvents, in.Total)) + " or 0 * " + seen + ") and (" + seen + ") > 0"
+	case MeasureChurn:
+		opens := p.sum(p.rises(promEvents, Selection{{Event: string(event.Open)}}))
+		judged = p.sum(p.reports("sum", event.ConnectionsActive))
+		seen = opens + " > 0 or " + p.sum(p.reports("count", event.ConnectionsActive))
+		value = fmt.Sprintf("%d * (%s or 0 * %s) / (%d * (%s > 0))", int(time.Hour.Seconds()), opens, judged,
+			int(reportEvery.Seconds()), judged)
+	case MeasureIdle:
+		seen = p.sum(p.reports("count", event.ConnectionsActive))
+		judged = p.sum(p.reports("sum", event.ConnectionsActive, event.ConnectionsIdle))
+		value = p.sum(p.reports("sum", event.ConnectionsIdle, event.ConnectionsActive)) + " / (" + judged + " > 0)"
+	case MeasureCapacity:
+		seen = p.sum(p.reports("count", event.ConnectionsActive))
+		judged = p.sum(p.reports("sum", event.ConnectionsCapacity, event.ConnectionsActive))
+		value = p.sum(p.reports("sum", event.ConnectionsActive, event.ConnectionsCapacity)) + " / (" + judged + " > 0)"
+	}
+	return PromQL{
+		Total: "(" + seen + ") > bool 0", Judged: "(" + judged + ") > bool 0",
+		Bad: "(" + value + ") " + beyond[in.Limit.Op] + " bool " + in.Limit.Value.String(),
+	}
+}
+
+// reports adds up, or counts, what each instance said of itself in the window, every time it said the others too.
+func (p *promql) reports(function string, of event.Key, others ...event.Key) string {
+	each := make([]string, 1+len(others))
+	for i, k := range append([]event.Key{of}, others...) {
+		each[i] = promName(k.String()) + "{" + strings.Join(p.common(), ",") + "}"
+		if p.metrics == Buckets {
+			each[i] = "last_over_time(" + each[i] + "[" + PromHalfOpen(reportEvery) + "])"
+		}
+	}
+	return fmt.Sprintf("%s_over_time((%s)[%s:%s])", function, strings.Join(each, " and "), PromHalfOpen(p.window),
+		PromDuration(reportEvery))
 }
 
 // known narrows a selection to what could be judged.
@@ -163,10 +275,15 @@ func (t Term) disjoint(o Term) bool {
 
 // promql writes the expressions of one window.
 type promql struct {
-	service string
-	in      *Indicator
+	slo     *SLO
 	window  time.Duration
 	metrics Metrics
+	// step, if not 0, is how the window is read: what ended in it, step by step, and after start if there is one.
+	step  time.Duration
+	start string
+	// grouped tells groups apart. kept selects those that count by themselves; empty means all.
+	grouped bool
+	kept    string
 }
 
 // promMetric is a metric and the matchers that every use of it has.
@@ -212,33 +329,164 @@ func (t Term) PromMatchers() string {
 func (p *promql) rises(m promMetric, s Selection) string {
 	each := make([]string, len(s))
 	for i, t := range s {
-		matchers := append(p.common(), t.PromMatchers())
-		if m.matchers != "" {
-			matchers = append(matchers, m.matchers)
-		}
-		selector := m.name + "{" + strings.Join(matchers, ",") + "}"
-		if p.metrics == Buckets {
-			each[i] = "sum_over_time(" + selector + "[" + PromHalfOpen(p.window) + "])"
-		} else {
-			each[i] = "increase(" + selector + "[" + PromDuration(p.window) + "])"
-		}
+		each[i] = p.rise(m, t.PromMatchers())
 	}
 	return strings.Join(each, " or ")
 }
 
+// rise is what each series of a metric rose by.
+func (p *promql) rise(m promMetric, matchers string) string {
+	all := p.common()
+	for _, one := range []string{matchers, m.matchers} {
+		if one != "" {
+			all = append(all, one)
+		}
+	}
+	selector := m.name + "{" + strings.Join(all, ",") + "}"
+	switch {
+	case p.metrics == Counters:
+		return "increase(" + selector + "[" + PromDuration(p.window) + "])"
+	case p.step == 0:
+		return "sum_over_time(" + selector + "[" + PromHalfOpen(p.window) + "])"
+	}
+	return p.steps("sum_over_time(" + selector + "[" + PromHalfOpen(p.step) + "])")
+}
+
+// steps adds up what each step of the window counted.
+func (p *promql) steps(each string) string {
+	return PromSteps("("+each+")", p.window, p.step, p.start)
+}
+
+// PromSteps adds up what each step of a window counted, and nothing of what began before start, if start selects anything.
+func PromSteps(each string, window, step time.Duration, start string) string {
+	if start != "" {
+		each = "(" + each + " and on () (" + start + " @ end() < time()))"
+	}
+	return "sum_over_time(" + each + "[" + PromHalfOpen(window) + ":" + PromDuration(step) + "])"
+}
+
+// sum adds up a vector, or does so for each group.
+func (p *promql) sum(vector string) string {
+	switch {
+	case !p.grouped:
+		return "sum(" + vector + ")"
+	case p.kept == "":
+		return "sum by (" + strings.Join(p.slo.PromBy(), ", ") + ") (" + vector + ")"
+	}
+	return p.slo.PromFold(vector, p.kept)
+}
+
+// PromFold adds up a vector for each group, the groups that are not kept together.
+func (s *SLO) PromFold(vector, kept string) string {
+	by := strings.Join(s.PromBy(), ", ")
+	return fmt.Sprintf(`(sum by (slo) ((%[1]s) * on (%[2]s) group_left (slo) %[3]s) or label_replace(sum((%[1]s) unless on (%[2]s) %[3]s), "slo", %[4]s, "", ""))`,
+		vector, by, kept, strconv.Quote(dollars(s.groupName(nil))))
+}
+
+// PromBy are the labels of what the SLO is grouped by.
+func (s *SLO) PromBy() []string {
+	by := make([]string, len(s.Grouping.By))
+	for i, d := range s.Grouping.By {
+		by[i] = promLabels[d]
+	}
+	return by
+}
+
+// WeightPromQL is what each group counted in a window, which ranks them.
+func (s *SLO) WeightPromQL(window time.Duration, metrics Metrics) string {
+	return promql{slo: s, window: window, metrics: metrics}.weight()
+}
+
+// BudgetWeightPromQL is WeightPromQL of the budget window, of [Buckets].
+func (s *SLO) BudgetWeightPromQL(start string) string {
+	p := s.budgetPromQL(Buckets, start, "")
+	return p.weight()
+}
+
+// Ended is the SLO without the connections that are still open, which OpenPromQL gives.
+func (s *SLO) Ended() *SLO {
+	ended := *s
+	ended.Indicator.Active = false
+	return &ended
+}
+
+// OpenPromQL is a vector of the connections that are open, or empty where they do not count.
+func (s *SLO) OpenPromQL(metrics Metrics) string {
+	if !s.Indicator.Active {
+		return ""
+	}
+	p := promql{slo: s, metrics: metrics}
+	return p.active()
+}
+
+// BudgetName is the name of the budget window, as in the names of recorded series.
+func (s *SLO) BudgetName() string {
+	if s.Calendar != nil {
+		return s.Calendar.name()
+	}
+	return PromDuration(s.Window)
+}
+
+// Longest is how long the budget window can be.
+func (s *SLO) Longest() time.Duration { return s.longest() }
+
+func (p promql) weight() string {
+	in := &p.slo.Indicator
+	var of string
+	switch {
+	case in.Measure == MeasureCount:
+		of = p.rise(promEvents, "")
+	case in.Measure == MeasureChurn:
+		of = p.reports("count", event.ConnectionsActive) + " or " +
+			p.rises(promEvents, Selection{{Event: string(event.Open)}})
+	case in.Measure.ofGauges():
+		of = p.reports("count", event.ConnectionsActive)
+	default:
+		if of = p.rises(promEvents, slices.Concat(in.Total, in.Unjudged)); in.Active {
+			of += " or " + p.active()
+		}
+	}
+	return "sum by (" + strings.Join(p.slo.PromBy(), ", ") + ") (" + of + ")"
+}
+
+// KeptPromQL is 1 for each of the groups that count by themselves, of those that weight ranks. The label slo has the group's
+// name.
+func (s *SLO) KeptPromQL(weight string) string {
+	by := make([]string, len(s.Grouping.By))
+	for i, label := range s.PromBy() {
+		by[i] = strconv.Quote(label)
+	}
+	between := strings.Split(s.groupName(slices.Repeat([]string{"\x00"}, len(by))), `\x00`)
+	first, last := between[0], between[len(between)-1]
+	joined := strings.Join(between[1:len(between)-1], "")
+	return fmt.Sprintf(`label_replace(label_join(topk(%d, (%s) > 0), "slo", %s, %s), "slo", %s, "slo", "(.*)") ^ 0`,
+		s.Grouping.Max, weight, strconv.Quote(joined), strings.Join(by, ", "), strconv.Quote(dollars(first)+"$1"+dollars(last)))
+}
+
+// dollars keeps a replacement from referring to what was matched.
+func dollars(text string) string { return strings.ReplaceAll(text, "$", "$$") }
+
 func (p *promql) common() []string {
 	of := []string{
-		matcher(schema.Service, []string{p.service}, true), matcher(schema.Vantage, []string{p.in.Vantage}, true)}
-	if p.in.Environment != "" {
-		of = append(of, matcher(schema.Environment, []string{p.in.Environment}, true))
+		matcher(schema.Service, []string{p.slo.Service}, true),
+		matcher(schema.Vantage, []string{p.slo.Indicator.Vantage}, true),
+	}
+	if env := p.slo.Indicator.Environment; env != "" {
+		of = append(of, matcher(schema.Environment, []string{env}, true))
 	}
 	return of
 }
 
 // active is how many connections are open, by those who know. What the term of the total asks for, the gauges have too.
 func (p *promql) active() string {
-	matchers := append(p.common(), filters(p.in.Total[0])...)
-	return "sum(" + promName(event.ConnectionsActive.String()) + "{" + strings.Join(matchers, ",") + "})"
+	open := promName(event.ConnectionsActive.String()) + "{" +
+		strings.Join(append(p.common(), filters(p.slo.Indicator.Total[0])...), ",") + "}"
+	if p.metrics == Counters {
+		return open
+	}
+	// What was said in the last minute that has ended.
+	return fmt.Sprintf("last_over_time(last_over_time(%s[%s])[%[2]s:%s])", open, PromHalfOpen(openWithin),
+		PromDuration(time.Minute))
 }
 
 func filters(t Term) (matchers []string) {
@@ -250,8 +498,6 @@ func filters(t Term) (matchers []string) {
 	}
 	return matchers
 }
-
-func sum(vector string) string { return "sum(" + vector + ")" }
 
 // matcher matches a dimension with any of the values, or with none of them.
 func matcher(dimension string, values []string, is bool) string {
@@ -368,3 +614,17 @@ func (s *SLO) GuardTail(bad string) string {
 
 // guardQuantile is a third of the normal quantile of guardChance.
 const guardQuantile = "1.239672"
+
+// BudgetFraction is the error budget as an exact factor; that of a composite need not have a decimal form.
+func (s *SLO) BudgetFraction() string {
+	if budget := s.budget(); !finite(budget) {
+		return budget.Num().String() + " / " + budget.Denom().String()
+	}
+	return decimal(s.budget())
+}
+
+// finite reports whether a number has a decimal form of at most as many places as documents may write.
+func finite(r *big.Rat) bool {
+	exact := new(big.Int).Exp(big.NewInt(10), big.NewInt(maxDecimals), nil)
+	return new(big.Int).Rem(exact, r.Denom()).Sign() == 0
+}

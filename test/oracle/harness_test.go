@@ -36,6 +36,7 @@ func newProm(t testing.TB, options ...teststorage.Option) *prom {
 	t.Helper()
 	engine := promql.NewEngine(promql.EngineOpts{
 		MaxSamples: 100_000_000, Timeout: 10 * time.Minute, Parser: parser.NewParser(parser.Options{}),
+		EnableAtModifier: true, EnableNegativeOffset: true, // as in the program
 	})
 	t.Cleanup(func() { engine.Close() }) //nolint:errcheck // a test's end
 	return &prom{t: t, db: teststorage.New(t, options...), engine: engine}
