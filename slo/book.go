@@ -83,8 +83,10 @@ const (
 )
 
 func newBook(q *Query, s shelf, slots []int) *book {
-	b := &book{shelf: s, slots: slots, judges: map[int]func(tally) tally{}, cellOf: map[cell]int{}, groups: map[int][]string{},
-		pieces: map[interval]tallies{}}
+	b := &book{
+		shelf: s, slots: slots, judges: map[int]func(tally) tally{}, cellOf: map[cell]int{}, groups: map[int][]string{},
+		pieces: map[interval]tallies{},
+	}
 	b.foldings = b.folds(q, slots)
 	for _, i := range slots {
 		b.judges[i] = q.slots[i].slo.judge()
@@ -247,7 +249,9 @@ func (b *book) fold(ctx context.Context, q *Query, pieces []interval, ask Ask) (
 		err := f.read(ctx, q, pieces, ask, func(r *row) {
 			places = places[:0]
 			for _, at := range r.at {
-				i, exact := slices.BinarySearchFunc(pieces, int64(at), func(p interval, at int64) int { return cmp.Compare(p.from, at) })
+				i, exact := slices.BinarySearchFunc(pieces, int64(at), func(p interval, at int64) int {
+					return cmp.Compare(p.from, at)
+				})
 				if places = append(places, first[i]); !exact {
 					places[len(places)-1] = first[i-1] + int((int64(at)-pieces[i-1].from)/slice)
 				}
