@@ -76,8 +76,9 @@ type interval struct{ from, to int64 }
 const (
 	secondsOfHour = int64(time.Hour / time.Second)
 	secondsOfDay  = 24 * secondsOfHour
-	// sumsAtOnce bounds one statement's work where the store adds up.
-	sumsAtOnce = 8 * secondsOfDay
+	// quartersAtOnce and minutesAtOnce bound one statement's work, which has to end while a tick lasts.
+	quartersAtOnce = 8 * secondsOfDay
+	minutesAtOnce  = 2 * secondsOfDay
 	// slicesAtOnce bounds what is held to judge slices, over all cells.
 	slicesAtOnce = 1 << 21
 )
@@ -220,9 +221,12 @@ func (b *book) remembered(p interval) (tallies, bool) {
 
 // batch takes what one statement reads off the pieces that are missing: at least one.
 func (b *book) batch(missing []interval) (batch, rest []interval) {
-	room := sumsAtOnce
+	room := minutesAtOnce
+	if b.byQuarters() {
+		room = quartersAtOnce
+	}
 	if b.slice > 0 {
-		room = slicesAtOnce / int64(len(b.cells)+1) * int64(b.slice/time.Second)
+		room = min(room, slicesAtOnce/int64(len(b.cells)+1)*int64(b.slice/time.Second))
 	}
 	n := 1
 	for length := missing[0].to - missing[0].from; n < len(missing); n++ {
