@@ -76,15 +76,18 @@ type interval struct{ from, to int64 }
 const (
 	secondsOfHour = int64(time.Hour / time.Second)
 	secondsOfDay  = 24 * secondsOfHour
-	// sumsAtOnce bounds one statement's work where the store adds up.
-	sumsAtOnce = 8 * secondsOfDay
+	// quartersAtOnce and minutesAtOnce bound one statement's work, which has to end while a tick lasts.
+	quartersAtOnce = 8 * secondsOfDay
+	minutesAtOnce  = 2 * secondsOfDay
 	// slicesAtOnce bounds what is held to judge slices, over all cells.
 	slicesAtOnce = 1 << 21
 )
 
 func newBook(q *Query, s shelf, slots []int) *book {
-	b := &book{shelf: s, slots: slots, judges: map[int]func(tally) tally{}, cellOf: map[cell]int{}, groups: map[int][]string{},
-		pieces: map[interval]tallies{}}
+	b := &book{
+		shelf: s, slots: slots, judges: map[int]func(tally) tally{}, cellOf: map[cell]int{}, groups: map[int][]string{},
+		pieces: map[interval]tallies{},
+	}
 	b.foldings = b.folds(q, slots)
 	for _, i := range slots {
 		b.judges[i] = q.slots[i].slo.judge()
@@ -238,9 +241,12 @@ func (b *book) remembered(p interval) (tallies, bool) {
 
 // batch takes what one statement reads off the pieces that are missing: at least one.
 func (b *book) batch(missing []interval) (batch, rest []interval) {
-	room := sumsAtOnce
+	room := minutesAtOnce
+	if b.byQuarters() {
+		room = quartersAtOnce
+	}
 	if b.slice > 0 {
-		room = slicesAtOnce / int64(len(b.cells)+1) * int64(b.slice/time.Second)
+		room = min(room, slicesAtOnce/int64(len(b.cells)+1)*int64(b.slice/time.Second))
 	}
 	n := 1
 	for length := missing[0].to - missing[0].from; n < len(missing); n++ {
@@ -267,7 +273,9 @@ func (b *book) fold(ctx context.Context, q *Query, pieces []interval, ask Ask) (
 		err := f.read(ctx, q, pieces, ask, func(r *row) {
 			places = places[:0]
 			for _, at := range r.at {
-				i, exact := slices.BinarySearchFunc(pieces, int64(at), func(p interval, at int64) int { return cmp.Compare(p.from, at) })
+				i, exact := slices.BinarySearchFunc(pieces, int64(at), func(p interval, at int64) int {
+					return cmp.Compare(p.from, at)
+				})
 				if places = append(places, first[i]); !exact {
 					places[len(places)-1] = first[i-1] + int((int64(at)-pieces[i-1].from)/slice)
 				}

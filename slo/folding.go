@@ -110,7 +110,9 @@ func (b *book) folds(q *Query, slots []int) []*folding {
 			{"active_with_capacity", "sumIf(ifNull(a, 0), c IS NOT NULL)"}, {"connection_seconds", "sum(ifNull(a, 0)) * 10"},
 		}, slots, false)}
 		all[0].rows = func(_, where string) string { return reports(where) }
-		churn := slices.DeleteFunc(slices.Clone(slots), func(i int) bool { return q.slots[i].slo.Indicator.Measure != MeasureChurn })
+		churn := slices.DeleteFunc(slices.Clone(slots), func(i int) bool {
+			return q.slots[i].slo.Indicator.Measure != MeasureChurn
+		})
 		if len(churn) > 0 {
 			all = append(all, rollup(schema.Rollup1m, churn))
 		}
@@ -118,7 +120,10 @@ func (b *book) folds(q *Query, slots []int) []*folding {
 	case ofRates:
 		// The store merges the sketches, so what an SLO counts has to be one row: those that tell the same dimensions apart
 		// are read together.
-		columns := []column{{"n", "sum(received_count) + sum(sent_count)"}, {"received_n", "sum(received_count)"}, {"sent_n", "sum(sent_count)"}}
+		columns := []column{
+			{"n", "sum(received_count) + sum(sent_count)"},
+			{"received_n", "sum(received_count)"}, {"sent_n", "sum(sent_count)"},
+		}
 		merged := fmt.Sprintf(quantiles, "")
 		for _, m := range rateMeasures {
 			way, rest, _ := strings.Cut(string(m), "_rate_")

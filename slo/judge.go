@@ -38,7 +38,9 @@ func (s *SLO) within() func(tally) uint64 {
 		return 0
 	}
 	in := &s.Indicator
-	signs := map[Operator][]int{LessThan: {-1}, LessOrEqual: {-1, 0}, GreaterThan: {1}, GreaterOrEqual: {0, 1}}[in.Limit.Op]
+	signs := map[Operator][]int{
+		LessThan: {-1}, LessOrEqual: {-1, 0}, GreaterThan: {1}, GreaterOrEqual: {0, 1},
+	}[in.Limit.Op]
 	if in.Measure.ofRates() {
 		limit, _ := strconv.ParseFloat(in.Limit.Value.String(), 64)
 		return func(t tally) uint64 {

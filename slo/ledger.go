@@ -119,7 +119,8 @@ func (l *Ledger) of(indexes []int) []SLO {
 
 // count makes the counts of the SLOs that are booked. It returns those that have too many groups for it, and whether there
 // are too many at all.
-func (l *Ledger) count(ctx context.Context, asof time.Time, ask Ask, counts []Counts) (crowded []int, full bool, err error) {
+func (l *Ledger) count(ctx context.Context, asof time.Time, ask Ask, counts []Counts,
+) (crowded []int, full bool, err error) {
 	// Before the rows: what comes between the two looks is counted, and then counted again on the next tick.
 	changed, err := l.watch.look(ctx, ask)
 	if err != nil {

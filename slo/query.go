@@ -244,7 +244,8 @@ func (q *Query) Read(rows Rows) ([]Counts, error) {
 }
 
 // assemble makes the counts of every SLO from those of its slots.
-func (q *Query) assemble(count func(index int) (Counts, error), split func(index int) ([]Group, error)) ([]Counts, error) {
+func (q *Query) assemble(count func(index int) (Counts, error), split func(index int) ([]Group, error),
+) ([]Counts, error) {
 	counts := make([]Counts, len(q.slos))
 	next := 0
 	for i := range q.slos {

@@ -289,7 +289,8 @@ func (s *SLO) of() string {
 
 // where narrows a scan to what some slot needs. Events are not narrowed where a slot counts against all of them.
 func (q *Query) where(p *part, slots []int, events bool) string {
-	return fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end)) + q.narrow(slots, events)
+	between := fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end))
+	return between + q.narrow(slots, events)
 }
 
 // narrow is the condition of rows, at any time, that some slot needs.

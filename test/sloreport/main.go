@@ -18,7 +18,7 @@ import (
 func main() {
 	if err := run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "sloreport:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
@@ -32,7 +32,8 @@ func run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "| SLOs | a tick: collector | store | together | the first tick | a mixed set: a tick | its first | Prometheus, a round | its first |")
+	fmt.Fprintln(w, "| SLOs | a tick: collector | store | together | the first tick | a mixed set: a tick | its first "+
+		"| Prometheus, a round | its first |")
 	fmt.Fprintln(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, n := range []string{"10", "100", "1000", "10000"} {
 		plain, mixed, theirs := ours["plain/SLOs="+n], ours["mixed/SLOs="+n], sloths["SLOs="+n]
@@ -51,8 +52,8 @@ func run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nCPU-seconds, user and system. Of the rules of 10,000 SLOs, Prometheus evaluated a tenth, and the figure is ten times that.\n"+
-		"Measured in %s; load at the end %s.\n", time.Since(began).Round(time.Second), strings.Join(strings.Fields(string(load))[:3], ", "))
+	fmt.Fprintf(w, "\nCPU-seconds, user and system. Of the rules of 10,000 SLOs, Prometheus evaluated a tenth, "+
+		"and the figure is ten times that.\nMeasured in %s; load at the end %s.\n", time.Since(began).Round(time.Second), strings.Join(strings.Fields(string(load))[:3], ", "))
 	return nil
 }
 
@@ -71,7 +72,7 @@ var line = regexp.MustCompile(`^Benchmark\w+/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
 // bench runs a benchmark and returns the metrics of each of its parts.
 func bench(pkg, name, times string) (map[string]map[string]float64, error) {
-	command := exec.Command("go", "test", "-run", "^$", "-bench", name+"$", "-benchtime", times, "-timeout", "2h", pkg) //nolint:gosec // our own
+	command := exec.Command("go", "test", "-run", "^$", "-bench", name+"$", "-benchtime", times, "-timeout", "2h", pkg)
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
