@@ -91,9 +91,8 @@ bench-store: build libchdb ## the exporter beside contrib's ClickHouse exporter:
 bench-schema: libchdb ## sort keys, codecs and indexes of events, and ways to keep connections, on a million events; an hour
 	$(GO) test -run '^$$' -bench 'EventsLayout|ConnectionsStored|TierOrder' -benchtime 1x -timeout 3h ./store
 
-bench-slo: libchdb ## a tick of 10 to 10,000 SLOs, and Prometheus evaluating the rules that Sloth writes for as many
-	$(GO) test -run '^$$' -bench SLOTick -benchtime 10x -timeout 40m ./extension/sloextension
-	$(GO) test -run '^$$' -bench SlothRound -benchtime 5x -timeout 40m ./test/oracle
+bench-slo: libchdb ## one table: a tick of 10 to 10,000 SLOs, and Prometheus evaluating the rules that Sloth writes for as many
+	@$(GO) run ./test/sloreport
 
 vuln: bin/govulncheck ## known vulnerabilities in what we call
 	@.ci/vuln bin/govulncheck ./...

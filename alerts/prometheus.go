@@ -428,12 +428,9 @@ func (w *writer) grouped() error {
 		step := g.step()
 		name := slo.PromDuration(step)
 		w.record(recordGroupWeight, name, s.WeightPromQL(step, slo.Counters))
-		weight := func(more ...string) string {
-			of := w.whole(recordGroupWeight, name, more...)
-			// Before the first step has ended there is what was counted since it began.
-			return slo.PromSteps(of, s.Longest(), step, w.start) + " or " + of
-		}
-		g.record(recordGroupKept, "", s.KeptPromQL("("+weight()+") unless ("+weight(s.PromOthers()...)+")"))
+		weight := w.whole(recordGroupWeight, name)
+		// Before the first step has ended there is what was counted since it began.
+		g.record(recordGroupKept, "", s.KeptPromQL(slo.PromSteps(weight, s.Longest(), step, w.start)+" or "+weight))
 		if s.Slice() == 0 {
 			by := strings.Join(s.PromBy(), ", ")
 			ended := s.Ended()

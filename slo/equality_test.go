@@ -552,12 +552,10 @@ func (r *referee) groups(s *slo.SLO) map[string]func(fact) bool {
 			}
 		}
 	}
-	others := strings.Join(slices.Repeat([]string{slo.OtherGroup}, len(s.Grouping.By)), "\x00")
+	const others = slo.OtherGroups + "\x00"
 	var ranked []string
 	for k := range weight {
-		if k != others {
-			ranked = append(ranked, k)
-		}
+		ranked = append(ranked, k)
 	}
 	slices.SortFunc(ranked, func(a, b string) int {
 		if weight[a] != weight[b] {
@@ -627,6 +625,9 @@ func (r *referee) require(t testing.TB, s *slo.SLO, got slo.Counts, note string)
 	found := map[string]bool{}
 	for _, g := range got.Groups {
 		k := strings.Join(g.Key, "\x00")
+		if g.Key == nil {
+			k = slo.OtherGroups + "\x00"
+		}
 		require.Contains(t, groups, k, note)
 		found[k] = true
 		compared += compare(r.counts(s, groups[k]), g.Counts, note+", group "+k)

@@ -227,7 +227,7 @@ func (e *Explanation) write(b *strings.Builder) {
 	b.WriteString("\n")
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "WINDOW\tBAD\tJUDGED\tTOTAL\tERROR RATIO\tBURN\t")
-	for _, win := range append(slices.Clone(st.Windows), st.Window) {
+	for _, win := range append(slices.Clone(st.Windows), st.Window.ofBudget()) {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\t%s\t\n", win.Name, win.Judged-win.Good, win.Judged, win.Total,
 			share(win.ErrorRatio, 4), win.Burn.Round(2))
 	}
@@ -265,6 +265,12 @@ func (e *Explanation) write(b *strings.Builder) {
 		b.WriteString("\n")
 		e.Members[i].write(b)
 	}
+}
+
+// ofBudget is a budget window under a name that no other window has.
+func (w WindowStatus) ofBudget() WindowStatus {
+	w.Name += " budget"
+	return w
 }
 
 func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -318,7 +324,7 @@ func WritePast(w io.Writer, p Past) error {
 	for _, win := range r.Windows {
 		row(win, known[win.Name])
 	}
-	row(r.Window, k.Window)
+	row(r.Window.ofBudget(), k.Window)
 	_ = t.Flush()
 	if r.Objective.String() != k.Objective.String() {
 		fmt.Fprintf(&b, "\nthe objective was %s %% then and is %s %% now\n", r.Objective.Percent(10), k.Objective.Percent(10))

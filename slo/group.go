@@ -9,9 +9,16 @@ import (
 )
 
 // Group is the SLO that one of the groups is judged as: it counts the group's events. Its name is that of s with the group
-// behind it, as in login{tenant="acme"}.
+// behind it, as in login{tenant="acme"}, or login{others} for the group without a key.
 func (s *SLO) Group(key []string) SLO {
 	group := *s
+	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
+	if key == nil {
+		group.Name = s.groupName(nil)
+		group.Title += ", " + OtherGroups
+		group.folded = true
+		return group
+	}
 	var words []string
 	var filters []Filter
 	for i, d := range s.Grouping.By {
@@ -20,17 +27,17 @@ func (s *SLO) Group(key []string) SLO {
 	}
 	group.Name = s.groupName(key)
 	group.Title += ", " + strings.Join(words, ", ")
-	group.Rules, group.Grouping = s.Grouping.Rules, Grouping{}
-	if group.folded = slices.Equal(key, s.others()); !group.folded {
-		in := &group.Indicator
-		in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
-	}
+	in := &group.Indicator
+	in.Hit, in.Total, in.Unjudged = in.Hit.narrow(filters), in.Total.narrow(filters), in.Unjudged.narrow(filters)
 	return group
 }
 
 // GroupNamed returns the group of s that has a name, as [SLO.Group] gives it.
 func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
 	rest, ok := strings.CutPrefix(name, s.Name+"{")
+	if len(s.Grouping.By) > 0 && name == s.groupName(nil) {
+		return s.Group(nil), true
+	}
 	var key []string
 	for _, d := range s.Grouping.By {
 		if rest, ok = strings.CutPrefix(rest, d+"="); !ok {
@@ -55,6 +62,9 @@ func (s *SLO) GroupNamed(name string) (group SLO, ok bool) {
 
 // groupName is the name of a group's SLO.
 func (s *SLO) groupName(key []string) string {
+	if key == nil {
+		return s.Name + "{" + OtherGroups + "}"
+	}
 	names := make([]string, len(key))
 	for i, d := range s.Grouping.By {
 		names[i] = fmt.Sprintf("%s=%q", d, key[i])

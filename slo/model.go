@@ -98,7 +98,7 @@ type Member struct {
 }
 
 // Grouping splits an SLO by dimensions. The groups with the most events over the budget window count by themselves; the
-// others fold into one whose key is [OtherGroup].
+// others fold into one without a key.
 type Grouping struct {
 	// By are dimensions of the rollup, in the document's order; none means no groups.
 	By []string
@@ -108,8 +108,9 @@ type Grouping struct {
 	Rules []Rule
 }
 
-// OtherGroup is the key, in every dimension, of the group that the groups beyond the bound fold into.
-const OtherGroup = "other"
+// OtherGroups is what the group that the groups beyond the bound fold into is called, where others are called by their
+// values: no value is without a dimension, so a tenant of that name is another.
+const OtherGroups = "others"
 
 // Indicator says which rows of the rollup count, and how.
 type Indicator struct {
@@ -184,7 +185,7 @@ type Count struct {
 type Counts struct {
 	Windows []Count
 	Budget  Count
-	// Groups are those of a grouped SLO, the largest first and [OtherGroup] last.
+	// Groups are those of a grouped SLO, the largest first and the one that others fold into last.
 	Groups []Group
 	// Members are those of a composite, in order; its own Windows then have the members' sums.
 	Members []Counts
@@ -192,7 +193,7 @@ type Counts struct {
 
 // Group is the counts of one group.
 type Group struct {
-	// Key are the values of Grouping.By.
+	// Key are the values of Grouping.By; nil is the group that others fold into.
 	Key []string
 	Counts
 }

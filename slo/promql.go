@@ -309,8 +309,6 @@ type promql struct {
 	// grouped tells groups apart. kept selects those that count by themselves; empty means all.
 	grouped bool
 	kept    string
-	// more are further matchers.
-	more []string
 }
 
 // promMetric is a metric and the matchers that every use of it has.
@@ -414,7 +412,7 @@ func (s *SLO) PromFold(vector, kept string) string {
 	by := strings.Join(s.PromBy(), ", ")
 	return fmt.Sprintf(`(sum by (slo) ((%[1]s) * on (%[2]s) group_left (slo) %[3]s) or `+
 		`label_replace(sum((%[1]s) unless on (%[2]s) %[3]s), "slo", %[4]s, "", ""))`,
-		vector, by, kept, strconv.Quote(dollars(s.groupName(s.others()))))
+		vector, by, kept, strconv.Quote(dollars(s.groupName(nil))))
 }
 
 // PromBy are the labels of what the SLO is grouped by.
@@ -431,21 +429,10 @@ func (s *SLO) WeightPromQL(window time.Duration, metrics Metrics) string {
 	return promql{slo: s, window: window, metrics: metrics}.weight()
 }
 
-// BudgetWeightPromQL is WeightPromQL of the budget window, of [Buckets], without the group that others fold into.
+// BudgetWeightPromQL is WeightPromQL of the budget window, of [Buckets].
 func (s *SLO) BudgetWeightPromQL(start string) string {
 	p := s.budgetPromQL(Buckets, start, "")
-	weight := p.weight()
-	p.more = s.PromOthers()
-	return weight + " unless " + p.weight()
-}
-
-// PromOthers are matchers of the group that others fold into, where it has events of its own.
-func (s *SLO) PromOthers() []string {
-	matchers := s.PromBy()
-	for i := range matchers {
-		matchers[i] += "=" + strconv.Quote(OtherGroup)
-	}
-	return matchers
+	return p.weight()
 }
 
 // Ended is the SLO without the connections that are still open, which OpenPromQL gives.
@@ -523,7 +510,7 @@ func (p *promql) common() []string {
 	if env := p.slo.Indicator.Environment; env != "" {
 		of = append(of, matcher(schema.Environment, []string{env}, true))
 	}
-	return append(of, p.more...)
+	return of
 }
 
 // active is how many connections are open, by those who know. What the term of the total asks for, the gauges have too.

@@ -157,7 +157,7 @@ func (q *Query) part(index int, sc scan) int {
 		i = len(q.parts)
 		q.parts = append(q.parts, &part{scan: sc})
 	}
-	if p := q.parts[i]; !slices.Contains(p.slots, index) {
+	if p := q.parts[i]; len(p.slots) == 0 || p.slots[len(p.slots)-1] != index {
 		p.slots = append(p.slots, index)
 	}
 	return i
@@ -187,11 +187,13 @@ func (p *part) bound(at int64) {
 }
 
 // step is what the part's counts are made of.
-func (p *part) step() time.Duration {
-	if p.table == schema.Rollup15m {
-		return max(p.slice, quarter)
+func (p *part) step() time.Duration { return stepOf(p.table, p.slice) }
+
+func stepOf(table string, slice time.Duration) time.Duration {
+	if table == schema.Rollup15m {
+		return max(slice, quarter)
 	}
-	return max(p.slice, time.Minute)
+	return max(slice, time.Minute)
 }
 
 // Rows is what the answer is read from; the rows of clickhouse-go are.
@@ -235,13 +237,22 @@ func (q *Query) Read(rows Rows) ([]Counts, error) {
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read counts: %w", err)
 	}
+	return q.assemble(func(index int) (Counts, error) {
+		t := &q.slots[index]
+		return t.counts(q.found(t, found[index][""]))
+	}, func(index int) ([]Group, error) { return q.groups(&q.slots[index], found[index]) })
+}
+
+// assemble makes the counts of every SLO from those of its slots.
+func (q *Query) assemble(count func(index int) (Counts, error), split func(index int) ([]Group, error),
+) ([]Counts, error) {
 	counts := make([]Counts, len(q.slos))
 	next := 0
 	for i := range q.slos {
 		s := &q.slos[i]
 		var err error
 		for range s.Members {
-			member, err := q.counts(&q.slots[next], found[next][""])
+			member, err := count(next)
 			if err != nil {
 				return nil, err
 			}
@@ -252,12 +263,12 @@ func (q *Query) Read(rows Rows) ([]Counts, error) {
 			q.together(&counts[i], s)
 			continue
 		}
-		if counts[i], err = q.counts(&q.slots[next], found[next][""]); err != nil {
+		if counts[i], err = count(next); err != nil {
 			return nil, err
 		}
 		next++
 		if len(s.Grouping.By) > 0 {
-			if counts[i].Groups, err = q.groups(&q.slots[next], found[next]); err != nil {
+			if counts[i].Groups, err = split(next); err != nil {
 				return nil, err
 			}
 			next++
@@ -281,38 +292,45 @@ func (q *Query) together(c *Counts, s *SLO) {
 	}
 }
 
-// counts adds up the spans of each window.
-func (q *Query) counts(t *slot, found map[int]sums) (Counts, error) {
+// found is what was counted over a window, and how many connections are open besides.
+type found func(w counted) (n tally, open uint64)
+
+// found adds up the spans of each window.
+func (q *Query) found(t *slot, sums map[int]sums) found {
+	return func(w counted) (n tally, open uint64) {
+		p := q.parts[w.part]
+		excluded := t.slo.excludedBy(p.step())
+		for span, of := range sums[w.part] {
+			if p.bounds[span] >= w.from && !within(excluded, p.bounds[span]) {
+				n.add(tally{of[0], of[1], of[2]})
+			}
+		}
+		if active := sums[t.active]; active != nil {
+			open = active[0][0]
+		}
+		return n, open
+	}
+}
+
+// counts are those of all windows of a slot.
+func (t *slot) counts(of found) (Counts, error) {
 	var c Counts
+	window := func(w counted) (Count, error) {
+		n, open := of(w)
+		count, err := t.slo.count(w.Window, n)
+		count.Good, count.Total, count.Judged = count.Good+open, count.Total+open, count.Judged+open
+		return count, err
+	}
 	for _, w := range t.burn {
-		n, err := q.window(t, w, found)
+		n, err := window(w)
 		if err != nil {
 			return c, err
 		}
 		c.Windows = append(c.Windows, n)
 	}
 	var err error
-	c.Budget, err = q.window(t, t.budget, found)
+	c.Budget, err = window(t.budget)
 	return c, err
-}
-
-func (q *Query) window(t *slot, w counted, found map[int]sums) (Count, error) {
-	var sum tally
-	p := q.parts[w.part]
-	excluded := t.slo.excludedBy(p.step())
-	for span, n := range found[w.part] {
-		if p.bounds[span] >= w.from && !within(excluded, p.bounds[span]) {
-			sum.add(tally{n[0], n[1], n[2]})
-		}
-	}
-	c, err := t.slo.count(w.Window, sum)
-	if err != nil {
-		return c, err
-	}
-	if open := found[t.active]; open != nil {
-		c.Good, c.Total, c.Judged = c.Good+open[0][0], c.Total+open[0][1], c.Judged+open[0][2]
-	}
-	return c, nil
 }
 
 // count makes what was added up the count of a window.
@@ -334,26 +352,26 @@ func (s *SLO) count(w Window, t tally) (Count, error) {
 func (q *Query) groups(t *slot, found map[string]map[int]sums) ([]Group, error) {
 	var groups []Group
 	for key, sums := range found {
-		c, err := q.counts(t, sums)
+		c, err := t.counts(q.found(t, sums))
 		if err != nil {
 			return nil, err
 		}
 		values, err := unpack(key)
-		if err != nil || len(values) != len(t.slo.Grouping.By) {
+		if err != nil || values != nil && len(values) != len(t.slo.Grouping.By) {
 			return nil, fmt.Errorf("read counts of %s of %s: %q is no group of it", t.slo.Name, t.slo.Service, key)
 		}
 		groups = append(groups, Group{values, c})
 	}
-	t.slo.sortGroups(groups)
+	sortGroups(groups)
 	return groups, nil
 }
 
-func (s *SLO) sortGroups(groups []Group) {
+func sortGroups(groups []Group) {
 	slices.SortFunc(groups, func(a, b Group) int {
-		switch others := s.others(); {
-		case slices.Equal(a.Key, others):
+		switch {
+		case a.Key == nil:
 			return 1
-		case slices.Equal(b.Key, others):
+		case b.Key == nil:
 			return -1
 		case a.Budget.Total != b.Budget.Total:
 			if a.Budget.Total > b.Budget.Total {
@@ -365,13 +383,8 @@ func (s *SLO) sortGroups(groups []Group) {
 	})
 }
 
-// others is the key of the group that the groups beyond the bound fold into.
-func (s *SLO) others() []string {
-	return slices.Repeat([]string{OtherGroup}, len(s.Grouping.By))
-}
-
 // A group is one string in the answer: its values in hexadecimal with dots between them, behind an x. That sorts as the
-// values do, and tells the group without a value from no group.
+// values do, and tells the group without a value from no group. The group that others fold into has its name instead.
 
 func pack(values []string) string {
 	packed := make([]string, len(values))
@@ -382,6 +395,9 @@ func pack(values []string) string {
 }
 
 func unpack(key string) ([]string, error) {
+	if key == OtherGroups {
+		return nil, nil
+	}
 	packed, ok := strings.CutPrefix(key, "x")
 	if !ok {
 		return nil, fmt.Errorf("%q is no group", key)

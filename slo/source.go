@@ -306,7 +306,7 @@ func (p *parser) grouping(by, most node) Grouping {
 	g.Max = usualGroups
 	if text := most.decimal(); text.Valid() {
 		if !text.rat.IsInt() || text.rat.Sign() == 0 || !text.rat.Num().IsInt64() || text.rat.Num().Int64() > mostGroups {
-			most.fault("must be 1 to %d, got %s: the groups with fewer events fold into %q", mostGroups, text, OtherGroup)
+			most.fault("must be 1 to %d, got %s: the groups with fewer events fold into one", mostGroups, text)
 			return Grouping{}
 		}
 		g.Max = int(text.rat.Num().Int64())

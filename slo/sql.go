@@ -188,7 +188,7 @@ func (q *Query) fold(p *part, slots []int, ranking bool) string {
 
 // ranking selects those groups of some slots that count by themselves, as (slot, grp).
 func (q *Query) ranking(slots []int) string {
-	var folds, others []string
+	var folds []string
 	for _, p := range q.parts {
 		var of []int
 		for _, i := range p.slots {
@@ -202,11 +202,9 @@ func (q *Query) ranking(slots []int) string {
 	}
 	most := map[string][]int{}
 	for _, i := range slots {
-		others = append(others, quote(pack(q.slots[i].slo.others())))
 		limit := fmt.Sprint(q.slots[i].slo.Grouping.Max)
 		most[limit] = append(most[limit], i)
 	}
-	slices.Sort(others)
 	return fmt.Sprintf(`SELECT slot, grp FROM
 (
     SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place
@@ -214,11 +212,9 @@ func (q *Query) ranking(slots []int) string {
     (
 %s
     )
-    WHERE grp NOT IN (%s)
     GROUP BY slot, grp
 )
-WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))),
-		strings.Join(slices.Compact(others), ", "), oneOf(most))
+WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))), oneOf(most))
 }
 
 // group is the column of the group's key, folded if it is not among the first.
@@ -229,12 +225,7 @@ func (q *Query) group(p *part, slots []int, ranking bool) string {
 	case ranking:
 		return "m.3"
 	}
-	others := map[string][]int{}
-	for _, i := range slots {
-		key := quote(pack(q.slots[i].slo.others()))
-		others[key] = append(others[key], i)
-	}
-	return "if((m.1, m.3) IN\n(\n" + indent(q.ranking(slots)) + "\n), m.3, " + oneOf(others) + ")"
+	return "if((m.1, m.3) IN\n(\n" + indent(q.ranking(slots)) + "\n), m.3, " + quote(OtherGroups) + ")"
 }
 
 // match is how one slot takes part in a fold: which of the inner query's rows, and what they count.
@@ -298,10 +289,11 @@ func (s *SLO) of() string {
 
 // where narrows a scan to its time and to what some slot needs.
 func (q *Query) where(p *part, slots []int, events bool) string {
-	return fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end)) + q.narrow(slots, events)
+	between := fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end))
+	return between + q.narrow(slots, events)
 }
 
-// narrow narrows to what some slot needs. Events are not narrowed where a slot counts against all of them.
+// narrow is the condition of rows, at any time, that some slot needs.
 func (q *Query) narrow(slots []int, events bool) string {
 	var b strings.Builder
 	list := func(dimension string, each func(s *SLO, add func(string))) {
@@ -397,10 +389,16 @@ func (s *SLO) match() match {
 // sideDimensions are those of the side tables, in the order of their keys.
 var sideDimensions = []string{schema.Service, schema.Environment, schema.Region, schema.Vantage}
 
+// reports are what each instance said in each bucket.
+func reports(where string) string {
+	listed := strings.Join(sideDimensions, ", ")
+	return "SELECT bucket, " + listed + ", instance, max(active) AS a, max(idle) AS i, max(capacity) AS c\nFROM " +
+		schema.Gauges10s + "\n" + where + "\nGROUP BY bucket, " + listed + ", instance"
+}
+
 // foldGauges counts what instances said of themselves: each report of 10 seconds, added up over instances and time.
 func (q *Query) foldGauges(p *part, slots []int, ranking bool) string {
 	dimensions := q.dimensions(slots, sideDimensions, "")
-	listed := strings.Join(sideDimensions, ", ")
 	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ") + `,
     count() AS reports,
     sum(ifNull(a, 0)) AS active_sum,
@@ -410,9 +408,7 @@ func (q *Query) foldGauges(p *part, slots []int, ranking bool) string {
     sumIf(ifNull(a, 0), c IS NOT NULL) AS active_with_capacity
 FROM
 (
-    SELECT bucket, ` + listed + `, instance, max(active) AS a, max(idle) AS i, max(capacity) AS c
-    FROM ` + schema.Gauges10s + "\n" + indent(q.where(p, slots, false)) + `
-    GROUP BY bucket, ` + listed + `, instance
+` + indent(reports(q.where(p, slots, false))) + `
 )
 GROUP BY at, ` + strings.Join(dimensions, ", ")
 	return q.matched(p, slots, ranking, "", inner, func(s *SLO) match {
@@ -431,18 +427,7 @@ GROUP BY at, ` + strings.Join(dimensions, ", ")
 
 // foldActive counts the connections open at the end of the part: what each instance said last.
 func (q *Query) foldActive(p *part, slots []int, ranking bool) string {
-	from := &part{scan: p.scan, bounds: []int64{p.end - int64(openWithin/time.Second)}}
-	listed := strings.Join(sideDimensions, ", ")
-	inner := "SELECT 0 AS at, " + listed + `, sum(open) AS active_sum
-FROM
-(
-    SELECT ` + listed + `, instance,
-        argMaxIf(ifNull(active, 0), (bucket, ifNull(active, 0)), active IS NOT NULL) AS open
-    FROM ` + schema.Gauges10s + "\n" + indent(q.where(from, slots, false)) + `
-    GROUP BY ` + listed + `, instance
-)
-GROUP BY ` + listed
-	return q.matched(p, slots, ranking, "", inner, func(s *SLO) match {
+	return q.matched(p, slots, ranking, "", q.open(p, slots), func(s *SLO) match {
 		when := s.of()
 		for _, f := range s.Indicator.Total[0].Where {
 			when += " AND " + f.Dimension + " IN (" + quoteAll(f.Values) + ")"
@@ -452,6 +437,21 @@ GROUP BY ` + listed
 		}
 		return match{when, "active_sum", "active_sum", "active_sum"}
 	})
+}
+
+// open selects the connections open at the end of the part, by the dimensions of the side tables.
+func (q *Query) open(p *part, slots []int) string {
+	from := &part{scan: p.scan, bounds: []int64{p.end - int64(openWithin/time.Second)}}
+	listed := strings.Join(sideDimensions, ", ")
+	return "SELECT 0 AS at, " + listed + `, sum(open) AS active_sum
+FROM
+(
+    SELECT ` + listed + `, instance,
+        argMaxIf(ifNull(active, 0), (bucket, ifNull(active, 0)), active IS NOT NULL) AS open
+    FROM ` + schema.Gauges10s + "\n" + indent(q.where(from, slots, false)) + `
+    GROUP BY ` + listed + `, instance
+)
+GROUP BY ` + listed
 }
 
 const quantiles = "quantilesDDMerge%s(0.01, 0.5, 0.95, 0.99)"

@@ -32,7 +32,7 @@ func (q *sloQuestion) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&q.service, "service", "", "the `SERVICE`, where several have an SLO of that name")
 	f.StringArrayVar(&q.group, "group", nil,
-		"one of its groups, by `DIMENSION=VALUE`, once for each dimension that it is grouped by")
+		"one of its groups, by `DIMENSION=VALUE`, once for each dimension that it is grouped by; others for the rest together")
 	f.StringVar(&q.at, "at", "",
 		"as of this `TIME`, such as 2026-03-01T12:00:00Z, or so long ago, such as 2h or 7d (default: the last evaluation)")
 }

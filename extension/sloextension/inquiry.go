@@ -169,13 +169,17 @@ func (q *inquiry) find(query url.Values) (subject, error) {
 	return found, refusal{http.StatusBadRequest, "several services have it; say which: " + some(services)}
 }
 
-// groupName is the name of the group that dimension=value say.
+// groupName is the name of the group that dimension=value say, or the word for the others.
 func groupName(s *slo.SLO, pairs []string) (string, error) {
 	if len(pairs) == 0 {
 		return "", nil
 	}
 	if len(s.Grouping.By) == 0 {
 		return "", refusal{http.StatusBadRequest, "group: the SLO has no groups; groupBy in its document makes them"}
+	}
+	if len(pairs) == 1 && pairs[0] == slo.OtherGroups {
+		others := s.Group(nil)
+		return others.Name, nil
 	}
 	given := map[string]string{}
 	for _, pair := range pairs {

@@ -227,12 +227,12 @@ func TestQuestionsAboutGroups(t *testing.T) {
 
 	// The others fold into one, whose events cannot be told apart.
 	var e slo.Explanation
-	_, text = ask("explain", url.Values{"slo": {whole}, "group": {"tenant=other"}}, &e)
+	_, text = ask("explain", url.Values{"slo": {whole}, "group": {"others"}}, &e)
 	require.EqualValues(t, 10, e.Status.Window.Judged, text)
 	require.Empty(t, e.Burned)
 
 	for says, query := range map[string]url.Values{
-		`no such group counts by itself then; those that do: {tenant="zeta"}, {tenant="acme"}, {tenant="other"}`: {"slo": {whole}, "group": {"tenant=nobody"}},
+		`no such group counts by itself then; those that do: {tenant="zeta"}, {tenant="acme"}, {others}`: {"slo": {whole}, "group": {"tenant=nobody"}},
 		"group: write tenant=…": {"slo": {whole}, "group": {"region=acme"}},
 	} {
 		_, text := ask("explain", query, nil)

@@ -100,11 +100,10 @@ FROM
                     ]) AS m
                 )
             )
-            WHERE grp NOT IN ('x6F74686572')
             GROUP BY slot, grp
         )
         WHERE place <= 20
-    ), m.3, 'x6F74686572') AS grp, at, m.4 AS h, m.5 AS t, m.6 AS j
+    ), m.3, 'others') AS grp, at, m.4 AS h, m.5 AS t, m.6 AS j
     FROM
     (
         SELECT

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func describe(tables *[]Table, statement string) error {
 	case s.head("CREATE", "TABLE", "IF", "NOT", "EXISTS"):
 	case s.head("CREATE", "MATERIALIZED", "VIEW", "IF", "NOT", "EXISTS"):
 		engine = EngineMaterializedView
-	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"):
+	case s.head("CREATE", "VIEW", "IF", "NOT", "EXISTS"), s.head("CREATE", "OR", "REPLACE", "VIEW"):
 		engine = EngineView
 	case s.head("ALTER", "TABLE"):
 		return alter(*tables, s)
@@ -68,6 +69,10 @@ func describe(tables *[]Table, statement string) error {
 			}
 		}
 	}
+	if i := slices.IndexFunc(*tables, func(old Table) bool { return old.Name == name }); i >= 0 {
+		(*tables)[i] = t
+		return nil
+	}
 	*tables = append(*tables, t)
 	return nil
 }
@@ -82,6 +87,8 @@ func alter(tables []Table, s *parsed) error {
 		}
 		for _, item := range s.items(s.after(at), 0) {
 			switch {
+			case item.head("ADD", "INDEX", "IF", "NOT", "EXISTS"):
+				continue
 			case item.head("ADD", "COLUMN", "IF", "NOT", "EXISTS"):
 			case item.head("MODIFY", "COLUMN", "IF", "EXISTS"):
 			default:

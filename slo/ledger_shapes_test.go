@@ -1,0 +1,83 @@
+package slo_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
+)
+
+// shapes are SLOs of every budgeting method, measure, window and kind of group, and composites of them.
+func shapes(t testing.TB) []slo.SLO {
+	t.Helper()
+	all, err := slo.Load("testdata/valid/matrix.yaml")
+	require.NoError(t, err)
+	shipped, err := slo.Defaults(slo.DefaultSettings{Services: []string{"chat"}, AuthVantage: "app", Indicators: indicatorNames(t)})
+	require.NoError(t, err)
+	return append(all, shipped...)
+}
+
+// TestLedgerCountsEveryShapeAsARecount lets a ledger go from tick to tick while late events come, and compares every count
+// with a recount of all minutes, at which the reference of [TestWideSQLEqualsReference] is aimed.
+func TestLedgerCountsEveryShapeAsARecount(t *testing.T) {
+	t.Parallel()
+	slos := shapes(t)
+	timings, ticks := []slo.Timing{{Resolution: 10 * time.Second, Scale: 60}, {}}, 3
+	if os.Getenv("SOCKEYE_EQUALITY") == "full" {
+		ticks = 12
+	} else {
+		timings = timings[:1]
+	}
+	compared := 0
+	for seed, timing := range timings {
+		random := rand.New(rand.NewPCG(uint64(seed), 23))
+		s, dsn := open(t)
+		// The store forgets what is old by its own clock.
+		asof := time.Now().UTC().Add(-3 * time.Hour)
+		events := facts(random, asof.Add(2*time.Hour), 1700)
+		// What is of after now has not come yet, and of what came before some comes late.
+		random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+		require.True(t, slices.ContainsFunc(events, func(f fact) bool { return f.at > asof.Unix()+3600 }))
+		come := func(n int) {
+			n = min(n, len(events))
+			insertFacts(t, dsn, events[:n])
+			events = events[n:]
+		}
+		come(1200)
+		ledger := slo.NewLedger(slos, timing)
+		a := &asker{store: s}
+		for tick := range ticks {
+			switch {
+			case tick == 1:
+				asof = asof.Add(10 * time.Second)
+			case tick > 1:
+				asof = asof.Add(time.Duration(random.IntN(40)) * time.Minute)
+				come(40)
+			}
+			if random.IntN(3) == 0 {
+				embeddedtest.Exec(t, dsn, "OPTIMIZE TABLE rollup_15m FINAL")
+			}
+			var exclusions []slo.Exclusion
+			if tick%2 == 1 {
+				exclusions = excluding(random, asof, slos)
+			}
+			ledger.Exclude(exclusions)
+			want := count(t, s, slo.Plan(slo.Exclude(slos, exclusions), asof, timing))
+			got, err := ledger.Count(t.Context(), asof, a.ask)
+			require.NoError(t, err)
+			require.Len(t, got, len(slos))
+			want, got = counted(want), counted(got)
+			for i := range slos {
+				require.Equal(t, want[i], got[i], "%s, seed %d, tick %d, as of %s", slos[i].Name, seed, tick, asof)
+				compared += 8 * 3 * (1 + len(want[i].Groups) + len(want[i].Members))
+			}
+		}
+	}
+	t.Logf("%d counts of %d SLOs are equal", compared, len(slos))
+}
