@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sockeye-project/sockeye/dashboards"
+	"github.com/sockeye-project/sockeye/dashboards/dashboardstest"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/internal/golden"
 	"github.com/sockeye-project/sockeye/slo"
@@ -201,10 +202,11 @@ func TestTheBoardsOfPrometheusAreDrawn(t *testing.T) {
 // askPrometheus returns what a panel shows, with the names of series as Grafana would write them.
 func askPrometheus(t *testing.T, engine *promql.Engine, db storage.Queryable, b *dashboards.Dashboard, p *dashboard.Panel) frame {
 	t.Helper()
-	v := viewOf(t, b, p)
+	v, err := dashboardstest.ViewOf(b, p, now, nil)
+	require.NoError(t, err)
 	values := maps.Clone(prometheusValues)
-	values["__range"] = fmt.Sprintf("%ds", int(v.to.Sub(v.from).Seconds()))
-	values["__rate_interval"] = fmt.Sprintf("%ds", int(max(v.interval+30*time.Second, 2*time.Minute).Seconds()))
+	values["__range"] = fmt.Sprintf("%ds", int(v.To.Sub(v.From).Seconds()))
+	values["__rate_interval"] = fmt.Sprintf("%ds", int(max(v.Interval+30*time.Second, 2*time.Minute).Seconds()))
 	f := frame{named: true}
 	column := func(name, kind string) { f.Meta = append(f.Meta, struct{ Name, Type string }{name, kind}) }
 	called := func(l labels.Labels, q prometheus.Dataquery) string {
@@ -226,7 +228,7 @@ func askPrometheus(t *testing.T, engine *promql.Engine, db storage.Queryable, b 
 		q := target.(prometheus.Dataquery)
 		expr := fill(t, q.Expr, values)
 		if p.Type != "timeseries" {
-			asked, err := engine.NewInstantQuery(context.Background(), db, nil, expr, v.to)
+			asked, err := engine.NewInstantQuery(context.Background(), db, nil, expr, v.To)
 			require.NoError(t, err, expr)
 			result := asked.Exec(context.Background())
 			vector, err := result.Vector()
@@ -241,7 +243,7 @@ func askPrometheus(t *testing.T, engine *promql.Engine, db storage.Queryable, b 
 			asked.Close()
 			continue
 		}
-		asked, err := engine.NewRangeQuery(context.Background(), db, nil, expr, v.from, v.to, v.interval)
+		asked, err := engine.NewRangeQuery(context.Background(), db, nil, expr, v.From, v.To, v.Interval)
 		require.NoError(t, err, expr)
 		result := asked.Exec(context.Background())
 		matrix, err := result.Matrix()

@@ -218,7 +218,8 @@ func (p promql) measure() PromQL {
 func (p promql) rates() PromQL {
 	in := &p.slo.Indicator
 	way, quantile, _ := strings.Cut(string(in.Measure), "_rate_")
-	direction := matcher(schema.Direction, []string{map[string]string{"received": "receive", "sent": "transmit"}[way]}, true)
+	way = map[string]string{"received": "receive", "sent": "transmit"}[way]
+	direction := matcher(schema.Direction, []string{way}, true)
 	seen := p.sum(p.rise(promRates, ""))
 	all := "round(" + p.sum(p.rise(promRates, direction)) + ")"
 	limit := in.Limit.Value.Float64()

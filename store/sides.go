@@ -78,7 +78,7 @@ func sides() []side {
 				same("sum", "message_bytes", on(message, "e.bytes")),
 			}},
 		{schema.Audit, time.Hour, keys(schema.EventName, schema.Tenant, schema.ConnectionID), schema.CountedAt,
-			"e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy', 'websocket.exclusion')",
+			"e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy')",
 			[]sideMeasure{
 				{"events", "count()", "count()"},
 				{"times", "sum(cityHash64(t.time))", "sum(cityHash64(e.time))"},

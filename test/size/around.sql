@@ -15,14 +15,13 @@ FROM
     FROM numbers(4320 * 40)
 );
 
--- policies that changed, deploys and exclusions,
+-- policies that changed and deploys,
 INSERT INTO events (time, observed, counted_at, event, severity, service, instance, environment, region, vantage, visibility, outcome,
     policy, count, source_type, evidence, attributes, chunk_id)
-SELECT at, at, at, ['websocket.policy.changed', 'websocket.policy.changed', 'websocket.deploy', 'websocket.exclusion'][1 + intHash64(number) % 4] AS name, 9,
+SELECT at, at, at, ['websocket.policy.changed', 'websocket.policy.changed', 'websocket.deploy'][1 + intHash64(number) % 3] AS name, 9,
     concat('s', leftPad(toString(number % 20), 2, '0')), '', 'production', 'eu-west-1', 'app', 'at_open', 'unknown',
     if(name = 'websocket.policy.changed', 'rate_limit', ''), 1, 'websocketendpoint', 'observed',
     multiIf(name = 'websocket.deploy', map('websocket.deploy.version', concat('1.', toString(number % 30))),
-        name = 'websocket.exclusion', map('websocket.exclusion.id', concat('maintenance-', toString(number)), 'websocket.exclusion.reason', 'maintenance'),
         map('websocket.policy.kind', 'rate_limit', 'websocket.policy.state', if(number % 2 = 0, 'on', 'off'), 'websocket.policy.reason', 'operator')),
     concat('changes-', toString(intDiv(number, 20)))
 FROM (SELECT number, toDateTime64({start:UInt32} + intDiv(number * 60 * {minutes_in_all:UInt32}, 3000), 3, 'UTC') AS at FROM numbers(3000));

@@ -4,8 +4,7 @@ SELECT
     time, service, instance, event, kind, state, reason, actor, tenant,
     multiIf(user_hash != '', user_hash, client_hash != '', client_hash, client_address != '', client_address, connection_id) AS about,
     arrayStringConcat(arrayMap(k -> concat(k, '=', attributes[k]),
-        arraySort(arrayFilter(k -> startsWith(k, 'websocket.deploy.') OR startsWith(k, 'websocket.exclusion.')
-            OR k = 'websocket.policy.connections', mapKeys(attributes)))), ' ') AS what
+        arraySort(arrayFilter(k -> startsWith(k, 'websocket.deploy.') OR k = 'websocket.policy.connections', mapKeys(attributes)))), ' ') AS what
 FROM audit
 WHERE counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})

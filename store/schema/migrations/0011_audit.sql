@@ -1,4 +1,4 @@
--- What people and policies changed: revocations, blocks, disconnections, limits, deployments, exclusions. A table of its own,
+-- What people and policies changed: revocations, blocks, disconnections, limits, deployments. A table of its own,
 -- because it is kept for more than a year, and so that others may read it than read events.
 CREATE TABLE IF NOT EXISTS audit
 (
@@ -65,7 +65,7 @@ SELECT
     e.resource AS resource,
     e.chunk_id AS chunk_id
 FROM events AS e
-WHERE e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy', 'websocket.exclusion');
+WHERE e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy');
 
 -- The same view of connections, which now says what was seen of each, when it was opened where only its close told, and
 -- how many messages it had.
