@@ -55,8 +55,8 @@ func (s *Store) checkServer() error {
 	if v.Version.Major > oldestServer[0] || v.Version.Major == oldestServer[0] && v.Version.Minor >= oldestServer[1] {
 		return nil
 	}
-	return fmt.Errorf("clickhouse at %s: is version %d.%d, and %d.%d or newer is needed: in older ones a chunk that is sent "+
-		"again may count twice behind a view, or not at all; upgrade the server", s.address, v.Version.Major, v.Version.Minor,
+	return fmt.Errorf("clickhouse at %s: is version %d.%d, and %d.%d or newer is needed: in older ones a chunk that is "+
+		"sent again may count twice behind a view, or not at all; upgrade the server", s.address, v.Version.Major, v.Version.Minor,
 		oldestServer[0], oldestServer[1])
 }
 

@@ -107,8 +107,8 @@ func (s *Store) ViewFault(err error) error {
 	}
 	return &Error{
 		Kind: Schema, Code: e.Code, cause: e.cause,
-		sentence: fmt.Sprintf("clickhouse at %s: a view that is not of this version refuses what its table takes%s; drop it, "+
-			"or make it take every row", s.address, named(e)),
+		sentence: fmt.Sprintf("clickhouse at %s: a view that is not of this version refuses what its table takes%s; drop it,"+
+			" or make it take every row", s.address, named(e)),
 	}
 }
 
