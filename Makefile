@@ -92,6 +92,9 @@ bench-slo: libchdb ## a tick of 10 to 10,000 SLOs, and Prometheus evaluating the
 	$(GO) test -run '^$$' -bench SLOTick -benchtime 10x -timeout 40m ./extension/sloextension
 	$(GO) test -run '^$$' -bench SlothRound -benchtime 5x -timeout 40m ./test/oracle
 
+bench-size: build libchdb ## what is asked of a month of EVENTS=1000000 (1000000,10000000,100000000: beside each other); kept in DIR, made if it is not there
+	@$(GO) run ./test/size -events $(or $(EVENTS),1000000) -dir '$(DIR)' $(if $(ONLY),-only '$(ONLY)')
+
 vuln: bin/govulncheck ## known vulnerabilities in what we call
 	@.ci/vuln bin/govulncheck ./...
 
@@ -126,4 +129,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-slo vuln demo screenshots check setup libchdb clients
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-slo bench-size vuln demo screenshots check setup libchdb clients
