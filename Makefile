@@ -94,6 +94,9 @@ bench-schema: libchdb ## sort keys, codecs and indexes of events, and ways to ke
 bench-slo: libchdb ## one table: a tick of 10 to 10,000 SLOs, and Prometheus evaluating the rules that Sloth writes for as many
 	@$(GO) run ./test/sloreport
 
+bench-size: build libchdb ## what is asked of a month of EVENTS=1000000 (1000000,10000000,100000000: beside each other); kept in DIR, made if it is not there
+	@$(GO) run ./test/size -events $(or $(EVENTS),1000000) -dir '$(DIR)' $(if $(ONLY),-only '$(ONLY)')
+
 vuln: bin/govulncheck ## known vulnerabilities in what we call
 	@.ci/vuln bin/govulncheck ./...
 
@@ -128,4 +131,4 @@ bin/benchstat: tools/go.mod
 bin/deadcode: tools/go.mod
 	$(GO) build -C tools -o ../$@ golang.org/x/tools/cmd/deadcode
 
-.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-schema bench-slo vuln demo screenshots check setup libchdb clients
+.PHONY: help build components generate check-generate fmt lint unit test test-integration conformance golden fuzz bench bench-endpoint pii-report bench-store bench-schema bench-slo bench-size vuln demo screenshots check setup libchdb clients

@@ -120,6 +120,18 @@ func (s *SLO) counting(step time.Duration) string {
 	return b.String()
 }
 
+// countedIn are the minutes of a span that count.
+func (s *SLO) countedIn(span interval) []interval {
+	var counted []interval
+	for _, out := range append(s.excludedBy(time.Minute), interval{span.to, span.to}) {
+		if until := min(out.from, span.to); span.from < until {
+			counted = append(counted, interval{span.from, until})
+		}
+		span.from = max(span.from, out.to)
+	}
+	return counted
+}
+
 // Excluding returns those of the exclusions that are about an SLO and overlap [from, to).
 func Excluding(s *SLO, exclusions []Exclusion, from, to time.Time) []Exclusion {
 	return slices.DeleteFunc(slices.Clone(exclusions), func(e Exclusion) bool {

@@ -16,7 +16,7 @@ import (
 type Explanation struct {
 	// Formula says in words what is counted.
 	Formula []string `json:"formula"`
-	// SQL counts all of it from the minutes, and is what Status was computed from.
+	// SQL counts all of it, from minutes and quarters of hours, and is what Status was computed from.
 	SQL    string `json:"sql"`
 	Status Status `json:"status"`
 	// Exclusions are those that take time out of the budget window; Without is the status as it would be without them.
@@ -137,14 +137,25 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 	for i, d := range burnedBy {
 		pairs[i] = fmt.Sprintf("(%s, toString(%s))", quote(d), d)
 	}
+	rows := "SELECT * FROM " + table + "\nWHERE " + s.rows(from, asof) + s.counting(step)
+	if table == schema.Rollup1m && asof.Unix()-from.Unix() >= coverFrom {
+		minutes, quarters := cover(s.countedIn(interval{from.Unix(), asof.Unix()}))
+		columns := append(schema.Dimensions(), in.judged())
+		if in.Threshold != 0 {
+			columns = append(columns, schema.DurationColumn(in.Threshold))
+		}
+		rows = rowsOf(minutes, quarters, strings.Join(columns, ", "), "\n    AND "+s.narrow())
+	}
 	return fmt.Sprintf(`SELECT pair.1 AS dimension, pair.2 AS value, toUInt64(greatest(0, sum(%s))) AS bad
-FROM %s
+FROM
+(
+%s
+)
 ARRAY JOIN [%s] AS pair
-WHERE %s
 GROUP BY dimension, value
 HAVING bad > 0
 ORDER BY bad DESC, value
-LIMIT %d BY dimension`, in.bad(), table, strings.Join(pairs, ", "), s.rows(from, asof)+s.counting(step), most)
+LIMIT %d BY dimension`, in.bad(), indent(rows), strings.Join(pairs, ", "), most)
 }
 
 // judged is the measure of judged events.
@@ -168,8 +179,13 @@ func (in *Indicator) bad() string {
 	return fmt.Sprintf("toInt64(if(%s, %s, 0)) - %s", in.Total.SQL(), in.judged(), hits)
 }
 
-// rows is the condition of the rows that the SLO looks at.
+// rows is the condition of the rows of a time that the SLO looks at.
 func (s *SLO) rows(from, to time.Time) string {
+	return fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)\n    AND ", from.Unix(), to.Unix()) + s.narrow()
+}
+
+// narrow is the condition of the rows that the SLO looks at.
+func (s *SLO) narrow() string {
 	in := &s.Indicator
 	var events []string
 	for _, t := range in.terms() {
@@ -177,7 +193,6 @@ func (s *SLO) rows(from, to time.Time) string {
 	}
 	slices.Sort(events)
 	where := []string{
-		fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", from.Unix(), to.Unix()),
 		schema.Service + " = " + quote(s.Service), schema.Vantage + " = " + quote(in.Vantage),
 		schema.EventName + " IN (" + quoteAll(slices.Compact(events)) + ")",
 	}

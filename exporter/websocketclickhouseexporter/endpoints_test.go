@@ -24,6 +24,10 @@ import (
 // over every one of them.
 var endpoints = map[string]func(testing.TB) (dsn string){
 	"http": embeddedtest.Database,
+	"clickhouse": func(t testing.TB) string {
+		_, native := embeddedtest.Databases(t)
+		return native
+	},
 }
 
 // scheme is that of the tests that run. They are not parallel.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,8 +38,34 @@ func (p *program) cpu() time.Duration {
 }
 
 // BenchmarkFileToRow measures the whole way from lines in a file to rows that a query sees, the generator excluded: the
-// processor time of the collector and of the engine for each event, and how many events pass in a second.
+// processor time of the collector and of the engine for each event, and how many events pass in a second. In "everything" the SLO engine,
+// its status page and the connector's metrics run in the same collector.
 func BenchmarkFileToRow(b *testing.B) {
+	b.Run("pipeline", func(b *testing.B) { fileToRow(b, func(config string) string { return config }) })
+	b.Run("everything", func(b *testing.B) { fileToRow(b, func(config string) string { return everything(b, config) }) })
+}
+
+// everything adds to pipelineConfig what else a collector on one machine has: the SLO engine with its status page, and metrics.
+func everything(t testing.TB, config string) string {
+	t.Helper()
+	endpoint := regexp.MustCompile(`websocketclickhouse:\n    endpoint: (.*)\n`).FindStringSubmatch(config)
+	require.NotNil(t, endpoint)
+	for _, change := range [][2]string{
+		{"extensions:\n", "extensions:\n  slo:\n    endpoint: " + endpoint[1] + "\n    http: {endpoint: " + testenv.Address(t) + "}\n" +
+			"    defaults: {services: [chat], vantage: edge, auth_vantage: app}\n    alerting: {owner: engine}\n"},
+		{"processors:\n", "connectors:\n  websocketsli: {storage: file_storage}\nprocessors:\n"},
+		{"exporters:\n", "exporters:\n  prometheus: {endpoint: " + testenv.Address(t) + "}\n"},
+		{"extensions: [file_storage", "extensions: [slo, file_storage"},
+		{"exporters: [websocketclickhouse]\n", "exporters: [websocketclickhouse, websocketsli]\n" +
+			"    metrics: {receivers: [websocketsli], exporters: [prometheus]}\n"},
+	} {
+		require.Contains(t, config, change[0])
+		config = strings.Replace(config, change[0], change[1], 1)
+	}
+	return config
+}
+
+func fileToRow(b *testing.B, with func(config string) string) {
 	const lines = 250_000
 	for b.Loop() {
 		engine := startClickHouse(b)
@@ -49,7 +76,7 @@ func BenchmarkFileToRow(b *testing.B) {
 			text.WriteString(accessLine(i, time.Now()))
 		}
 		config := filepath.Join(dir, "collector.yaml")
-		require.NoError(b, os.WriteFile(config, fmt.Appendf(nil, pipelineConfig, dir, logPath, engine.dsn()), 0o600))
+		require.NoError(b, os.WriteFile(config, []byte(with(fmt.Sprintf(pipelineConfig, dir, logPath, engine.dsn()))), 0o600))
 		collector := start(b, nil, binary(b), "--config", config)
 		eventually(b, 60*time.Second, "the tables", func() (bool, string) {
 			return number(engine.addr, "SELECT count() FROM source_progress") > 0, collector.out.String()

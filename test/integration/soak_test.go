@@ -94,6 +94,9 @@ func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 	config := fmt.Sprintf(pipelineConfig, dir, logPath, engine.dsn())
 	config = strings.Replace(config, "extensions:\n", "extensions:\n  pprof: {endpoint: "+pprof+"}\n", 1)
 	config = strings.Replace(config, "extensions: [file_storage]", "extensions: [file_storage, pprof]", 1)
+	if os.Getenv("SOCKEYE_SOAK_EVERYTHING") != "" {
+		config = everything(t, config)
+	}
 	collector := start(t, nil, binary(t), "--config", configFile(t, config))
 	collector.listening(pprof)
 

@@ -22,7 +22,7 @@ import (
 func main() {
 	var s settings
 	events := flag.String("events", "1000000", "how `many`; several with commas between them are beside each other in the tables")
-	flag.StringVar(&s.dir, "dir", "", "`directory` of the months; each is kept in one named by its events, and made if it is not there")
+	flag.StringVar(&s.dir, "dir", "", "`directory` of the months; each is in one named by its events, and made if it is not there; if empty, they are not kept")
 	flag.StringVar(&s.sockeye, "sockeye", "bin/sockeye", "the `binary`, which serves the engine")
 	flag.IntVar(&s.runs, "runs", 5, "how often each is asked, after once with cold caches")
 	flag.StringVar(&s.only, "only", "", "measure only those whose name holds this `text`")
@@ -42,7 +42,12 @@ type settings struct {
 
 func run(ctx context.Context, s settings, events string) error {
 	if s.dir == "" {
-		return errors.New("-dir: say where the months are kept")
+		dir, err := os.MkdirTemp("", "size")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		s.dir = dir
 	}
 	var months []*month
 	for text := range strings.SplitSeq(events, ",") {

@@ -102,7 +102,7 @@ func (m *month) slos() ([]question, error) {
 	const group = "SLOs, over windows of 5 minutes to 30 days:"
 	ledger := slo.NewLedger(all, slo.Timing{})
 	questions := []question{
-		{group: group, name: fmt.Sprintf("the first tick of %d SLOs, all statements together", len(all)), limit: ofEvents, ask: func(ctx context.Context) error {
+		{group: group, name: fmt.Sprintf("the first tick of %d SLOs, all its statements", len(all)), limit: ofTick, ask: func(ctx context.Context) error {
 			return count(slo.NewLedger(all, slo.Timing{}))(ctx)
 		}},
 		{group: group, name: "a tick that follows", limit: ofRollups, ask: count(ledger)},

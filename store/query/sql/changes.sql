@@ -5,8 +5,8 @@ SELECT
         arraySort(arrayFilter(k -> startsWith(k, 'websocket.policy.') OR startsWith(k, 'websocket.deploy.'),
             mapKeys(attributes)))), ' ') AS what
 FROM events
-WHERE event IN ('websocket.deploy', 'websocket.policy.changed')
-    AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
+PREWHERE event IN ('websocket.deploy', 'websocket.policy.changed')
+WHERE counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
 ORDER BY time DESC, service, instance, event, what
 LIMIT {limit:UInt32}

@@ -5,8 +5,8 @@ SELECT
     round(ifNull(duration, connection_duration), 3) AS seconds,
     count, bytes, tenant, url_path, trace_id
 FROM events
-WHERE (client_hash = {client:String} OR client_address = {client:String})
-    AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
+PREWHERE client_hash = {client:String} OR client_address = {client:String}
+WHERE counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
 ORDER BY time DESC, connection_id, event, direction
 LIMIT {limit:UInt32}

@@ -10,15 +10,5 @@ WHERE event = 'websocket.auth' AND duration IS NOT NULL
     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
     AND ({tenant:String} = '' OR tenant = {tenant:String})
-    -- All columns are read of the slowest only.
-    AND duration >= (SELECT min(d) FROM (
-        SELECT duration AS d
-        FROM events
-        WHERE event = 'websocket.auth' AND duration IS NOT NULL
-            AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
-            AND ({service:String} = '' OR service = {service:String})
-            AND ({tenant:String} = '' OR tenant = {tenant:String})
-        ORDER BY d DESC
-        LIMIT {limit:UInt32}))
 ORDER BY duration DESC, time, connection_id
 LIMIT {limit:UInt32}
