@@ -292,7 +292,8 @@ func (s *SLO) of() string {
 
 // where narrows a scan to its time and to what some slot needs.
 func (q *Query) where(p *part, slots []int, events bool) string {
-	return fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end)) + q.narrow(slots, events)
+	return fmt.Sprintf("WHERE bucket >= %s AND bucket < %s", p.bucketOf(p.bounds[0]), p.bucketOf(p.end)) +
+		q.narrow(slots, events)
 }
 
 // narrow narrows to what some slot needs. Events are not narrowed where a slot counts against all of them.
