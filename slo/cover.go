@@ -50,7 +50,8 @@ func rowsOf(minutes, quarters []interval, columns, and string) string {
 		for i, r := range tier.ranges {
 			ranges[i] = fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", r.from, r.to)
 		}
-		tiers = append(tiers, fmt.Sprintf("SELECT bucket, %s\nFROM %s\nWHERE (%s)%s", columns, tier.table, strings.Join(ranges, " OR "), and))
+		tiers = append(tiers, fmt.Sprintf("SELECT bucket, %s\nFROM %s\nWHERE (%s)%s", columns, tier.table,
+			strings.Join(ranges, " OR "), and))
 	}
 	return strings.Join(tiers, "\nUNION ALL\n")
 }

@@ -181,7 +181,8 @@ func (in *Indicator) bad() string {
 
 // rows is the condition of the rows of a time that the SLO looks at.
 func (s *SLO) rows(from, to time.Time) string {
-	return fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)\n    AND ", from.Unix(), to.Unix()) + s.narrow()
+	return fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)\n    AND ", from.Unix(), to.Unix()) +
+		s.narrow()
 }
 
 // narrow is the condition of the rows that the SLO looks at.

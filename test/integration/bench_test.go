@@ -52,7 +52,7 @@ func everything(t testing.TB, config string) string {
 	require.NotNil(t, endpoint)
 	for _, change := range [][2]string{
 		{"extensions:\n", "extensions:\n  slo:\n    endpoint: " + endpoint[1] + "\n    http: {endpoint: " + testenv.Address(t) + "}\n" +
-			"    defaults: {services: [chat], vantage: edge, auth_vantage: app}\n    alerting: {owner: engine}\n"},
+			"    defaults: {services: [chat], vantage: edge, auth_vantage: app}\n    alerting: {owner: none}\n"},
 		{"processors:\n", "connectors:\n  websocketsli: {storage: file_storage}\nprocessors:\n"},
 		{"exporters:\n", "exporters:\n  prometheus: {endpoint: " + testenv.Address(t) + "}\n"},
 		{"extensions: [file_storage", "extensions: [slo, file_storage"},
