@@ -126,20 +126,19 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 		return ""
 	}
 	in := &s.Indicator
-	from, table, step := asof.Add(-s.Window), schema.Rollup1m, time.Minute
-	if s.Calendar != nil {
-		from, _ = s.Calendar.Period(asof)
-	}
+	table, step := schema.Rollup1m, s.step()
 	if s.long() {
-		table, step = schema.Rollup15m, quarter
+		table = schema.Rollup15m
 	}
+	end := floor(asof, step)
+	from := end.Add(-s.budgetWindow(end).Length)
 	pairs := make([]string, len(burnedBy))
 	for i, d := range burnedBy {
 		pairs[i] = fmt.Sprintf("(%s, toString(%s))", quote(d), d)
 	}
-	rows := "SELECT * FROM " + table + "\nWHERE " + s.rows(from, asof) + s.counting(step)
-	if table == schema.Rollup1m && asof.Unix()-from.Unix() >= coverFrom {
-		minutes, quarters := cover(s.countedIn(interval{from.Unix(), asof.Unix()}))
+	rows := "SELECT * FROM " + table + "\nWHERE " + s.rows(from, end) + s.counting(step)
+	if table == schema.Rollup1m && end.Unix()-from.Unix() >= coverFrom {
+		minutes, quarters := cover(s.countedIn(interval{from.Unix(), end.Unix()}))
 		columns := append(schema.Dimensions(), in.judged())
 		if in.Threshold != 0 {
 			columns = append(columns, schema.DurationColumn(in.Threshold))

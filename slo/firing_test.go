@@ -80,6 +80,7 @@ func TestWhatFiresBySQLIsWhatTheEngineSays(t *testing.T) {
 		indicators = append(indicators, strings.TrimSuffix(strings.TrimPrefix(d.Name, "slo/defaults/"), ".yaml"))
 	}
 	insert(t, dsn, schema.Rollup1m, quietHistory(random, services, asof))
+	quarters(t, dsn)
 	require.NoError(t, s.InsertProgress(t.Context(), []store.Progress{
 		{Source: "a", ReadThrough: read, Wall: now}, {Source: "b", ReadThrough: now.Add(time.Hour), Wall: now},
 		{Source: "gone", ReadThrough: now.Add(-time.Hour), Wall: now.Add(-2 * time.Minute)},

@@ -248,6 +248,7 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 		rows := history(random, asof, []int{4000, 4000, 1500, 200}[seed])
 		s, dsn := open(t)
 		insert(t, dsn, schema.Rollup1m, rows)
+		insert(t, dsn, schema.Rollup15m, quarters(rows))
 		p := newProm(t)
 		series := buckets(rows)
 		for _, env := range []string{"production", "staging"} { // connections that are open at the end
