@@ -223,10 +223,16 @@ type reporter struct {
 	sent, lost int
 }
 
-const maxPending = 16 << 20
+const (
+	maxPending = 16 << 20
+	// pushLimit is longer than the collector takes to answer a push that it cannot store, which is 20 s.
+	pushLimit = 25 * time.Second
+	// finishLimit bounds how long pushing goes on once the traffic has ended.
+	finishLimit = time.Minute
+)
 
 func newReporter(url string) *reporter {
-	return &reporter{url: url, client: &http.Client{Timeout: 10 * time.Second}}
+	return &reporter{url: url, client: &http.Client{Timeout: pushLimit}}
 }
 
 func (r *reporter) add(e *event.Event) {
@@ -240,22 +246,19 @@ func (r *reporter) add(e *event.Event) {
 	r.count++
 }
 
-// run pushes what is pending every 200 ms until ctx ends, then once more. A push under way is let finish: it has ten
-// seconds of its own.
-func (r *reporter) run(ctx context.Context) {
-	push := func() {
-		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		r.push(own)
-	}
-	tick := time.NewTicker(200 * time.Millisecond)
+// run pushes what is pending every second until traffic ends, then once more, for at most finishLimit or until ctx ends.
+func (r *reporter) run(ctx, traffic context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(traffic, func() { wait(ctx, finishLimit); cancel() })()
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			push()
-		case <-ctx.Done():
-			push()
+			r.push(ctx)
+		case <-traffic.Done():
+			r.push(ctx)
 			return
 		}
 	}

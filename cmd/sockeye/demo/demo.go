@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"text/template"
 	"time"
 
@@ -56,7 +57,7 @@ type demo struct {
 	Settings
 	addresses
 	began time.Time
-	// stops end what was started, last first.
+	// stops end what was started, all at once: what a part still wants of another is of no use any more.
 	stops []func()
 
 	collector *process
@@ -80,9 +81,11 @@ func Run(ctx context.Context, s Settings) (err error) {
 	d := &demo{Settings: s, began: time.Now()}
 	d.Dir, d.Service, d.LogFormat = dir, serviceName, examples.NginxLogFormat
 	defer func() {
-		for i := len(d.stops) - 1; i >= 0; i-- {
-			d.stops[i]()
+		var stopped sync.WaitGroup
+		for _, stop := range d.stops {
+			stopped.Go(stop)
 		}
+		stopped.Wait()
 		if err != nil {
 			d.say("the logs of this run are in %s", dir)
 			return

@@ -86,19 +86,26 @@ func (d *demo) incident(ctx context.Context) error {
 	return nil
 }
 
-// traffic lets the clients in, until end is called.
+// traffic lets the clients in, until end is called, which waits until what they began is finished and reported. Where
+// ctx ends, nobody counts any more, and nothing is waited for.
 func (d *demo) traffic(ctx context.Context) (end func()) {
 	traffic, stop := context.WithCancel(ctx)
+	reporting, stopReporting := context.WithCancel(ctx)
 	reporterDone, clientsDone := make(chan struct{}), make(chan struct{})
-	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { d.report.run(reporting); close(reporterDone) }()
+	go func() { d.report.run(ctx, reporting); close(reporterDone) }()
 	go func() { d.clients.run(traffic, clientCount); close(clientsDone) }()
+	finished := func(done chan struct{}) {
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+	}
 	// The order matters: no event may be reported after the reporter's last push.
 	return func() {
 		stop()
-		<-clientsDone
+		finished(clientsDone)
 		stopReporting()
-		<-reporterDone
+		finished(reporterDone)
 	}
 }
 
