@@ -201,7 +201,7 @@ func only(leaves []leaf, fallback string) (string, bool) {
 	switch {
 	case len(leaves) == 0:
 		return fallback, fallback != ""
-	case len(leaves) == 1 && len(leaves[0].Inner) == 0:
+	case len(leaves) == 1 && len(leaves[0].Inner) == 0 && strings.TrimSpace(leaves[0].Text) == leaves[0].Text:
 		return leaves[0].Text, true
 	}
 	return "", false
@@ -245,7 +245,7 @@ func (s *server) judgeArchive(archive fs.FS) error {
 		case len(list.Base)+len(f.Base) > 0:
 			return errBroken("it builds on another one")
 		case !named || !stored:
-			return errBroken("it lists a file under several names")
+			return errBroken("it lists a file in another form")
 		case !strings.HasSuffix(name, ".sql"):
 			continue
 		}

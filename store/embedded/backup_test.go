@@ -61,7 +61,8 @@ func TestBackupAndRestore(t *testing.T) {
 		"one that is listed under two names": rewritten(t, disguised(t, []byte(all.body), "<name>$1</name><name>x</name>"), evil),
 		"one of which two files are listed": rewritten(t, disguised(t, []byte(all.body),
 			"<name>$1</name><data_file>$1</data_file><data_file>/metadata/d.sql</data_file>"), evil),
-		"one that is listed apart": rewritten(t, disguised(t, []byte(all.body), "<name>/metadata/default/in_default<x>.sql</x></name>"), evil),
+		"one with a blank at the end of its name": rewritten(t, disguised(t, []byte(all.body), "<name>$1 </name>"), evil),
+		"one that is listed apart":                rewritten(t, disguised(t, []byte(all.body), "<name>/metadata/default/in_default<x>.sql</x></name>"), evil),
 	} {
 		a := send(empty.URL, "/restore", "s3cret", archive)
 		require.Contains(t, []string{"600", "497", "102"}, a.code, "%s: %s", name, a.body)
