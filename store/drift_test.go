@@ -4,11 +4,13 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/proto"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
@@ -111,6 +113,41 @@ func TestDriftIsNamedWithWhatMendsIt(t *testing.T) {
 			requireCounts(t, s, events(1, 10))
 		})
 	}
+}
+
+// What an administrator may tune is no drift: a collector that does not start for it would be an outage.
+func TestWhatIsTunedIsNoDrift(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for _, statement := range []string{
+		"ALTER TABLE events MODIFY COLUMN service LowCardinality(String) CODEC(ZSTD(3))",
+		"ALTER TABLE events COMMENT COLUMN service 'who sent it'",
+		"ALTER TABLE events MODIFY COLUMN environment DEFAULT 'prod'",
+		"ALTER TABLE events ADD INDEX mine url_path TYPE bloom_filter GRANULARITY 1",
+		"ALTER TABLE events DROP INDEX client_hash_index",
+		"ALTER TABLE events ADD CONSTRAINT mine CHECK service != 'x'",
+		"ALTER TABLE events MODIFY COLUMN service COMMENT 'x'",
+		"ALTER TABLE events MODIFY SETTING non_replicated_deduplication_window = 5, merge_with_ttl_timeout = 60",
+		"ALTER TABLE events MODIFY TTL toDateTime(counted_at) + INTERVAL 3 DAY",
+		"ALTER TABLE rollup_1m REMOVE TTL", "ALTER TABLE events MODIFY COMMENT 'all events'",
+		"ALTER TABLE events ADD COLUMN team LowCardinality(String), MODIFY ORDER BY (%s, team)",
+	} {
+		if strings.Contains(statement, "%s") {
+			var key string
+			require.NoError(t, s.Conn().QueryRow(t.Context(), "SELECT sorting_key FROM system.tables "+
+				"WHERE database = currentDatabase() AND name = 'events'").Scan(&key))
+			statement = strings.Replace(statement, "%s", key, 1)
+		}
+		require.NoError(t, s.Conn().Exec(t.Context(), statement), statement)
+	}
+	r := store.DefaultRetention()
+	r.Tenants = map[string]time.Duration{"o'hare, (x) SETTINGS": time.Hour}
+	_, err := s.ApplyRetention(t.Context(), r)
+	require.NoError(t, err)
+	_, err = s.Migrate(t.Context())
+	require.NoError(t, err)
+	insert(t, s, "one", events(1, 10))
+	requireCounts(t, s, events(1, 10))
 }
 
 func TestColumnsOfOnesOwnAreLeftAlone(t *testing.T) {

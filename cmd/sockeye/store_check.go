@@ -107,6 +107,7 @@ func (f *storeFlags) checkStore(ctx context.Context, o store.CheckOptions) (stor
 	defer cancel()
 	s, err := store.Open(opening, f.endpoint, store.Options{
 		Username: f.username, Password: os.Getenv(storePasswordEnv), Database: f.database, KeepDatabase: true,
+		Cluster: f.cluster,
 	})
 	if err != nil {
 		return store.CheckReport{}, err

@@ -54,6 +54,10 @@ func TestStoreCheck(t *testing.T) {
 	require.Equal(t,
 		"sockeye: a tier differs from the events; `sockeye store check --repair` rebuilds it from them\n", errs)
 
+	_, errs, status = sockeye(t, append(args, "--cluster", "c")...)
+	require.Equal(t, 2, status)
+	require.Contains(t, errs, `was made for one server, not for cluster "c"`)
+
 	out, _, status = sockeye(t, append(args, "--output", "json")...)
 	require.Equal(t, 1, status)
 	var report store.CheckReport

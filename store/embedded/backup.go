@@ -182,11 +182,29 @@ func (s *server) maintain(ctx context.Context, turns chan struct{}, statement st
 // manifest is the part of an archive's list of files that is needed here. Files alike are kept once, under another's
 // name.
 type manifest struct {
+	Base  []leaf `xml:"base_backup"`
 	Files []struct {
-		Name string `xml:"name"`
-		Data string `xml:"data_file"`
-		Base bool   `xml:"use_base"`
+		Name []leaf `xml:"name"`
+		Data []leaf `xml:"data_file"`
+		Base []leaf `xml:"use_base"`
 	} `xml:"contents>file"`
+}
+
+type leaf struct {
+	Text  string     `xml:",chardata"`
+	Inner []struct{} `xml:",any"`
+}
+
+// only is the text of the one element there may be. Of several, or of one within another, the engine might read something
+// else than what is judged.
+func only(leaves []leaf, fallback string) (string, bool) {
+	switch {
+	case len(leaves) == 0:
+		return fallback, fallback != ""
+	case len(leaves) == 1 && len(leaves[0].Inner) == 0 && strings.TrimSpace(leaves[0].Text) == leaves[0].Text:
+		return leaves[0].Text, true
+	}
+	return "", false
 }
 
 // judgeArchive refuses an archive that would make a table the guard does not let a client make.
@@ -221,17 +239,18 @@ func (s *server) judgeArchive(archive fs.FS) error {
 	defer s.engine.release(c)
 	definitions := 0
 	for _, f := range list.Files {
-		if f.Base {
+		name, named := only(f.Name, "")
+		data, stored := only(f.Data, name)
+		switch {
+		case len(list.Base)+len(f.Base) > 0:
 			return errBroken("it builds on another one")
-		}
-		if !strings.HasSuffix(f.Name, ".sql") {
+		case !named || !stored:
+			return errBroken("it lists a file in another form")
+		case !strings.HasSuffix(name, ".sql"):
 			continue
 		}
 		definitions++
-		if f.Data == "" {
-			f.Data = f.Name
-		}
-		text, err := read(f.Data, maxDefinitionBytes)
+		text, err := read(data, maxDefinitionBytes)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -52,10 +53,16 @@ func TestBackupAndRestore(t *testing.T) {
 	a := send(engine.URL, "/restore", "s3cret", []byte(all.body))
 	require.NotEqual(t, 200, a.status, "tables that have rows are not touched")
 
+	const evil = `CREATE TABLE default.in_default (a String) ENGINE = File(CSV, '/etc/passwd')`
 	empty := embeddedtest.StartIn(t, t.TempDir(), embeddedtest.Token("s3cret"))
 	for name, archive := range map[string][]byte{
 		"cut off": []byte(all.body[:len(all.body)/2]), "none": nil,
-		"a table that reads files": rewritten(t, []byte(all.body), `CREATE TABLE default.in_default (a UInt8) ENGINE = File(CSV, '/etc/passwd')`),
+		"a table that reads files":           rewritten(t, []byte(all.body), evil),
+		"one that is listed under two names": rewritten(t, disguised(t, []byte(all.body), "<name>$1</name><name>x</name>"), evil),
+		"one of which two files are listed": rewritten(t, disguised(t, []byte(all.body),
+			"<name>$1</name><data_file>$1</data_file><data_file>/metadata/d.sql</data_file>"), evil),
+		"one with a blank at the end of its name": rewritten(t, disguised(t, []byte(all.body), "<name>$1 </name>"), evil),
+		"one that is listed apart":                rewritten(t, disguised(t, []byte(all.body), "<name>/metadata/default/in_default<x>.sql</x></name>"), evil),
 	} {
 		a := send(empty.URL, "/restore", "s3cret", archive)
 		require.Contains(t, []string{"600", "497", "102"}, a.code, "%s: %s", name, a.body)
@@ -72,12 +79,28 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, "4999950001\n", run(empty.URL, "SELECT sum(n) FROM d.total"), "the view goes on")
 }
 
+// disguised is the archive with another name of the definition of default.in_default in its list of files.
+func disguised(t *testing.T, archive []byte, as string) []byte {
+	name := regexp.MustCompile(`<name>(/?metadata/default/in_default.sql)</name>`)
+	return replaced(t, archive, ".backup", func(list []byte) []byte {
+		require.Regexp(t, name, string(list))
+		return name.ReplaceAll(list, []byte(as))
+	})
+}
+
 // rewritten is the archive with another definition in place of the one of default.in_default.
 func rewritten(t *testing.T, archive []byte, definition string) []byte {
+	return replaced(t, archive, "in_default.sql", func([]byte) []byte {
+		return []byte(definition)
+	})
+}
+
+// replaced is the archive with one of its files changed.
+func replaced(t *testing.T, archive []byte, name string, change func([]byte) []byte) []byte {
 	in := tar.NewReader(bytes.NewReader(archive))
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
-	replaced := false
+	found := false
 	for {
 		header, err := in.Next()
 		if err == io.EOF {
@@ -86,15 +109,15 @@ func rewritten(t *testing.T, archive []byte, definition string) []byte {
 		require.NoError(t, err)
 		data, err := io.ReadAll(in)
 		require.NoError(t, err)
-		if filepath.Base(header.Name) == "in_default.sql" {
-			data, replaced = []byte(definition), true
+		if filepath.Base(header.Name) == name {
+			data, found = change(data), true
 		}
 		header.Size = int64(len(data))
 		require.NoError(t, w.WriteHeader(header))
 		_, err = w.Write(data)
 		require.NoError(t, err)
 	}
-	require.True(t, replaced)
+	require.True(t, found)
 	require.NoError(t, w.Close())
 	return out.Bytes()
 }

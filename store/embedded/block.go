@@ -21,9 +21,10 @@ const revisionCustomSerialization = 54454
 // What one block may hold. A column of many rows costs nothing here, since it is copied piece by piece; the engine has
 // its own limit of memory.
 const (
-	maxColumns   = 10_000
-	maxBlockRows = 1 << 30
-	maxTextBytes = 1 << 30 // of one value
+	maxColumns     = 10_000
+	maxColumnBytes = 16 << 20 // of all names and types
+	maxBlockRows   = 1 << 30
+	maxTextBytes   = 1 << 30 // of one value
 )
 
 // column is a name and a type, which is all there is to a block without rows.
@@ -116,6 +117,7 @@ type copier struct {
 // types whose shape is known.
 func (c copier) columns(b block, from, to uint64) ([]column, error) {
 	columns := make([]column, 0, min(b.columns, 256))
+	total := 0
 	for range b.columns {
 		name, err := readText(c.r, maxTypeBytes)
 		if err != nil {
@@ -124,6 +126,9 @@ func (c copier) columns(b block, from, to uint64) ([]column, error) {
 		typ, err := readText(c.r, maxTypeBytes)
 		if err != nil {
 			return nil, cut(err)
+		}
+		if total += len(name) + len(typ); total > maxColumnBytes {
+			return nil, fmt.Errorf("block: names and types of more than %d bytes are not taken", maxColumnBytes)
 		}
 		columns = append(columns, column{name, typ})
 		if from >= revisionCustomSerialization {

@@ -265,7 +265,7 @@ func (e *engine) connect(args []string) *connection {
 	tag := fmt.Sprintf("sockeye-%d-%d", os.Getpid(), e.tags.Add(1))
 	// implicit_select would take any word for a query; the introspection functions read the process's memory map.
 	all := append([]string{"clickhouse", "--path=" + e.path, "--implicit_select=0", "--allow_introspection_functions=0",
-		"--log_comment=" + tag}, args...)
+		"--" + logComment + "=" + tag}, args...)
 	address := e.lib.open(all)
 	if address == 0 {
 		return nil
@@ -528,7 +528,7 @@ func (e *engine) killOnDone(ctx context.Context, c *connection) func() {
 		defer ticker.Stop()
 		for {
 			// SYNC would wait for the statement for ever.
-			_, _ = e.own("KILL QUERY WHERE Settings['log_comment'] = " + quoteText(c.tag) + " ASYNC")
+			_, _ = e.own("KILL QUERY WHERE Settings['" + logComment + "'] = " + quoteText(c.tag) + " ASYNC")
 			select {
 			case <-finished:
 				return
@@ -562,7 +562,7 @@ func (e *engine) watch(c *connection, each func(p progress)) func() {
 			case <-ticker.C:
 			}
 			rows, err := e.own("SELECT read_rows, read_bytes, total_rows_approx FROM system.processes " +
-				"WHERE Settings['log_comment'] = " + quoteText(c.tag))
+				"WHERE Settings['" + logComment + "'] = " + quoteText(c.tag))
 			if err != nil || len(rows) != 1 || len(rows[0]) != 3 {
 				continue
 			}

@@ -29,11 +29,15 @@ var harmlessEngines = []string{
 	"VersionedCollapsingMergeTree", "View", "WindowView",
 }
 
-// refusedSettings hold expressions, paths or another dialect, which EXPLAIN AST does not show.
+// logComment is what a statement is killed by.
+const logComment = "log_comment"
+
+// refusedSettings hold expressions, paths or another dialect, which EXPLAIN AST does not show, or the name that we find a
+// statement by.
 var refusedSettings = []string{
 	"additional_result_filter", "additional_table_filters", "allow_introspection_functions", "dialect", "disk",
 	"format_schema", "format_schema_source", "format_template_resultset", "format_template_row",
-	"input_format_record_errors_file_path", "promql_database", "promql_table", "storage_policy", "table_disk",
+	"input_format_record_errors_file_path", logComment, "promql_database", "promql_table", "storage_policy", "table_disk",
 }
 
 // guard knows the names the engine has for what reaches beyond its tables.
@@ -117,17 +121,21 @@ func settingIn(text string) string {
 		case tokenEnd, tokenBroken:
 			return ""
 		case tokenWord:
-			if slices.Contains(refusedSettings, strings.ToLower(t.text)) && l.peek().text == "=" {
+			if l.sets(t.text) {
 				return t.text
 			}
 		case tokenQuoted:
-			name := strings.Trim(t.text, "`\"")
-			if l.peek().text == "=" && (slices.Contains(refusedSettings, strings.ToLower(name)) ||
-				strings.Contains(name, `\`)) {
+			if name := strings.Trim(t.text, "`\""); l.sets(name) || strings.Contains(name, `\`) {
 				return t.text
 			}
 		}
 	}
+}
+
+// sets says whether the name just read is a refused setting's and not a column's. A flag needs no value.
+func (l *lexer) sets(name string) bool {
+	name = strings.ToLower(name)
+	return slices.Contains(refusedSettings, name) && (l.peek().text == "=" || strings.HasPrefix(name, "allow_"))
 }
 
 func (l *lexer) peek() token {

@@ -332,7 +332,10 @@ func TestFilesAndConnectionsAreRefused(t *testing.T) {
 		"BACKUP TABLE t TO File('%s.zip')", "RESTORE TABLE t FROM File('%s')",
 		"ATTACH TABLE x FROM '%s' (a String) ENGINE = MergeTree ORDER BY a",
 		"SELECT 1 SETTINGS additional_result_filter = 'file(''%s'') = ''x'''",
-		"SET dialect = 'prql', log_comment = '%s'", "SET `dia\\x6cect` = 'prql', log_comment = '%s'",
+		"SET dialect = 'prql', log_comment = '%s'", "SELECT 1 SETTINGS log_comment = '%s'", "SET log_comment = '%s'",
+		"SET allow_introspection_functions", "SELECT '%s' SETTINGS allow_introspection_functions",
+		"SELECT '%s' SETTINGS max_threads = 1, allow_introspection_functions", "SELECT '%s' SETTINGS `allow_introspection_functions`",
+		"SELECT '%s' SETTINGS `allow_introspection_function\\x73`", "SET `dia\\x6cect` = 'prql', log_comment = '%s'",
 		"CREATE NAMED COLLECTION x AS url = '%s'",
 	} {
 		s = strings.ReplaceAll(s, "%s", secret)

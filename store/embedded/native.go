@@ -325,7 +325,8 @@ func (s *session) query(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	rows := &rowsReader{packets: s.packets, compressed: received.compressed}
+	rows := &rowsReader{packets: s.packets, compressed: received.compressed, frames: newFrames(s.r)}
+	rows.frames.source.most = frameBytes
 	s.out.begin(received, began)
 	extra := false
 	for {
@@ -342,6 +343,7 @@ func (s *session) query(ctx context.Context) error {
 			return err
 		}
 	}
+	rows.frames.source.most = 0
 	q, err := s.request(received)
 	if err == nil && extra {
 		err = newException(codeNotImplemented, "NOT_IMPLEMENTED", "The embedded engine takes no external tables")
@@ -384,7 +386,7 @@ func (s *session) request(received nativeQuery) (*request, error) {
 	for _, set := range received.settings {
 		_, known := s.engine.numeric(set.name)
 		switch {
-		case set.name == "log_comment", strings.HasPrefix(set.name, "network_"):
+		case set.name == logComment, strings.HasPrefix(set.name, "network_"):
 			// The former is how we find the statement, the latter is for us.
 		case !known && !set.important:
 			// A newer client's, which it says may be passed over.
@@ -412,9 +414,17 @@ func (s *session) request(received nativeQuery) (*request, error) {
 		return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED", "The embedded engine has no temporary tables")
 	}
 	if q.keyword == "SET" {
-		if _, ok := readSet(received.text); !ok {
+		changed, ok := readSet(received.text)
+		if !ok {
 			return nil, newException(codeNotImplemented, "NOT_IMPLEMENTED",
 				"This form of SET is not understood; write SET name = value")
+		}
+		// The session keeps them, and so does each connection that has them.
+		for _, set := range changed {
+			if len(set.value) > maxNameBytes {
+				return nil, newException(codeQueryTooLarge, "QUERY_IS_TOO_LARGE",
+					"The value of %s is longer than the %d bytes that a session keeps", shorten(set.name), maxNameBytes)
+			}
 		}
 	}
 	return q, nil
@@ -551,6 +561,7 @@ func (s *session) insertColumns(ctx context.Context, q *request) ([]column, erro
 type rowsReader struct {
 	packets
 	compressed bool
+	frames     *frames
 	blocks     *bufio.Reader // decompressed
 	begun      bool          // a block was read
 	cancelled  bool          // the client wants no more of it
@@ -578,7 +589,7 @@ func (r *rowsReader) next() (block, error) {
 	if r.blocks == nil {
 		r.blocks = r.r
 		if r.compressed {
-			r.blocks = bufio.NewReaderSize(newFrames(r.r), 64<<10)
+			r.blocks = bufio.NewReaderSize(r.frames, 64<<10)
 		}
 	}
 	b, err := readBlock(r.blocks, uint64(r.revision))

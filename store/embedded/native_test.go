@@ -473,6 +473,7 @@ func TestNativeGuard(t *testing.T) {
 		"SELECT * FROM file('%s')", "SELECT * FROM url('http://127.0.0.1:1/%s', CSV, 'a String')",
 		"INSERT INTO t SELECT * FROM file('%s')", "INSERT INTO t FROM INFILE '%s' FORMAT CSV",
 		"BACKUP TABLE t TO File('%s.zip')", "SELECT 1 INTO OUTFILE '%s.out'", "SET dialect = 'prql'",
+		"SELECT 1 SETTINGS allow_introspection_functions", "SELECT 1 SETTINGS log_comment = '%s'",
 	} {
 		statement = strings.ReplaceAll(statement, "%s", secret)
 		require.ErrorAs(t, conn.Exec(t.Context(), statement), &exception, statement)

@@ -20,6 +20,7 @@ const (
 	maxNameBytes  = 16 << 10 // of names, values of settings and the like
 	maxValueBytes = 1 << 20  // of a parameter's value
 	maxNamed      = 1000     // settings or parameters of a query
+	maxNamedBytes = 4 << 20  // of all their names and values
 )
 
 // errProtocol marks what no client of the native protocol sends. Nothing can be read after it.
@@ -190,7 +191,7 @@ func (p packets) skipClientInfo() error {
 // readSettings reads names and values up to an empty name.
 func (p packets) readSettings() ([]nativeSetting, error) {
 	var settings []nativeSetting
-	for {
+	for total := 0; ; {
 		name, err := p.text(maxNameBytes)
 		if err != nil {
 			return nil, err
@@ -213,6 +214,9 @@ func (p packets) readSettings() ([]nativeSetting, error) {
 			}
 		} else if err := p.readTyped(&s); err != nil {
 			return nil, err
+		}
+		if total += len(s.name) + len(s.value); total > maxNamedBytes {
+			return nil, fmt.Errorf("%w: settings or parameters of more than %d bytes", errProtocol, maxNamedBytes)
 		}
 		settings = append(settings, s)
 	}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/ClickHouse/ch-go/proto"
@@ -90,6 +92,30 @@ func TestPacketsOfEveryAge(t *testing.T) {
 		require.Equal(t, "a", decoded.Columns[0].Row(2, false))
 		require.Equal(t, []string{"y", "z"}, decoded.Columns[1].Row(2, false))
 	}
+}
+
+// What a client may send is bounded as a whole, not only piece by piece.
+func TestPacketsAreBoundedAsAWhole(t *testing.T) {
+	t.Parallel()
+	var b proto.Buffer
+	for i := range 2 * maxNamedBytes / maxValueBytes {
+		proto.Setting{Key: "s" + strconv.Itoa(i), Value: strings.Repeat("x", maxValueBytes)}.Encode(&b)
+	}
+	b.PutString("")
+	p := packets{r: bufio.NewReader(&b), revision: nativeRevision, numeric: numericSettings}
+	_, err := p.readSettings()
+	require.ErrorIs(t, err, errProtocol)
+
+	b.Reset()
+	name := strings.Repeat("n", maxTypeBytes)
+	const columns = 2 * maxColumnBytes / maxTypeBytes
+	for range columns {
+		b.PutString(name)
+		b.PutString("UInt8")
+	}
+	c := copier{r: bufio.NewReader(&b), w: bufio.NewWriter(io.Discard)}
+	_, err = c.columns(block{columns: columns}, 0, 0)
+	require.ErrorContains(t, err, "names and types")
 }
 
 // Whatever a client sends, the server's reader ends, takes no more memory than what came is worth, and what it takes

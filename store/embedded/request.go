@@ -45,7 +45,7 @@ var notSettings = []string{
 	"query", "database", "user", "password", "default_format", "client_protocol_version", "compress", "decompress",
 	"query_id", "quota_key", "session_id", "session_timeout", "session_check", "close_session", "role", "stacktrace",
 	"buffer_size", "wait_end_of_query", "enable_http_compression", "http_zlib_compression_level",
-	"network_compression_method", "network_zstd_compression_level", "log_comment",
+	"network_compression_method", "network_zstd_compression_level", logComment,
 }
 
 // passwords are what the request may have as its password. It comes as ClickHouse's clients send it: HTTP basic,

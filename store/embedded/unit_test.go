@@ -9,8 +9,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/ClickHouse/ch-go/compress"
 	"github.com/ClickHouse/ch-go/proto"
@@ -51,6 +53,31 @@ func TestFramesEndOnlyBetweenFrames(t *testing.T) {
 	two[40] ^= 1
 	_, err := io.ReadAll(newFrames(bytes.NewReader(two)))
 	require.ErrorIs(t, err, errBadUpload)
+}
+
+// The reader under it takes what a frame says it needs, before anything of it has come.
+func TestALargeFrameIsRefusedByItsBeginning(t *testing.T) {
+	t.Parallel()
+	w := compress.NewWriter(compress.LevelZero, compress.LZ4)
+	require.NoError(t, w.Compress(make([]byte, 1000)))
+	small := bytes.Clone(w.Data)
+	require.NoError(t, w.Compress(make([]byte, 2000)))
+	read := func(frames []byte) ([]byte, error) {
+		f := newFrames(iotest.OneByteReader(bytes.NewReader(frames)))
+		f.source.most = 1000
+		return io.ReadAll(f)
+	}
+	data, err := read(slices.Concat(small, small))
+	require.NoError(t, err)
+	require.Len(t, data, 2000)
+	data, err = read(slices.Concat(small, w.Data[:headBytes]))
+	require.ErrorIs(t, err, errBadUpload)
+	require.ErrorContains(t, err, "a frame of 2000 bytes")
+	require.Len(t, data, 1000)
+	packed := bytes.Clone(small)
+	packed[checksumBytes+4] = 0x7f
+	_, err = read(packed)
+	require.ErrorContains(t, err, "a frame of")
 }
 
 func TestReadUploadKnowsACleanEnd(t *testing.T) {

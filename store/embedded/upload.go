@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -145,14 +146,40 @@ type frames struct {
 	reader *compress.Reader
 }
 
+// counted looks at the beginning of each frame before the reader does, which takes the memory that a frame says it needs
+// before it has come.
 type counted struct {
 	io.Reader
-	n int64
+	n    int64
+	most int64 // of a frame's size, packed or not; 0 leaves it to the reader
+	head []byte
+	left int64 // of the frame
 }
 
+// headBytes are a checksum, the method and the two sizes of a frame, of which the packed one counts all but the checksum.
+const headBytes, checksumBytes = 25, 16
+
 func (c *counted) Read(p []byte) (int, error) {
+	if c.left > 0 {
+		p = p[:min(int64(len(p)), c.left)]
+	} else {
+		p = p[:min(len(p), headBytes-len(c.head))]
+	}
 	n, err := c.Reader.Read(p)
 	c.n += int64(n)
+	if c.left > 0 {
+		c.left -= int64(n)
+		return n, err
+	}
+	if c.head = append(c.head, p[:n]...); len(c.head) < headBytes {
+		return n, err
+	}
+	packed := int64(binary.LittleEndian.Uint32(c.head[checksumBytes+1:]))
+	plain := int64(binary.LittleEndian.Uint32(c.head[checksumBytes+5:]))
+	c.head, c.left = c.head[:0], max(0, packed-(headBytes-checksumBytes))
+	if c.most > 0 && max(packed, plain) > c.most {
+		return 0, fmt.Errorf("%w: a frame of %d bytes where at most %d are taken", errBadUpload, max(packed, plain), c.most)
+	}
 	return n, err
 }
 
@@ -168,6 +195,8 @@ func (f *frames) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
+	case errors.Is(err, errBadUpload):
+		return n, err
 	case errors.Is(err, io.EOF) && f.source.n == before:
 		return n, io.EOF
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
