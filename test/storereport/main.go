@@ -66,14 +66,15 @@ func run(n, chunk int, sockeye string) error {
 	defer engine.stop()
 	var results []result
 	for _, e := range []struct {
-		name, table string
-		start       func(context.Context, string) (exporter.Logs, error)
+		name, address, table string
+		start                func(context.Context, string) (exporter.Logs, error)
 	}{
-		{"Sockeye", "events", newSockeye},
-		{"contrib `clickhouse`, Map columns", "otel_logs", newContrib(false)},
-		{"contrib `clickhouse`, JSON columns", "otel_logs", newContrib(true)},
+		{"Sockeye", engine.http, "events", newSockeye},
+		{"Sockeye, native protocol", engine.native, "events", newSockeye},
+		{"contrib `clickhouse`, Map columns", engine.http, "otel_logs", newContrib(false)},
+		{"contrib `clickhouse`, JSON columns", engine.http, "otel_logs", newContrib(true)},
 	} {
-		r, err := engine.measure(ctx, e.name, e.table, e.start, n, chunk)
+		r, err := engine.measure(ctx, e.name, e.address, e.table, e.start, n, chunk)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -113,9 +114,9 @@ func database(dsn string) string { return dsn[strings.LastIndexByte(dsn, '/')+1:
 
 // engine is ClickHouse in a process of its own.
 type engine struct {
-	cmd     *exec.Cmd
-	dir     string
-	address string
+	cmd          *exec.Cmd
+	dir          string
+	http, native string // what begins a DSN
 }
 
 func startEngine(sockeye string) (*engine, error) {
@@ -123,7 +124,8 @@ func startEngine(sockeye string) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{dir: dir, cmd: exec.Command(sockeye, "clickhouse", "--data", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0")}
+	e := &engine{dir: dir, cmd: exec.Command(sockeye, "clickhouse", "--data", filepath.Join(dir, "data"),
+		"--listen", "127.0.0.1:0", "--listen-native", "127.0.0.1:0")}
 	e.cmd.Stderr = os.Stderr
 	out, err := e.cmd.StdoutPipe()
 	if err != nil {
@@ -138,7 +140,11 @@ func startEngine(sockeye string) (*engine, error) {
 		return nil, fmt.Errorf("the engine does not start: %w", err)
 	}
 	go io.Copy(io.Discard, out) //nolint:errcheck // until it ends
-	e.address = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(line), "ready "), "/")
+	if _, err := fmt.Sscanf(line, "ready %s %s", &e.http, &e.native); err != nil {
+		e.stop()
+		return nil, fmt.Errorf("the engine does not say where it is: %w", err)
+	}
+	e.http = strings.TrimSuffix(e.http, "/")
 	return e, nil
 }
 
@@ -173,11 +179,11 @@ func used() time.Duration {
 var databases int
 
 func (e *engine) measure(
-	ctx context.Context, name, table string, start func(context.Context, string) (exporter.Logs, error), n, chunk int,
+	ctx context.Context, name, address, table string, start func(context.Context, string) (exporter.Logs, error), n, chunk int,
 ) (r result, err error) {
 	databases++
 	r.name = name
-	dsn := fmt.Sprintf("%s/report%d", e.address, databases)
+	dsn := fmt.Sprintf("%s/report%d", address, databases)
 	x, err := start(ctx, dsn)
 	if err != nil {
 		return r, err
