@@ -51,8 +51,8 @@ lint: bin/golangci-lint ## go vet, staticcheck and the rest of .golangci.yml
 	bin/golangci-lint run
 
 unit: ## unit tests; with the race detector where there are goroutines
-	$(GO) test $(UNIT)
-	$(if $(RACE),$(GO) test $(RACE_DETECTOR) $(RACE))
+	$(GO) test -timeout 30m $(UNIT)
+	$(if $(RACE),$(GO) test -timeout 30m $(RACE_DETECTOR) $(RACE))
 
 test: setup build unit test-integration ## everything CI runs: installs what is missing, then unit and integration tests
 

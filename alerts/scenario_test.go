@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/alerts"
-	"github.com/sockeye-project/sockeye/internal/testenv"
 )
 
 // kinds are the scenarios that every alert is put through.
@@ -297,15 +295,13 @@ func scenarioRules(t testing.TB, alert string) alerts.File {
 // try runs scenarios of an alert against rules, and returns what promtool says.
 func try(t testing.TB, alert string, file alerts.File, all []scenario) (string, error) {
 	t.Helper()
-	program := testenv.Program(t, "promtool", "prometheus")
 	dir := t.TempDir()
 	text, err := file.YAML()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	tests := filepath.Join(dir, "tests.yaml")
 	require.NoError(t, os.WriteFile(tests, promtoolTests(alert, "rules.yaml", all), 0o600))
-	out, err := exec.Command(program, "test", "rules", tests).CombinedOutput()
-	return string(out), err
+	return runPromtool(t, "test", "rules", tests)
 }
 
 func TestEveryAlertIsPutThroughEveryKindOfScenario(t *testing.T) {

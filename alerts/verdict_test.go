@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -20,7 +19,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sockeye-project/sockeye/alerts"
-	"github.com/sockeye-project/sockeye/internal/testenv"
 	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
@@ -170,8 +168,7 @@ func prometheusAgrees(t testing.TB, alert string, all []scenario, want verdicts)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), rules, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "tests.yaml"), text, 0o600))
-	out, err := exec.Command(testenv.Program(t, "promtool", "prometheus"), "test", "rules", filepath.Join(dir, "tests.yaml")).CombinedOutput()
-	require.NoError(t, err, string(out))
+	promtool(t, "test", "rules", filepath.Join(dir, "tests.yaml"))
 }
 
 func migrated(t testing.TB) (*store.Store, string) {

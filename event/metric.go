@@ -6,7 +6,7 @@ const (
 	MetricEvents         = "websocket.events"          // {event}, a sum of Facts.Count
 	MetricEventsSize     = "websocket.events.size"     // By, a sum of Facts.Bytes
 	MetricEventDuration  = "websocket.event.duration"  // s, a histogram of Facts.Duration over DurationBounds
-	MetricConnectionRate = "websocket.connection.rate" // By/s, a histogram over RateBounds of what a connection that closed moved
+	MetricConnectionRate = "websocket.connection.rate" // By/s, a histogram over RateBounds of connections that closed
 	MetricEventsLate     = "websocket.events.late"     // {event}, what came too late to be in the others
 	MetricPlaintext      = "websocket.plaintext.seen"  // s, the Unix time of the last open without TLS
 )

@@ -11,38 +11,35 @@ import (
 // coverFrom is how long a time must be for its rows to be read by the quarter of an hour where that gives the same.
 const coverFrom = secondsOfDay
 
-// cover divides spans of time, which ascend, into the quarters of hours that lie within one of them and the minutes that are left.
-func cover(spans []interval) (minutes, quarters []interval) {
+// cover divides spans of time, which ascend, into the quarters of hours that lie within one of them and what is left.
+func cover(spans []interval) (own, quarters []interval) {
 	const step = int64(quarter / time.Second)
 	add := func(ranges *[]interval, from, to int64) {
-		switch last := len(*ranges) - 1; {
-		case from >= to:
-		case last >= 0 && (*ranges)[last].to == from:
-			(*ranges)[last].to = to
-		default:
+		if from < to {
 			*ranges = append(*ranges, interval{from, to})
 		}
 	}
 	for _, span := range spans {
 		from, to := (span.from+step-1)/step*step, span.to/step*step
 		if from >= to {
-			add(&minutes, span.from, span.to)
+			add(&own, span.from, span.to)
 			continue
 		}
-		add(&minutes, span.from, from)
+		add(&own, span.from, from)
 		add(&quarters, from, to)
-		add(&minutes, to, span.to)
+		add(&own, to, span.to)
 	}
-	return minutes, quarters
+	return joined(own), joined(quarters)
 }
 
-// rowsOf selects bucket and columns of the minutes and the quarters of hours in ranges of time. The quarters have a fraction of the rows.
-func rowsOf(minutes, quarters []interval, columns, and string) string {
+// rowsOf selects rows in ranges of time: the quarters of hours from their tier, which has a fraction of the rows, and the
+// others from a table.
+func rowsOf(table string, own, quarters []interval, and string, rows func(table, where string) string) string {
 	var tiers []string
 	for _, tier := range []struct {
 		table  string
 		ranges []interval
-	}{{schema.Rollup1m, minutes}, {schema.Rollup15m, quarters}} {
+	}{{table, own}, {schema.Rollup15m, quarters}} {
 		if len(tier.ranges) == 0 {
 			continue
 		}
@@ -50,8 +47,27 @@ func rowsOf(minutes, quarters []interval, columns, and string) string {
 		for i, r := range tier.ranges {
 			ranges[i] = fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", r.from, r.to)
 		}
-		tiers = append(tiers, fmt.Sprintf("SELECT bucket, %s\nFROM %s\nWHERE (%s)%s", columns, tier.table,
-			strings.Join(ranges, " OR "), and))
+		tiers = append(tiers, rows(tier.table, "WHERE ("+strings.Join(ranges, " OR ")+")"+and))
 	}
 	return strings.Join(tiers, "\nUNION ALL\n")
+}
+
+// reading selects columns of the buckets of a table.
+func reading(columns ...string) func(table, where string) string {
+	return func(table, where string) string {
+		return "SELECT " + schema.Bucket + ", " + strings.Join(columns, ", ") + "\nFROM " + table + "\n" + where
+	}
+}
+
+// joined makes one interval of those that follow each other.
+func joined(ascending []interval) []interval {
+	var all []interval
+	for _, i := range ascending {
+		if last := len(all) - 1; last >= 0 && all[last].to == i.from {
+			all[last].to = i.to
+		} else {
+			all = append(all, i)
+		}
+	}
+	return all
 }

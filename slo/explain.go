@@ -143,7 +143,7 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 		if in.Threshold != 0 {
 			columns = append(columns, schema.DurationColumn(in.Threshold))
 		}
-		rows = rowsOf(minutes, quarters, strings.Join(columns, ", "), "\n    AND "+s.narrow())
+		rows = rowsOf(table, minutes, quarters, "\n    AND "+s.narrow(), reading(columns...))
 	}
 	return fmt.Sprintf(`SELECT pair.1 AS dimension, pair.2 AS value, toUInt64(greatest(0, sum(%s))) AS bad
 FROM
@@ -180,8 +180,8 @@ func (in *Indicator) bad() string {
 
 // rows is the condition of the rows of a time that the SLO looks at.
 func (s *SLO) rows(from, to time.Time) string {
-	return fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)\n    AND ", from.Unix(), to.Unix()) +
-		s.narrow()
+	return fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)\n    AND %s", from.Unix(), to.Unix(),
+		s.narrow())
 }
 
 // narrow is the condition of the rows that the SLO looks at.

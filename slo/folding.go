@@ -89,7 +89,7 @@ func (b *book) folds(q *Query, slots []int) []*folding {
 			{sumCount, "sum(" + schema.Count + ")"}, {sumJudged, "sum(" + schema.Judged + ")"},
 			{sumTimed, "sum(" + schema.DurationCount + ")"},
 		}, slots, !b.all)
-		read := append([]string{schema.Bucket, schema.Count, schema.Judged, schema.DurationCount}, f.dimensions...)
+		read := append([]string{schema.Count, schema.Judged, schema.DurationCount}, f.dimensions...)
 		for _, bound := range event.DurationBounds {
 			if slices.ContainsFunc(slots, func(i int) bool { return q.slots[i].slo.Indicator.Threshold == bound }) {
 				f.bounds = append(f.bounds, bound)
@@ -97,9 +97,7 @@ func (b *book) folds(q *Query, slots []int) []*folding {
 				read = append(read, schema.DurationColumn(bound))
 			}
 		}
-		f.rows = func(table, where string) string {
-			return "SELECT " + strings.Join(read, ", ") + " FROM " + table + "\n" + where
-		}
+		f.rows = reading(read...)
 		return f
 	}
 	switch b.kind {
@@ -291,9 +289,9 @@ func (f *folding) read(ctx context.Context, q *Query, pieces []interval, ask Ask
 // sql folds rows by dimensions and by pieces of time, or by slices. Those of a combination come as arrays: a row costs the
 // client more than its numbers do.
 func (f *folding) sql(pieces []interval) string {
-	own, quarters := pieces, []interval(nil)
+	own, quarters := joined(pieces), []interval(nil)
 	if f.book.byQuarters() {
-		own, quarters = split(pieces)
+		own, quarters = cover(pieces)
 	}
 	const second = "toUnixTimestamp(" + schema.Bucket + ")"
 	starts := make([]string, len(pieces))
@@ -315,54 +313,7 @@ func (f *folding) sql(pieces []interval) string {
 		b.WriteString(", " + c.of + " AS " + c.name)
 	}
 	b.WriteString("\n    FROM\n    (\n")
-	var tiers []string
-	for _, tier := range []struct {
-		table  string
-		ranges []interval
-	}{{f.table, own}, {schema.Rollup15m, quarters}} {
-		if len(tier.ranges) == 0 {
-			continue
-		}
-		var ranges []string
-		for _, r := range joined(tier.ranges) {
-			ranges = append(ranges, fmt.Sprintf("bucket >= toDateTime(%d) AND bucket < toDateTime(%d)", r.from, r.to))
-		}
-		where := "WHERE (" + strings.Join(ranges, " OR ") + ")" + f.narrow
-		tiers = append(tiers, f.rows(tier.table, where))
-	}
-	b.WriteString(indent(indent(strings.Join(tiers, "\nUNION ALL\n"))))
+	b.WriteString(indent(indent(rowsOf(f.table, own, quarters, f.narrow, f.rows))))
 	b.WriteString("\n    )\n    GROUP BY at, " + dimensions + "\n)\nGROUP BY " + dimensions)
 	return b.String()
-}
-
-// split divides pieces into quarters of hours and, at their ends, what is no whole quarter.
-func split(pieces []interval) (ends, quarters []interval) {
-	const step = int64(quarter / time.Second)
-	for _, p := range pieces {
-		from, to := (p.from+step-1)/step*step, p.to/step*step
-		if from >= to {
-			ends = append(ends, p)
-			continue
-		}
-		quarters = append(quarters, interval{from, to})
-		for _, end := range []interval{{p.from, from}, {to, p.to}} {
-			if end.from < end.to {
-				ends = append(ends, end)
-			}
-		}
-	}
-	return ends, quarters
-}
-
-// joined makes one interval of those that follow each other.
-func joined(ascending []interval) []interval {
-	var all []interval
-	for _, i := range ascending {
-		if last := len(all) - 1; last >= 0 && all[last].to == i.from {
-			all[last].to = i.to
-		} else {
-			all = append(all, i)
-		}
-	}
-	return all
 }

@@ -352,8 +352,9 @@ func (q *Query) foldRollup(p *part, table string, slots []int, ranking bool) str
 	events := !any(func(s *SLO) bool { return s.Indicator.Measure == MeasureCount })
 	if table == schema.Rollup1m && p.slice == 0 && p.asof == "" && p.end-p.bounds[0] >= coverFrom {
 		minutes, quarters := cover(p.spans())
-		columns := strings.Join(slices.Concat(dimensions, measures), ", ")
-		b.WriteString("\nFROM\n(\n" + indent(rowsOf(minutes, quarters, columns, q.narrow(slots, events))) + "\n)")
+		columns := slices.Concat(dimensions, measures)
+		rows := rowsOf(table, minutes, quarters, q.narrow(slots, events), reading(columns...))
+		b.WriteString("\nFROM\n(\n" + indent(rows) + "\n)")
 	} else {
 		b.WriteString("\nFROM " + table + "\n" + q.where(p, slots, events))
 	}

@@ -23,8 +23,8 @@ func main() {
 	var s settings
 	events := flag.String("events", "1000000",
 		"how `many`; several with commas between them are beside each other in the tables")
-	flag.StringVar(&s.dir, "dir", "",
-		"`directory` of the months, each in one named by its events and made if it is not there; empty: not kept")
+	flag.StringVar(&s.dir, "dir", "", "`directory` of the months; each is in one named by its events, and made if it is "+
+		"not there; if empty, they are not kept")
 	flag.StringVar(&s.sockeye, "sockeye", "bin/sockeye", "the `binary`, which serves the engine")
 	flag.IntVar(&s.runs, "runs", 5, "how often each is asked, after once with cold caches")
 	flag.StringVar(&s.only, "only", "", "measure only those whose name holds this `text`")

@@ -118,8 +118,8 @@ func (m *month) one(ctx context.Context, q question, runs int) (a answer, err er
 
 // used is how many rows the engine has read, and its processor time.
 func (m *month) used(ctx context.Context) (rows uint64, cpu time.Duration, err error) {
-	const read = "SELECT sum(value) FROM system.events WHERE event = 'SelectedRows'"
-	if err := m.db.Conn().QueryRow(ctx, read).Scan(&rows); err != nil {
+	const selected = "SELECT sum(value) FROM system.events WHERE event = 'SelectedRows'"
+	if err := m.db.Conn().QueryRow(ctx, selected).Scan(&rows); err != nil {
 		return 0, 0, err
 	}
 	cpu, err = m.engine.cpu()
@@ -168,8 +168,8 @@ func printAnswers(w io.Writer, months []*month) {
 			}
 			fmt.Fprintf(w, " %d (%d)%s |", o.median().Milliseconds(), o.most().Milliseconds(), missed)
 		}
-		fmt.Fprintf(w, " %d | %d | %.2f | %d |\n",
-			a.cold.Milliseconds(), a.cpu.Milliseconds(), float64(a.rows)/1e6, a.peak>>10)
+		fmt.Fprintf(w, " %d | %d | %.2f | %d |\n", a.cold.Milliseconds(), a.cpu.Milliseconds(), float64(a.rows)/1e6,
+			a.peak>>10)
 		i = next
 	}
 	for _, m := range months {

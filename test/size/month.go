@@ -153,8 +153,7 @@ func (m *month) recall() error {
 
 // execute runs a statement once, however often it is called with the token. The same rows in the same blocks are what a token needs, so
 // one thread makes them.
-func (m *month) execute(
-	ctx context.Context, statement, token string, parameters clickhouse.Parameters, block int,
+func (m *month) execute(ctx context.Context, statement, token string, parameters clickhouse.Parameters, block int,
 ) error {
 	all := clickhouse.Parameters{
 		"start": strconv.FormatInt(m.Start.Unix(), 10), "minutes_in_all": strconv.Itoa(minutesInAll),
@@ -218,9 +217,8 @@ func (m *month) events() uint64 {
 func printMonths(w io.Writer, months []*month) {
 	for _, m := range months {
 		n := float64(m.events())
-		fmt.Fprintf(w, "\n%.1f million events: %.1f "+
-			"CPU-µs an event for making and inserting them with what the views make of them, "+
-			"%.1f for merging what was left then.\n\n",
+		fmt.Fprintf(w, "\n%.1f million events: %.1f CPU-µs an event for making and inserting them with what the views "+
+			"make of them, %.1f for merging what was left then.\n\n",
 			n/1e6, float64(m.Inserting.Microseconds())/n, float64(m.Merging.Microseconds())/n)
 		fmt.Fprintln(w, "| table | rows | MiB | bytes a row | bytes an event | parts |\n"+
 			"| --- | --- | --- | --- | --- | --- |")

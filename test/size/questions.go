@@ -149,8 +149,8 @@ func drain(rows slo.Rows) error {
 
 // ask runs a statement as the SLO engine does.
 func (m *month) ask(ctx context.Context, sql string, read func(slo.Rows) error) error {
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_query_size": 256 << 20}))
-	rows, err := m.db.Conn().Query(ctx, sql)
+	settings := clickhouse.WithSettings(clickhouse.Settings{"max_query_size": 256 << 20})
+	rows, err := m.db.Conn().Query(clickhouse.Context(ctx, settings), sql)
 	if err != nil {
 		return err
 	}
