@@ -243,7 +243,7 @@ statement is read from the input. A table shows at most 1,000 rows, json (an obj
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`table, json or csv`")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORM`: table, json or csv")
 	cmd.Flags().StringVar(&database, "database", "sockeye", "database that names without one are of")
 	return cmd
 }
