@@ -21,8 +21,10 @@ import (
 
 func main() {
 	var s settings
-	events := flag.String("events", "1000000", "how `many`; several with commas between them are beside each other in the tables")
-	flag.StringVar(&s.dir, "dir", "", "`directory` of the months; each is in one named by its events, and made if it is not there; if empty, they are not kept")
+	events := flag.String("events", "1000000",
+		"how `many`; several with commas between them are beside each other in the tables")
+	flag.StringVar(&s.dir, "dir", "",
+		"`directory` of the months; each is in one named by its events, and made if it is not there; if empty, they are not kept")
 	flag.StringVar(&s.sockeye, "sockeye", "bin/sockeye", "the `binary`, which serves the engine")
 	flag.IntVar(&s.runs, "runs", 5, "how often each is asked, after once with cold caches")
 	flag.StringVar(&s.only, "only", "", "measure only those whose name holds this `text`")
@@ -30,7 +32,7 @@ func main() {
 	flag.Parse()
 	if err := run(context.Background(), s, *events); err != nil {
 		fmt.Fprintln(os.Stderr, "size:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 

@@ -72,7 +72,8 @@ func (m *month) measure(ctx context.Context, s settings) error {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
 		m.answers = append(m.answers, a)
-		fmt.Fprintf(os.Stderr, "%s %s%s: %d ms, %d CPU-ms\n", time.Now().Format(time.TimeOnly), q.board, q.name, a.median().Milliseconds(), a.cpu.Milliseconds())
+		fmt.Fprintf(os.Stderr, "%s %s%s: %d ms, %d CPU-ms\n",
+			time.Now().Format(time.TimeOnly), q.board, q.name, a.median().Milliseconds(), a.cpu.Milliseconds())
 	}
 	return nil
 }
@@ -117,7 +118,8 @@ func (m *month) one(ctx context.Context, q question, runs int) (a answer, err er
 
 // used is how many rows the engine has read, and its processor time.
 func (m *month) used(ctx context.Context) (rows uint64, cpu time.Duration, err error) {
-	if err := m.db.Conn().QueryRow(ctx, "SELECT sum(value) FROM system.events WHERE event = 'SelectedRows'").Scan(&rows); err != nil {
+	const read = "SELECT sum(value) FROM system.events WHERE event = 'SelectedRows'"
+	if err := m.db.Conn().QueryRow(ctx, read).Scan(&rows); err != nil {
 		return 0, 0, err
 	}
 	cpu, err = m.engine.cpu()
@@ -136,7 +138,8 @@ func printAnswers(w io.Writer, months []*month) {
 			for _, m := range months {
 				fmt.Fprintf(w, " %.0f million |", float64(m.events())/1e6)
 			}
-			fmt.Fprintf(w, " cold | CPU-ms | million rows | MiB |\n| --- |%s --- | --- | --- | --- |\n", strings.Repeat(" --- |", len(months)))
+			fmt.Fprintf(w, " cold | CPU-ms | million rows | MiB |\n| --- |%s --- | --- | --- | --- |\n",
+				strings.Repeat(" --- |", len(months)))
 		}
 		// The panels of a board are one row: that of the slowest.
 		next := i + 1
@@ -151,7 +154,9 @@ func printAnswers(w io.Writer, months []*month) {
 		}
 		fmt.Fprintf(w, "| %s |", name)
 		for _, m := range months {
-			at := slices.IndexFunc(m.answers, func(o answer) bool { return o.group == a.group && o.name == a.name && o.board == a.board })
+			at := slices.IndexFunc(m.answers, func(o answer) bool {
+				return o.group == a.group && o.name == a.name && o.board == a.board
+			})
 			if at < 0 {
 				fmt.Fprint(w, " |")
 				continue
@@ -163,7 +168,8 @@ func printAnswers(w io.Writer, months []*month) {
 			}
 			fmt.Fprintf(w, " %d (%d)%s |", o.median().Milliseconds(), o.most().Milliseconds(), missed)
 		}
-		fmt.Fprintf(w, " %d | %d | %.2f | %d |\n", a.cold.Milliseconds(), a.cpu.Milliseconds(), float64(a.rows)/1e6, a.peak>>10)
+		fmt.Fprintf(w, " %d | %d | %.2f | %d |\n",
+			a.cold.Milliseconds(), a.cpu.Milliseconds(), float64(a.rows)/1e6, a.peak>>10)
 		i = next
 	}
 	for _, m := range months {

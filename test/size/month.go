@@ -153,15 +153,19 @@ func (m *month) recall() error {
 
 // execute runs a statement once, however often it is called with the token. The same rows in the same blocks are what a token needs, so
 // one thread makes them.
-func (m *month) execute(ctx context.Context, statement, token string, parameters clickhouse.Parameters, block int) error {
+func (m *month) execute(
+	ctx context.Context, statement, token string, parameters clickhouse.Parameters, block int,
+) error {
 	all := clickhouse.Parameters{
 		"start": strconv.FormatInt(m.Start.Unix(), 10), "minutes_in_all": strconv.Itoa(minutesInAll),
 	}
 	maps.Copy(all, parameters)
-	return m.db.Conn().Exec(clickhouse.Context(ctx, clickhouse.WithParameters(all), clickhouse.WithSettings(clickhouse.Settings{
+	settings := clickhouse.Settings{
 		"async_insert": 0, "insert_deduplicate": 1, "insert_deduplication_token": token, "max_threads": 1, "max_insert_threads": 1,
 		"max_block_size": block, "min_insert_block_size_rows": 100_000, "min_insert_block_size_bytes": 0,
-	})), statement)
+	}
+	return m.db.Conn().Exec(
+		clickhouse.Context(ctx, clickhouse.WithParameters(all), clickhouse.WithSettings(settings)), statement)
 }
 
 // settle waits until the engine has merged what it wants to merge.
@@ -174,7 +178,11 @@ func (m *month) settle(ctx context.Context) error {
 		if merges > 0 {
 			quiet = 0
 		}
-		time.Sleep(time.Second)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -182,7 +190,8 @@ func (m *month) settle(ctx context.Context) error {
 // count reads what the tables hold.
 func (m *month) count(ctx context.Context) error {
 	rows, err := m.db.Conn().Query(ctx, `SELECT table, sum(rows), sum(bytes_on_disk), count() FROM system.parts
-WHERE active AND database = currentDatabase() AND table != 'schema_migrations' GROUP BY table ORDER BY sum(bytes_on_disk) DESC, table`)
+WHERE active AND database = currentDatabase() AND table != 'schema_migrations'
+GROUP BY table ORDER BY sum(bytes_on_disk) DESC, table`)
 	if err != nil {
 		return err
 	}
@@ -210,9 +219,11 @@ func (m *month) events() uint64 {
 func printMonths(w io.Writer, months []*month) {
 	for _, m := range months {
 		n := float64(m.events())
-		fmt.Fprintf(w, "\n%.1f million events: %.1f CPU-µs an event for making and inserting them with what the views make of them, %.1f for merging what was left then.\n\n",
+		fmt.Fprintf(w, "\n%.1f million events: %.1f CPU-µs an event for making and inserting them with what the views make "+
+			"of them, %.1f for merging what was left then.\n\n",
 			n/1e6, float64(m.Inserting.Microseconds())/n, float64(m.Merging.Microseconds())/n)
-		fmt.Fprintln(w, "| table | rows | MiB | bytes a row | bytes an event | parts |\n| --- | --- | --- | --- | --- | --- |")
+		fmt.Fprintln(w, "| table | rows | MiB | bytes a row | bytes an event | parts |\n"+
+			"| --- | --- | --- | --- | --- | --- |")
 		for _, t := range m.tables {
 			if t.rows > 0 {
 				fmt.Fprintf(w, "| `%s` | %d | %.1f | %.1f | %.1f | %d |\n", t.name, t.rows, float64(t.bytes)/(1<<20),

@@ -109,9 +109,8 @@ func (m *month) slos() ([]question, error) {
 	}
 	statement := func(name, sql string, read func(slo.Rows) error) {
 		if sql != "" {
-			questions = append(questions, question{group: group, name: name, limit: limitOf(sql), ask: func(ctx context.Context) error {
-				return m.ask(ctx, sql, read)
-			}})
+			ask := func(ctx context.Context) error { return m.ask(ctx, sql, read) }
+			questions = append(questions, question{group: group, name: name, limit: limitOf(sql), ask: ask})
 		}
 	}
 	for i := range all {
@@ -132,7 +131,8 @@ func (m *month) slos() ([]question, error) {
 			statement("status page: deploys", slo.SelectDeploys(services(), m.end(), 50), drain)
 			statement("status page: incidents", slo.SelectIncidents("", "", m.end().Add(-slo.RecentWithin), 50), drain)
 			statement("status page: events", slo.SelectRecentEvents(nil, m.end(), 50), drain)
-			statement("`slo history`: what was reported", slo.SelectReported(s.Service, s.Name, m.end().Add(-7*24*time.Hour)), drain)
+			statement("`slo history`: what was reported",
+				slo.SelectReported(s.Service, s.Name, m.end().Add(-7*24*time.Hour)), drain)
 			statement("engine's start: the last statuses", slo.SelectLatest(m.end().Add(-24*time.Hour)), drain)
 			statement("engine's start: the last events", slo.SelectLastEvents(), drain)
 		}
@@ -149,7 +149,8 @@ func drain(rows slo.Rows) error {
 
 // ask runs a statement as the SLO engine does.
 func (m *month) ask(ctx context.Context, sql string, read func(slo.Rows) error) error {
-	rows, err := m.db.Conn().Query(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_query_size": 256 << 20})), sql)
+	settings := clickhouse.Settings{"max_query_size": 256 << 20}
+	rows, err := m.db.Conn().Query(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), sql)
 	if err != nil {
 		return err
 	}
