@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -37,6 +38,9 @@ run for clients.`,
   sockeye clickhouse query 'SELECT version()'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if settings.DataDir == "" {
+				return errors.New("--data: name the directory of the tables; or a command: backup, query, restore")
+			}
 			var err error
 			if settings.MemoryBytes, err = embedded.ParseBytes(memory); err != nil {
 				return fmt.Errorf("--memory: %w", err)
@@ -64,12 +68,11 @@ run for clients.`,
 	flags.StringVar(&settings.Listen, "listen", "127.0.0.1:8123", "address of the HTTP interface; port 0 takes a free one")
 	flags.StringVar(&settings.ListenNative, "listen-native", "",
 		"address of the native protocol, such as 127.0.0.1:9000 (default: none)")
-	flags.StringVar(&settings.Library, "library", "", "the engine's library, libchdb.so (default: $"+
-		embedded.LibraryEnv+", beside this program, `make libchdb`'s, /usr/local/lib, /usr/lib)")
+	flags.StringVar(&settings.Library, "library", "", "the engine's library, `libchdb.so` (default: $"+
+		embedded.LibraryEnv+", beside this program, where make libchdb puts it, /usr/local/lib, /usr/lib)")
 	flags.StringVar(&memory, "memory", "2GiB", "how much memory the engine may use, such as 512MiB or 4GiB")
 	flags.StringVar(&tokenFile, "token-file", "", "file with the token every request must carry")
 	flags.StringVar(&readOnlyFile, "readonly-token-file", "", "file with a token for reading only, such as Grafana's")
-	_ = cmd.MarkFlagRequired("data")
 	cmd.AddCommand(newBackupCommand(), newRestoreCommand(), newClickhouseQueryCommand())
 	return cmd
 }

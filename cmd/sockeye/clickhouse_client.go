@@ -95,11 +95,15 @@ func newBackupCommand() *cobra.Command {
 		Short: "Write the tables of a running engine into an archive",
 		Long: `Writes the tables of the embedded engine, which goes on running, into an archive for ` + "`sockeye clickhouse restore`" + `.
 In a directory the archive gets a name of its own with the time. While it is made, the engine's data directory needs as
-much room again as the archive takes. Each table is taken as it is at one moment, but not all at the same: stop the
-collectors before, or run ` + "`sockeye store check`" + ` after a restore.`,
+much room again as the archive takes. Each table is taken as it is at one moment, but not all at the same: run
+` + "`sockeye store check`" + ` after a restore, or take the backup while nothing writes, with the collector stopped and
+` + "`sockeye clickhouse --data DIR`" + ` in its place.`,
 		Example: "  sockeye clickhouse backup --to /var/backups/",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return errors.New("backup: --to: name a directory, or a file that does not exist yet")
+			}
 			ctx, stop := untilInterrupted(cmd)
 			defer stop()
 			name, size, err := f.backup(ctx, to, time.Now())
@@ -113,7 +117,6 @@ collectors before, or run ` + "`sockeye store check`" + ` after a restore.`,
 	f.add(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "file that does not exist yet, or directory")
 	cmd.Flags().StringArrayVar(&f.databases, "database", nil, "database to take, may be repeated (default: all)")
-	_ = cmd.MarkFlagRequired("to")
 	return cmd
 }
 
@@ -243,7 +246,7 @@ statement is read from the input. A table shows at most 1,000 rows, json (an obj
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`table, json or csv`")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORM`: table, json or csv")
 	cmd.Flags().StringVar(&database, "database", "sockeye", "database that names without one are of")
 	return cmd
 }

@@ -53,7 +53,7 @@ func newQueryCommand() *cobra.Command {
 	}
 	store.add(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&store.output, "output", "o", "table", "`table, json or csv`")
+	f.StringVarP(&store.output, "output", "o", "table", "`FORM`: table, json or csv")
 	show := f.Bool("print", false, "print the SQL instead of asking")
 	for _, p := range query.Parameters() {
 		switch p.Name {

@@ -294,16 +294,20 @@ func logKills(t testing.TB, killed []string, folders map[string]string) {
 }
 
 // TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt kills the engine at each step of the migrations that a
-// collector applies: before each table and view is there, and before each migration is noted.
+// collector applies: before each table and view is there, and before each migration is noted. The migrations after the
+// first are the same whether the first was applied just before or long ago, so each is killed once.
 func TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt(t *testing.T) {
 	t.Parallel()
 	only := `^rename .*(\.sql\.tmp|/tmp_insert_all_.*)$` // tables and views, and the rows of schema_migrations
 	if everyWrite() {
 		only = ""
 	}
-	for name, prepare := range map[string]func(*scene){
-		"a new database":           func(*scene) {},
-		"one of the first version": (*scene).makeFirstVersion,
+	for name, c := range map[string]struct {
+		prepare func(*scene)
+		last    string // the point after which nothing new comes
+	}{
+		"a new database":           {func(*scene) {}, "/tmp_insert_all_1_1_0/"},
+		"one of the first version": {(*scene).makeFirstVersion, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -315,7 +319,7 @@ func TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt(t *testing.T) 
 				s.lines, s.rows = 0, 0
 				s.startTracedEngine(at)
 				s.engine.answering()
-				prepare(s)
+				c.prepare(s)
 				s.engine.arm()
 				s.startCollector()
 				s.writeLines(3)
@@ -327,7 +331,7 @@ func TestAnEngineKilledDuringAMigrationIsMigratedByTheNextAttempt(t *testing.T) 
 				s.requireExact(point)
 				s.collector.stop()
 				s.engine.stop()
-				if point == "" {
+				if point == "" || only != "" && c.last != "" && strings.Contains(point, c.last) {
 					break
 				}
 			}
