@@ -180,6 +180,7 @@ func testOverAScheme(t *testing.T) {
 		"the endpoint may speak TLS":                       testTheEndpointMaySpeakTLS,
 		"progress is kept apart":                           testProgressIsKeptApart,
 		"refused records hold up no others":                testRefusedRecordsHoldUpNoOthers,
+		"many refused records cost no others":              testManyRefusedRecordsCostNoOthers,
 		"refused spans hold up no others":                  testRefusedSpansHoldUpNoOthers,
 		"what was refused once stays out":                  testWhatWasRefusedOnceStaysOut,
 		"a view that refuses is waited for":                testAViewThatRefusesIsWaitedFor,

@@ -21,8 +21,8 @@ const (
 	// maxLetters bounds how many letters of one reason a chunk has. The last of them stands for all that follow.
 	maxLetters = 100
 	// maxProbes bounds how often ClickHouse is asked for the rows of a chunk that it refuses. What is not found by then goes
-	// with its neighbours.
-	maxProbes = 200
+	// with its neighbours. It is asked minProbes times however long that takes, and more often in half of the chunk's time.
+	minProbes, maxProbes = 200, 4000
 	// maxLetterWord bounds what a letter takes from a resource.
 	maxLetterWord = 200
 )
@@ -179,7 +179,13 @@ func (e *clickhouseExporter) deliver(ctx context.Context, s *store.Store, token 
 func refusedBy(ctx context.Context, s *store.Store, token string, c cargo, cause error) ([]store.DeadLetter, error) {
 	places := slices.Clone(c.sorted().places)
 	probes := 0
-	refused, err := halve(len(places), func() bool { return probes >= maxProbes }, func(from, to int) (string, error) {
+	began := time.Now()
+	enough := func() bool {
+		deadline, bounded := ctx.Deadline()
+		late := bounded && time.Since(began) > time.Until(deadline)
+		return probes >= maxProbes || late && probes >= minProbes
+	}
+	refused, err := halve(len(places), enough, func(from, to int) (string, error) {
 		probes++
 		c.sorted().only = &reach{places[from], places[to-1]}
 		c.load()

@@ -91,6 +91,16 @@ func testRefusedRecordsHoldUpNoOthers(t *testing.T) {
 	}
 }
 
+func testManyRefusedRecordsCostNoOthers(t *testing.T) {
+	dsn := database(t)
+	e, s := start(t, dsn, func(c *Config) { c.TimeoutConfig.Timeout = 10 * time.Minute }), open(t, dsn)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
+	exec(t, s, "ALTER TABLE events ADD CONSTRAINT odd CHECK toUInt32(connection_id) % 16 != 5")
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(1000, 640)))
+	requireStored(t, s, 1+640-40)
+	require.Equal(t, 40, number(t, s, "SELECT sum(records) FROM dead_letters FINAL"))
+}
+
 func testRefusedSpansHoldUpNoOthers(t *testing.T) {
 	dsn := database(t)
 	e, s := startTraces(t, dsn), open(t, dsn)
