@@ -215,8 +215,8 @@ func (c Cluster) column(database string, s *parsed) ([]string, error) {
 	index := s.sequence(s.after(at), "ADD", "INDEX", "IF", "NOT", "EXISTS")
 	if !ok || !index && !s.sequence(s.after(at), "ADD", "COLUMN", "IF", "NOT", "EXISTS") &&
 		!s.sequence(s.after(at), "MODIFY", "COLUMN", "IF", "EXISTS") {
-		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS, ADD INDEX IF NOT EXISTS and MODIFY COLUMN IF EXISTS have a form "+
-			"for a cluster", s.beginning())
+		return nil, fmt.Errorf("%q: only ADD COLUMN IF NOT EXISTS, ADD INDEX IF NOT EXISTS "+
+			"and MODIFY COLUMN IF EXISTS have a form for a cluster", s.beginning())
 	}
 	s.replace(at, within(database, c.Stored(name))+c.OnCluster())
 	statements := []string{s.String()}
