@@ -135,12 +135,14 @@ FROM
         )
         GROUP BY slot, grp
     ) AS counts ON counts.slot = rule.1
-    WHERE empty(rule.17) OR known AND grp != '' AND NOT (many = 1 AND grp != '%[15]s' AND empty(arrayStringConcat(values)))
+    WHERE empty(rule.17) OR known AND grp != '' 
+        AND NOT (many = 1 AND grp != '%[15]s' AND empty(arrayStringConcat(values)))
 )
 GROUP BY service, slo, severity
 ORDER BY service, slo, severity`, now, schema.ProgressReadThrough, latest, schema.ProgressWall, AliveFor/time.Second,
 		schema.SourceProgress, rememberedFor/time.Second, schema.ProgressSource, blindAfter/time.Second, Unknown,
-		indent(indent(indent(strings.Join(rules, ",\n")))), indent(indent(indent(counts))), guardQuantile, q.exclusions(), OtherGroups), notes
+		indent(indent(indent(strings.Join(rules, ",\n")))), indent(indent(indent(counts))), guardQuantile,
+		q.exclusions(), OtherGroups), notes
 }
 
 // exclusions are what is in force, as (service, slo, from, to), and the cuts that they make.
@@ -148,7 +150,8 @@ func (q *Query) exclusions() string {
 	tooMany := fmt.Sprintf("more than %d exclusions are in force", MostExclusions)
 	var b strings.Builder
 	fmt.Fprintf(&b, `    (
-        SELECT if(throwIf(count() > %d, %s) = 0, groupArray((toString(service), slo, toUnixTimestamp(starts), toUnixTimestamp(ends))), [])
+        SELECT if(throwIf(count() > %d, %s) = 0,
+            groupArray((toString(service), slo, toUnixTimestamp(starts), toUnixTimestamp(ends))), [])
         FROM
         (
             SELECT service, slo, starts, ends, withdrawn
@@ -165,7 +168,8 @@ func (q *Query) exclusions() string {
 	slices.Sort(steps)
 	for _, step := range slices.Compact(steps) {
 		fmt.Fprintf(&b, `,
-    (SELECT arraySort(arrayPushFront(arrayFlatten(arrayMap(e -> [intDiv(e.3, %[1]d) * %[1]d, intDiv(e.4 + %[2]d, %[1]d) * %[1]d],
+    (SELECT arraySort(arrayPushFront(arrayFlatten(arrayMap(e -> [intDiv(e.3, %[1]d) * %[1]d,
+        intDiv(e.4 + %[2]d, %[1]d) * %[1]d],
         exclusions)), 0))) AS %[3]s`, step/time.Second, step/time.Second-1, cuts(step))
 	}
 	return b.String()
@@ -180,7 +184,9 @@ func (q *Query) firingSlot(s *SLO, grouped bool) {
 		rules = s.Grouping.Rules
 	}
 	step := max(s.slice(), time.Minute)
-	sc := scan{kind: ofRollup, table: schema.Rollup1m, slice: s.slice(), end: floor(q.AsOf, step).Unix(), asof: "asof", grouped: grouped}
+	sc := scan{
+		kind: ofRollup, table: schema.Rollup1m, slice: s.slice(), end: floor(q.AsOf, step).Unix(), asof: "asof", grouped: grouped,
+	}
 	if step > time.Minute {
 		sc.asof = fmt.Sprintf("toDateTime(intDiv(toUnixTimestamp(asof), %[1]d) * %[1]d)", step/time.Second)
 	}
@@ -211,7 +217,9 @@ func (q *Query) firingSlot(s *SLO, grouped bool) {
 		t.budget = q.count(index, s, ranks, s.budgetWindow(time.Time{}))
 	}
 	if s.Indicator.Active {
-		t.active = q.part(index, scan{kind: ofActive, table: schema.Gauges10s, end: q.AsOf.Unix(), asof: "asof", grouped: grouped})
+		t.active = q.part(index, scan{
+			kind: ofActive, table: schema.Gauges10s, end: q.AsOf.Unix(), asof: "asof", grouped: grouped,
+		})
 	}
 	q.slots = append(q.slots, t)
 }
@@ -260,7 +268,8 @@ func (q *Query) firingRule(index int, r Rule) string {
 	if t.grouped {
 		by = s.Grouping.By
 	}
-	return fmt.Sprintf("(%d, %s, %s, %s, %d, %d, %d, %d, %d, %d, '%s', '%s', %s, [%s], [%s], %d, CAST([%s], 'Array(String)'))", index, quote(s.Service),
+	const tuple = "(%d, %s, %s, %s, %d, %d, %d, %d, %d, %d, '%s', '%s', %s, [%s], [%s], %d, CAST([%s], 'Array(String)'))"
+	return fmt.Sprintf(tuple, index, quote(s.Service),
 		quote(s.Name), quote(string(r.Severity)), in, long, short, flag(s.Indicator.HitIsBad && s.slice() == 0),
 		flag(s.Indicator.Separate), open, limit.Num(), limit.Denom(), decimal(s.budget()), strings.Join(from, ", "),
 		strings.Join(more, ", "), endless, quoteAll(by))

@@ -76,7 +76,8 @@ func SelectMeasured(s *SLO, asof time.Time) string {
 		if s.Indicator.Measure == MeasureCount {
 			judged = "1"
 		}
-		return fmt.Sprintf("SELECT toDateTime(at * %d, 'UTC') AS slice, toFloat64(%s) AS value\nFROM\n(\n%s\n)\nWHERE %s\nORDER BY slice",
+		return fmt.Sprintf("SELECT toDateTime(at * %d, 'UTC') AS slice, toFloat64(%s) AS value\n"+
+			"FROM\n(\n%s\n)\nWHERE %s\nORDER BY slice",
 			slice/time.Second, value, fold, judged)
 	}
 	return ""
@@ -162,6 +163,7 @@ func (m *Measured) write(b *strings.Builder, over string) {
 	for _, v := range m.Slices {
 		lowest, highest = min(lowest, v.Value), max(highest, v.Value)
 	}
-	fmt.Fprintf(b, "\nmeasured, to be %s: %.4g at %s; %.4g to %.4g within the last hour\n", m.Threshold, last.Value, moment(last.At),
+	fmt.Fprintf(b, "\nmeasured, to be %s: %.4g at %s; %.4g to %.4g within the last hour\n", m.Threshold,
+		last.Value, moment(last.At),
 		lowest, highest)
 }

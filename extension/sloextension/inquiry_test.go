@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sockeye-project/sockeye/extension/sloextension/internal/page"
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
@@ -87,8 +86,8 @@ func TestHistoryAndExplanation(t *testing.T) {
 
 	server := httptest.NewServer(r.api())
 	t.Cleanup(server.Close)
-	ask := func(path string, query url.Values, into any) (status int, text string) {
-		response, err := server.Client().Get(server.URL + "/api/v1/" + path + "?" + query.Encode())
+	ask := func(page string, query url.Values, into any) (status int, text string) {
+		response, err := server.Client().Get(server.URL + "/api/v1/" + page + "?" + query.Encode())
 		require.NoError(t, err)
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
@@ -134,21 +133,6 @@ func TestHistoryAndExplanation(t *testing.T) {
 	require.Contains(t, text.String(), "bad / judged, in events; burn rate = error ratio / 0.001")
 	require.Contains(t, text.String(), "SELECT")
 	require.Contains(t, text.String(), "at the rate of the last 6h the budget is exhausted 20")
-	require.Nil(t, e.Measured, "it has no threshold")
-
-	embeddedtest.Exec(t, dsn, fmt.Sprintf("INSERT INTO events (counted_at, event, service, vantage, outcome, count, judged, duration) "+
-		"VALUES (%d, 'websocket.auth', 'chat', 'app', 'success', 100, 100, 0.12)", clock.Add(-10*time.Minute).UnixMilli()))
-	var latency slo.Explanation
-	status, _ = ask("explain", url.Values{"slo": {"auth-latency"}}, &latency)
-	require.Equal(t, 200, status)
-	require.EqualValues(t, 100, latency.Measured.Judged)
-	var said strings.Builder
-	require.NoError(t, slo.WriteExplanation(&said, latency))
-	require.Contains(t, said.String(), "measured over 30d, to be ≤ 200ms: p50 about 125ms (100ms to 150ms), p95 about 147.5ms (100ms to 150ms)")
-	var shown page.Detail
-	status, _ = ask("timeline", url.Values{"slo": {"auth-latency"}}, &shown)
-	require.Equal(t, 200, status)
-	require.Equal(t, latency.Measured, shown.Measured)
 
 	// The moment can be another one, before the late events and before the first ones.
 	status, _ = ask("explain", url.Values{"slo": name["slo"], "at": {clock.Add(-time.Hour).Format(time.RFC3339)}}, &e)
