@@ -160,7 +160,8 @@ func (s *SLO) budgetRows(asof time.Time, measures ...string) string {
 	}
 	if table == schema.Rollup1m && asof.Unix()-from.Unix() >= coverFrom {
 		minutes, quarters := cover(s.countedIn(interval{from.Unix(), asof.Unix()}))
-		return rowsOf(minutes, quarters, strings.Join(append(schema.Dimensions(), measures...), ", "), "\n    AND "+s.narrow())
+		columns := strings.Join(append(schema.Dimensions(), measures...), ", ")
+		return rowsOf(minutes, quarters, columns, "\n    AND "+s.narrow())
 	}
 	return "SELECT * FROM " + table + "\nWHERE " + s.rows(from, asof) + s.counting(step)
 }

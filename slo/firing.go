@@ -69,8 +69,8 @@ func SelectFiring(slos []SLO, now string) (sql string, notes []string) {
 		places, most := q.places(grouped)
 		counts += fmt.Sprintf(`
 UNION ALL
-SELECT toUInt8(0) AS part, slot, if(place <= %s, grp, '%s') AS grp, toUInt32(0) AS span, toUInt64(0) AS hits, toUInt64(0) AS totals,
-    toUInt64(0) AS judgeds
+SELECT toUInt8(0) AS part, slot, if(place <= %s, grp, '%s') AS grp, toUInt32(0) AS span,
+    toUInt64(0) AS hits, toUInt64(0) AS totals, toUInt64(0) AS judgeds
 FROM
 (
 %s
@@ -135,7 +135,7 @@ FROM
         )
         GROUP BY slot, grp
     ) AS counts ON counts.slot = rule.1
-    WHERE empty(rule.17) OR known AND grp != '' 
+    WHERE empty(rule.17) OR known AND grp != ''
         AND NOT (many = 1 AND grp != '%[15]s' AND empty(arrayStringConcat(values)))
 )
 GROUP BY service, slo, severity
