@@ -89,8 +89,9 @@ type GrafanaEvaluator struct {
 
 const (
 	grafanaFolder = "Sockeye"
-	// slosOfQuery bounds a statement: ClickHouse parses no more than 256 KiB.
-	slosOfQuery = 100
+	// slosOfQuery bounds a statement: ClickHouse parses no more than 256 KiB. One with groups is as long as slosOfGroups.
+	slosOfQuery  = 100
+	slosOfGroups = 3
 	// missing is how often a row may be missing before its alert resolves. All rows are always there; one that is not was removed.
 	missing = 5
 )
@@ -103,7 +104,7 @@ func Grafana(slos []slo.SLO, o Options) (file GrafanaFile, notes []string) {
 	add := func(folder string, rules []GrafanaRule) {
 		file.Groups = append(file.Groups, GrafanaGroup{1, "sockeye", folder, slo.PromDuration(o.Interval), rules})
 	}
-	for chunk := range slices.Chunk(slos, slosOfQuery) {
+	for _, chunk := range chunks(slos) {
 		sql, more := slo.SelectFiring(chunk, "now()")
 		notes = append(notes, more...)
 		if sql == "" {
@@ -130,6 +131,22 @@ func Grafana(slos []slo.SLO, o Options) (file GrafanaFile, notes []string) {
 		file.Groups[0].Rules = append(file.Groups[0].Rules, common...)
 	}
 	return file, notes
+}
+
+// chunks are what is one statement each.
+func chunks(slos []slo.SLO) (all [][]slo.SLO) {
+	length := slosOfQuery
+	for i := range slos {
+		n := 1
+		if len(slos[i].Grouping.Rules) > 0 {
+			n = slosOfGroups
+		}
+		if length += n; length > slosOfQuery {
+			all, length = append(all, nil), n
+		}
+		all[len(all)-1] = append(all[len(all)-1], slos[i])
+	}
+	return all
 }
 
 // YAML is the file as Grafana reads it.

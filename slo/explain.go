@@ -22,6 +22,9 @@ type Explanation struct {
 	// Exclusions are those that take time out of the budget window; Without is the status as it would be without them.
 	Exclusions []Exclusion `json:"exclusions,omitempty"`
 	Without    *Status     `json:"without_exclusions,omitempty"`
+	// Measured is what was measured beside the threshold, if there is one; MeasuredSQL was asked for it.
+	Measured    *Measured `json:"measured,omitempty"`
+	MeasuredSQL string    `json:"measured_sql,omitempty"`
 	// BurnedSQL was asked for Burned: what burned the budget most over the budget window.
 	BurnedSQL string   `json:"burned_sql,omitempty"`
 	Burned    []Burned `json:"burned"`
@@ -126,24 +129,13 @@ func SelectBurned(s *SLO, asof time.Time, most int) string {
 		return ""
 	}
 	in := &s.Indicator
-	table, step := schema.Rollup1m, s.step()
-	if s.long() {
-		table = schema.Rollup15m
-	}
-	end := floor(asof, step)
-	from := end.Add(-s.budgetWindow(end).Length)
 	pairs := make([]string, len(burnedBy))
 	for i, d := range burnedBy {
 		pairs[i] = fmt.Sprintf("(%s, toString(%s))", quote(d), d)
 	}
-	rows := "SELECT * FROM " + table + "\nWHERE " + s.rows(from, end) + s.counting(step)
-	if table == schema.Rollup1m && end.Unix()-from.Unix() >= coverFrom {
-		minutes, quarters := cover(s.countedIn(interval{from.Unix(), end.Unix()}))
-		columns := append(schema.Dimensions(), in.judged())
-		if in.Threshold != 0 {
-			columns = append(columns, schema.DurationColumn(in.Threshold))
-		}
-		rows = rowsOf(table, minutes, quarters, "\n    AND "+s.narrow(), reading(columns...))
+	columns := []string{in.judged()}
+	if in.Threshold != 0 {
+		columns = append(columns, schema.DurationColumn(in.Threshold))
 	}
 	return fmt.Sprintf(`SELECT pair.1 AS dimension, pair.2 AS value, toUInt64(greatest(0, sum(%s))) AS bad
 FROM
@@ -154,7 +146,22 @@ ARRAY JOIN [%s] AS pair
 GROUP BY dimension, value
 HAVING bad > 0
 ORDER BY bad DESC, value
-LIMIT %d BY dimension`, in.bad(), indent(rows), strings.Join(pairs, ", "), most)
+LIMIT %d BY dimension`, in.bad(), indent(s.budgetRows(asof, columns...)), strings.Join(pairs, ", "), most)
+}
+
+// budgetRows selects the rows of the budget window that the SLO looks at: all dimensions, and measures.
+func (s *SLO) budgetRows(asof time.Time, measures ...string) string {
+	table, step := schema.Rollup1m, s.step()
+	if s.long() {
+		table = schema.Rollup15m
+	}
+	end := floor(asof, step)
+	from := end.Add(-s.budgetWindow(end).Length)
+	if table == schema.Rollup1m && end.Unix()-from.Unix() >= coverFrom {
+		minutes, quarters := cover(s.countedIn(interval{from.Unix(), end.Unix()}))
+		return rowsOf(table, minutes, quarters, "\n    AND "+s.narrow(), reading(append(schema.Dimensions(), measures...)...))
+	}
+	return "SELECT * FROM " + table + "\nWHERE " + s.rows(from, end) + s.counting(step)
 }
 
 // judged is the measure of judged events.
@@ -262,6 +269,9 @@ func (e *Explanation) write(b *strings.Builder) {
 		fmt.Fprintf(b, "\nat the rate of the last %s the budget is exhausted %s (%v %% sure: %s to %s)\n", e.Forecast.Over,
 			moment(e.Forecast.Expected), ForecastConfidence*100, moment(e.Forecast.Earliest), moment(e.Forecast.Latest))
 	}
+	if e.Measured != nil {
+		e.Measured.write(b, st.Window.Name)
+	}
 	if len(e.Burned) > 0 {
 		fmt.Fprintf(b, "\nWhat burned the budget of %s\n", st.Window.Name)
 		t := tabwriter.NewWriter(b, 2, 0, 2, ' ', 0)
@@ -273,6 +283,9 @@ func (e *Explanation) write(b *strings.Builder) {
 		_ = t.Flush()
 	}
 	fmt.Fprintf(b, "\n%s\n", e.SQL)
+	if e.MeasuredSQL != "" {
+		fmt.Fprintf(b, "\n%s\n", e.MeasuredSQL)
+	}
 	if e.BurnedSQL != "" {
 		fmt.Fprintf(b, "\n%s\n", e.BurnedSQL)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
+	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
@@ -54,17 +55,101 @@ func quietHistory(random *rand.Rand, services []string, asof time.Time) (rows []
 				{"edge", "websocket.close", "failure", "network", "connection_reset", bad}, {"app", "websocket.message", "success", "", "", n},
 				{"app", "websocket.error", "failure", "client", "reserved_bits", bad},
 			} {
-				rows = append(rows, row{at: at, count: r.n, judged: r.n, timed: r.n, within: r.n - min(r.n, bad), dimensions: map[string]string{
-					schema.Service: service, schema.Vantage: r.vantage, schema.EventName: r.event, schema.Outcome: r.outcome,
-					schema.Fault: r.fault, schema.ErrorType: r.errorType,
-				}})
+				tenants := []string{""}
+				if r.event == "websocket.auth" && service[len(service)-1] != '3' {
+					tenants = []string{"acme", "", `b\"c{'`, "größe", "small", "smaller"} // each with a quarter of the one before
+				}
+				for k, tenant := range tenants {
+					n := r.n >> (2 * k)
+					rows = append(rows, row{at: at, count: n, judged: n, timed: n, within: n - min(n, bad), dimensions: map[string]string{
+						schema.Service: service, schema.Vantage: r.vantage, schema.EventName: r.event, schema.Outcome: r.outcome,
+						schema.Fault: r.fault, schema.ErrorType: r.errorType, schema.Tenant: tenant,
+					}})
+				}
 			}
 		}
 	}
 	return rows
 }
 
-// TestWhatFiresBySQLIsWhatTheEngineSays compares every SLO that ships, of services whose numbers are about where rules fire.
+// verdicts compares what a statement says with what the engine does, and counts what fires and what does not, of the SLOs and of groups.
+type verdicts struct{ fired, quiet, groupsFired, groupsQuiet int }
+
+func (v *verdicts) compare(t testing.TB, s *store.Store, slos []slo.SLO, exclusions []slo.Exclusion, asof, now time.Time) {
+	t.Helper()
+	got := firing(t, s, slos, now)
+	excluded := slo.Exclude(slos, exclusions)
+	counts := count(t, s, slo.Plan(excluded, asof, slo.Timing{}))
+	seen := map[[3]string]bool{}
+	compare := func(of *slo.SLO, c slo.Counts, fired, quiet *int) {
+		status := slo.Evaluate(of, asof, c, true)
+		for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
+			fires, has, doubtful, burn := false, false, false, 0.0
+			for _, r := range status.Rules {
+				if r.Severity != severity {
+					continue
+				}
+				has = true
+				for _, w := range status.Windows {
+					if w.Name != r.Long {
+						continue
+					}
+					if r.Firing {
+						fires, burn = true, max(burn, w.Burn.Float64())
+					}
+					// Beyond its table, the guard is approximated.
+					doubtful = doubtful || r.Guarded && w.Judged-w.Good > 40 && r.Burn.Float64() < 1.5
+				}
+			}
+			key := [3]string{of.Service, of.Name, string(severity)}
+			if !has {
+				require.NotContains(t, got, key)
+				continue
+			}
+			seen[key] = true
+			if c.Budget.Total > 0 || len(of.Grouping.By) > 0 || !strings.HasSuffix(of.Name, "}") {
+				require.Contains(t, got, key)
+			}
+			if doubtful {
+				continue
+			}
+			require.InEpsilon(t, burn+1, got[key]+1, 1e-9, "%v: %+v", key, status.Rules)
+			if fires {
+				*fired++
+			} else {
+				*quiet++
+			}
+		}
+	}
+	for i := range excluded {
+		compare(&excluded[i], counts[i], &v.fired, &v.quiet)
+		groups := counts[i].Groups
+		if excluded[i].Calendar != nil || len(groups) == 1 && strings.Join(groups[0].Key, "") == "" {
+			continue
+		}
+		for _, g := range groups {
+			of := excluded[i].Group(g.Key)
+			compare(&of, g.Counts, &v.groupsFired, &v.groupsQuiet)
+		}
+	}
+	for key := range got {
+		require.Contains(t, seen, key, "a row for each SLO, kept group and severity, and no other")
+	}
+}
+
+// exclude stores exclusions, each of them after a version that excludes something else.
+func exclude(t testing.TB, dsn string, exclusions []slo.Exclusion) {
+	t.Helper()
+	for _, e := range exclusions {
+		for version, of := range []string{"elsewhere", e.Service} {
+			embeddedtest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO slo_exclusions (id, version, service, slo, starts, ends, withdrawn, written) VALUES ('%s', %d, '%s', '%s', %d, %d, %v, now())`,
+				e.ID, version, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(of), e.SLO, e.From.Unix(), e.To.Unix(), e.Withdrawn && version > 0))
+		}
+	}
+}
+
+// TestWhatFiresBySQLIsWhatTheEngineSays compares every SLO that ships, and its groups, of services whose numbers are about where
+// rules fire, before and after some time is excluded.
 func TestWhatFiresBySQLIsWhatTheEngineSays(t *testing.T) {
 	t.Parallel()
 	s, dsn := open(t)
@@ -85,56 +170,63 @@ func TestWhatFiresBySQLIsWhatTheEngineSays(t *testing.T) {
 		{Source: "a", ReadThrough: read, Wall: now}, {Source: "b", ReadThrough: now.Add(time.Hour), Wall: now},
 		{Source: "gone", ReadThrough: now.Add(-time.Hour), Wall: now.Add(-2 * time.Minute)},
 	}))
-
-	fired, quiet := 0, 0
-	for part := range slices.Chunk(services, 8) {
-		slos, err := slo.Defaults(slo.DefaultSettings{Services: part, Indicators: indicators})
-		require.NoError(t, err)
-		got := firing(t, s, slos, now)
-		counts := count(t, s, slo.Plan(slos, asof, slo.Timing{}))
-		rows := 0
-		for i := range slos {
-			status := slo.Evaluate(&slos[i], asof, counts[i], true)
-			for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
-				fires, has, doubtful, burn := false, false, false, 0.0
-				for _, r := range status.Rules {
-					if r.Severity != severity {
-						continue
-					}
-					has = true
-					for _, w := range status.Windows {
-						if w.Name != r.Long {
-							continue
-						}
-						if r.Firing {
-							fires, burn = true, max(burn, w.Burn.Float64())
-						}
-						// Beyond its table, the guard is approximated.
-						doubtful = doubtful || r.Guarded && w.Judged-w.Good > 40 && r.Burn.Float64() < 1.5
-					}
-				}
-				key := [3]string{slos[i].Service, slos[i].Name, string(severity)}
-				if !has {
-					require.NotContains(t, got, key)
-					continue
-				}
-				rows++
-				require.Contains(t, got, key)
-				if doubtful {
-					continue
-				}
-				require.InEpsilon(t, burn+1, got[key]+1, 1e-9, "%v: %+v", key, status.Rules)
-				if fires {
-					fired++
-				} else {
-					quiet++
-				}
+	var v verdicts
+	var exclusions []slo.Exclusion
+	for range 2 {
+		for part := range slices.Chunk(services, 8) {
+			slos, err := slo.Defaults(slo.DefaultSettings{Services: part, Indicators: indicators})
+			require.NoError(t, err)
+			for i := range slos {
+				slos[i].Grouping.Max = min(slos[i].Grouping.Max, 3)
+			}
+			if exclusions == nil {
+				v.compare(t, s, slos, nil, asof, now)
+			} else {
+				v.compare(t, s, slos, slices.DeleteFunc(slices.Clone(exclusions), func(e slo.Exclusion) bool { return e.Withdrawn }), asof, now)
 			}
 		}
-		require.Len(t, got, rows, "a row for each SLO and severity, and no other")
+		for i, service := range services {
+			from := asof.Add(-time.Duration(random.IntN(400)) * time.Minute).Truncate(time.Minute)
+			e := slo.Exclusion{ID: fmt.Sprint(i), Service: service, From: from, To: from.Add(time.Duration(1+random.IntN(240)) * time.Minute)}
+			if e.Withdrawn = i%8 == 7; i%2 == 0 {
+				e.SLO = []string{"auth-success", "auth-availability", "connection-success"}[random.IntN(3)]
+			}
+			exclusions = append(exclusions, e)
+		}
+		exclude(t, dsn, exclusions)
 	}
-	require.Greater(t, fired, 20)
-	require.Greater(t, quiet, 20)
+	require.Greater(t, min(v.fired, v.quiet), 20, "%+v", v)
+	require.Greater(t, min(v.groupsFired, v.groupsQuiet), 5, "%+v", v)
+}
+
+// TestWhatFiresBySQLOfRandomHistories compares every method, measure and grouping, of events that the views counted.
+func TestWhatFiresBySQLOfRandomHistories(t *testing.T) {
+	t.Parallel()
+	slos, err := slo.Load("testdata/valid/matrix.yaml")
+	require.NoError(t, err)
+	slos = slices.DeleteFunc(slos, func(s slo.SLO) bool { return len(s.Members) > 0 })
+	for i := range slos {
+		if len(slos[i].Rules) == 0 {
+			slos[i].Rules = slo.StandardRules()
+		}
+		if len(slos[i].Grouping.By) > 0 {
+			// All of them: which are the largest is found by the quarter of an hour.
+			slos[i].Grouping.Max, slos[i].Grouping.Rules = 100, slos[i].Rules
+		}
+	}
+	s, dsn := open(t)
+	random := rand.New(rand.NewPCG(3, 7))
+	now := time.Now().UTC().Truncate(time.Second)
+	read := now.Add(-90 * time.Second)
+	asof := slo.Timing{}.AsOf(read)
+	insertFacts(t, dsn, facts(random, asof, 4000))
+	require.NoError(t, s.InsertProgress(t.Context(), []store.Progress{{Source: "a", ReadThrough: read, Wall: now}}))
+	var v verdicts
+	v.compare(t, s, slos, nil, asof, now)
+	exclusions := excluding(random, asof, slos)
+	exclude(t, dsn, exclusions)
+	v.compare(t, s, slos, exclusions, asof, now)
+	require.Greater(t, min(v.fired, v.quiet, v.groupsFired, v.groupsQuiet), 5, "%+v", v)
 }
 
 func TestWhatFiresIsUnknownWhileNoSourceIsAlive(t *testing.T) {
@@ -168,12 +260,13 @@ func TestWhatFiresIsUnknownWhileNoSourceIsAlive(t *testing.T) {
 func TestWhatSQLCannotSayIsNamed(t *testing.T) {
 	t.Parallel()
 	slos := defaults(t, "chat")
-	slos[0].Grouping.By = []string{schema.Region}
+	slos[0].Grouping = slo.Grouping{By: []string{schema.Region}, Max: 3, Rules: slos[0].Rules}
+	slos[0].Calendar = &slo.Calendar{Start: time.Unix(0, 0), Count: 1, Unit: "M"}
 	slos[1].Members = []slo.Member{{SLO: slos[3]}}
 	slos = slos[:2]
 	_, notes := slo.SelectFiring(slos, "now()")
 	require.Equal(t, []string{
-		slos[0].Name + " of chat: its groups are left out; let the engine evaluate it",
+		slos[0].Name + " of chat: its groups are left out: which are the largest shows in its calendar window; let the engine evaluate it",
 		slos[1].Name + " of chat: is left out: it is a composite; let the engine evaluate it",
 	}, notes)
 	sql, _ := slo.SelectFiring(nil, "now()")

@@ -49,6 +49,8 @@ type scan struct {
 	asof string
 	// grouped scans are apart, because the dimensions of groups multiply the rows that a fold leaves.
 	grouped bool
+	// ranks is set where the scan is read for the ranking of groups alone.
+	ranks bool
 }
 
 type kind int

@@ -23,9 +23,11 @@ const (
 
 // sql is the statement: one SELECT for each part.
 func (q *Query) sql() string {
-	statements := make([]string, len(q.parts))
+	var statements []string
 	for i, p := range q.parts {
-		statements[i] = q.answer(i, p)
+		if !p.ranks {
+			statements = append(statements, q.answer(i, p))
+		}
 	}
 	return strings.Join(statements, "\nUNION ALL\n")
 }
@@ -188,6 +190,12 @@ func (q *Query) fold(p *part, slots []int, ranking bool) string {
 
 // ranking selects those groups of some slots that count by themselves, as (slot, grp).
 func (q *Query) ranking(slots []int) string {
+	places, most := q.places(slots)
+	return "SELECT slot, grp FROM\n(\n" + indent(places) + "\n)\nWHERE place <= " + most
+}
+
+// places selects slot, grp, and the place of every group of some slots; limit is an expression of how many count by themselves.
+func (q *Query) places(slots []int) (sql, limit string) {
 	var folds []string
 	for _, p := range q.parts {
 		var of []int
@@ -205,16 +213,12 @@ func (q *Query) ranking(slots []int) string {
 		limit := fmt.Sprint(q.slots[i].slo.Grouping.Max)
 		most[limit] = append(most[limit], i)
 	}
-	return fmt.Sprintf(`SELECT slot, grp FROM
+	return fmt.Sprintf(`SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place
+FROM
 (
-    SELECT slot, grp, row_number() OVER (PARTITION BY slot ORDER BY sum(t) DESC, grp) AS place
-    FROM
-    (
 %s
-    )
-    GROUP BY slot, grp
 )
-WHERE place <= %s`, indent(indent(strings.Join(folds, "\nUNION ALL\n"))), oneOf(most))
+GROUP BY slot, grp`, indent(strings.Join(folds, "\nUNION ALL\n"))), oneOf(most)
 }
 
 // group is the column of the group's key, folded if it is not among the first.
@@ -244,6 +248,9 @@ func (q *Query) matched(p *part, slots []int, ranking bool, more, inner string, 
 	for n, i := range slots {
 		t := q.slots[i]
 		m := of(t.slo)
+		if p.asof != "" {
+			m.when += " AND NOT hasAny(out, ['', " + quote(t.slo.Name) + "])"
+		}
 		if ranking && p.kind != ofActive {
 			m.when += fmt.Sprintf(" AND at >= %d", slices.Index(p.bounds, t.budget.from))
 			excluded := t.slo.excludedBy(p.step())
@@ -277,6 +284,24 @@ func (p *part) at(ranking bool) string {
 	}
 	return fmt.Sprintf("intDiv(toUnixTimestamp(%s), %d)", schema.Bucket, p.slice/time.Second)
 }
+
+// left is, of a statement that finds exclusions by itself, two more columns of the inner query, and a key for it to group by:
+// buckets between two cuts are excluded alike, and out are the names of the SLOs that they are excluded from.
+func (p *part) left(second string) (columns, key string) {
+	if p.asof == "" {
+		return "", ""
+	}
+	step := p.step() / time.Second
+	return fmt.Sprintf(`,
+    roundDown(%s, %s) AS piece,
+    arrayMap(e -> e.2, arrayFilter(e -> e.1 = %s AND e.3 < piece + %d AND e.4 > piece, exclusions)) AS out`, second, cuts(p.step()),
+		schema.Service, step), ", piece"
+}
+
+// cuts is the name of the moments at which exclusions begin and end, in whole steps.
+func cuts(step time.Duration) string { return fmt.Sprintf("cuts_%ds", step/time.Second) }
+
+const secondOfBucket = "toUnixTimestamp(" + schema.Bucket + ")"
 
 // of narrows a slot to its service, vantage and environment.
 func (s *SLO) of() string {
@@ -331,7 +356,8 @@ func (q *Query) foldRollup(p *part, table string, slots []int, ranking bool) str
 		return slices.ContainsFunc(slots, func(i int) bool { return is(q.slots[i].slo) })
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "SELECT\n    %s AS at", p.at(ranking))
+	left, piece := p.left(secondOfBucket)
+	fmt.Fprintf(&b, "SELECT\n    %s AS at%s", p.at(ranking), left)
 	dimensions := q.dimensions(slots, schema.Dimensions(), schema.EventName)
 	for _, d := range dimensions {
 		b.WriteString(",\n    " + d)
@@ -358,7 +384,7 @@ func (q *Query) foldRollup(p *part, table string, slots []int, ranking bool) str
 	} else {
 		b.WriteString("\nFROM " + table + "\n" + q.where(p, slots, events))
 	}
-	b.WriteString("\nGROUP BY at, " + strings.Join(dimensions, ", "))
+	b.WriteString("\nGROUP BY at" + piece + ", " + strings.Join(dimensions, ", "))
 	return q.matched(p, slots, ranking, "", b.String(), (*SLO).match)
 }
 
@@ -400,7 +426,8 @@ func reports(where string) string {
 // foldGauges counts what instances said of themselves: each report of 10 seconds, added up over instances and time.
 func (q *Query) foldGauges(p *part, slots []int, ranking bool) string {
 	dimensions := q.dimensions(slots, sideDimensions, "")
-	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ") + `,
+	left, piece := p.left(secondOfBucket)
+	inner := "SELECT\n    " + p.at(ranking) + " AS at" + left + ",\n    " + strings.Join(dimensions, ",\n    ") + `,
     count() AS reports,
     sum(ifNull(a, 0)) AS active_sum,
     sumIf(ifNull(i, 0), a IS NOT NULL) AS idle_sum,
@@ -411,7 +438,7 @@ FROM
 (
 ` + indent(reports(q.where(p, slots, false))) + `
 )
-GROUP BY at, ` + strings.Join(dimensions, ", ")
+GROUP BY at` + piece + `, ` + strings.Join(dimensions, ", ")
 	return q.matched(p, slots, ranking, "", inner, func(s *SLO) match {
 		m := match{when: s.of(), t: "reports"}
 		switch s.Indicator.Measure {
@@ -444,7 +471,8 @@ func (q *Query) foldActive(p *part, slots []int, ranking bool) string {
 func (q *Query) open(p *part, slots []int) string {
 	from := &part{scan: p.scan, bounds: []int64{p.end - int64(openWithin/time.Second)}}
 	listed := strings.Join(sideDimensions, ", ")
-	return "SELECT 0 AS at, " + listed + `, sum(open) AS active_sum
+	left, _ := p.left("toUnixTimestamp(" + p.bucketOf(p.end-1) + ")")
+	return "SELECT 0 AS at" + left + ", " + listed + `, sum(open) AS active_sum
 FROM
 (
     SELECT ` + listed + `, instance,
@@ -460,14 +488,15 @@ const quantiles = "quantilesDDMerge%s(0.01, 0.5, 0.95, 0.99)"
 // foldRates merges the sketches of bytes per second, each slice's into one, and reads them.
 func (q *Query) foldRates(p *part, slots []int, ranking bool) string {
 	dimensions := q.dimensions(slots, sideDimensions, "")
-	inner := "SELECT\n    " + p.at(ranking) + " AS at,\n    " + strings.Join(dimensions, ",\n    ")
+	left, piece := p.left(secondOfBucket)
+	inner := "SELECT\n    " + p.at(ranking) + " AS at" + left + ",\n    " + strings.Join(dimensions, ",\n    ")
 	for _, way := range []string{"received", "sent"} {
 		inner += fmt.Sprintf(`,
     sum(%[1]s_count) AS %[1]s_n,
     %[2]s(%[1]s_rate) AS %[1]s_state,
     max(%[1]s_rate_max) AS %[1]s_highest`, way, fmt.Sprintf(quantiles, "State"))
 	}
-	inner += "\nFROM " + schema.ConnectionRate + "\n" + q.where(p, slots, false) + "\nGROUP BY at, " +
+	inner += "\nFROM " + schema.ConnectionRate + "\n" + q.where(p, slots, false) + "\nGROUP BY at" + piece + ", " +
 		strings.Join(dimensions, ", ")
 	of := func(s *SLO) match {
 		return match{s.of(), "0", "received_n + sent_n", strings.SplitN(string(s.Indicator.Measure), "_", 2)[0] + "_n"}

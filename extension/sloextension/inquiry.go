@@ -275,6 +275,15 @@ func (q *inquiry) explanation(ctx context.Context, db database, s subject, at ti
 	if forecast, ok := slo.NewForecast(&of, &e.Status); ok {
 		e.Forecast = &forecast
 	}
+	if e.MeasuredSQL = slo.SelectMeasured(&of, plan.AsOf); e.MeasuredSQL != "" {
+		err := db.ask(ctx, e.MeasuredSQL, func(rows slo.Rows) (err error) {
+			e.Measured, err = slo.ReadMeasured(rows, &of)
+			return err
+		})
+		if err != nil {
+			return e, err
+		}
+	}
 	if e.BurnedSQL = slo.SelectBurned(&of, plan.AsOf, top); e.BurnedSQL != "" {
 		err := db.ask(ctx, e.BurnedSQL, func(rows slo.Rows) (err error) {
 			e.Burned, err = slo.ReadBurned(rows, &e.Status)

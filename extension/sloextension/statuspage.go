@@ -170,6 +170,12 @@ func (p *statusPage) fill(ctx context.Context, d *page.Detail, s *slo.SLO, at pa
 		minutes, err := db.minutes(ctx, s, d.From, d.To)
 		d.Minutes = append(d.Minutes, minutes...)
 		questions = append(questions, err)
+		if sql := slo.SelectMeasured(s, at.AsOf); sql != "" {
+			questions = append(questions, db.ask(ctx, sql, func(rows slo.Rows) (err error) {
+				d.Measured, err = slo.ReadMeasured(rows, s)
+				return err
+			}))
+		}
 		if sql := slo.SelectBurned(s, at.AsOf, defaultTop); sql != "" {
 			questions = append(questions, db.ask(ctx, sql, func(rows slo.Rows) (err error) {
 				for i := range at.SLOs {

@@ -96,6 +96,8 @@ type Detail struct {
 	Minutes  []slo.Minute `json:"minutes"`
 	From, To time.Time    `json:"-"`
 	Burned   []slo.Burned `json:"burned"`
+	// Measured is nil where there is no threshold, or nothing to measure.
+	Measured *slo.Measured `json:"measured,omitempty"`
 }
 
 // Filter says which SLOs an overview lists.
