@@ -98,12 +98,7 @@ func TestGrafanasRulesOnTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := embeddedtest.Database(t)
-			s, err := store.Open(t.Context(), dsn, store.Options{})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, s.Close()) })
-			_, err = s.Migrate(t.Context())
-			require.NoError(t, err)
+			s, dsn := migrated(t)
 			for _, insert := range test.rows {
 				embeddedtest.Exec(t, dsn, insert)
 			}

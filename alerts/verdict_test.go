@@ -174,7 +174,7 @@ func prometheusAgrees(t testing.TB, alert string, all []scenario, want verdicts)
 func migrated(t testing.TB) (*store.Store, string) {
 	t.Helper()
 	dsn := embeddedtest.Database(t)
-	s, err := store.Open(t.Context(), dsn, store.Options{})
+	s, err := store.Open(t.Context(), dsn, store.Options{DialTimeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	_, err = s.Migrate(t.Context())

@@ -37,7 +37,7 @@ var (
 func history(t *testing.T) string {
 	t.Helper()
 	dsn := embeddedtest.Database(t)
-	s, err := store.Open(context.Background(), dsn, store.Options{})
+	s, err := store.Open(context.Background(), dsn, store.Options{DialTimeout: time.Minute})
 	require.NoError(t, err)
 	defer s.Close()
 	_, err = s.Migrate(context.Background())

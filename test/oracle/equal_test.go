@@ -212,7 +212,7 @@ spec:
 func open(t testing.TB) (*store.Store, string) {
 	t.Helper()
 	dsn := embeddedtest.Database(t)
-	s, err := store.Open(context.Background(), dsn, store.Options{})
+	s, err := store.Open(context.Background(), dsn, store.Options{DialTimeout: time.Minute})
 	require.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	_, err = s.Migrate(context.Background())
