@@ -120,10 +120,10 @@ func (s *SLO) counting(step time.Duration) string {
 	return b.String()
 }
 
-// countedIn are the minutes of a span that count.
+// countedIn are the times within a span that count.
 func (s *SLO) countedIn(span interval) []interval {
 	var counted []interval
-	for _, out := range append(s.excludedBy(time.Minute), interval{span.to, span.to}) {
+	for _, out := range append(s.excludedBy(s.step()), interval{span.to, span.to}) {
 		if until := min(out.from, span.to); span.from < until {
 			counted = append(counted, interval{span.from, until})
 		}

@@ -71,20 +71,17 @@ func TestWhatWasMeasured(t *testing.T) {
 func (r *referee) requireQuantiles(t *testing.T, s *slo.SLO, got *slo.Measured) int {
 	t.Helper()
 	step := budgetStep(s)
-	from, to := r.asof-int64(s.Window/time.Second), r.asof
-	if s.Calendar != nil {
-		from = began(s.Calendar, to)
-	}
+	from, to := r.budget(s)
 	if step >= 900 && s.Window > 35*24*time.Hour {
 		return 0 // by the quarter of an hour, which begins before
 	}
 	var durations []float64
 	for _, f := range r.between(from, to) {
-		if concerns(s, f) && !r.excluded(s, f.at, 60) && selects(s.Indicator.Total, f) && f.duration >= 0 {
+		if concerns(s, f) && !r.excluded(s, f.at, step) && selects(s.Indicator.Total, f) && f.duration >= 0 {
 			durations = append(durations, slices.Repeat([]float64{f.duration}, int(f.count))...)
 		}
 	}
-	require.Len(t, durations, int(got.Judged), s.Name)
+	require.EqualValues(t, len(durations), got.Judged, s.Name)
 	if len(durations) == 0 {
 		return 0
 	}
