@@ -341,7 +341,7 @@ func testWithoutLeaveTheSchemaIsWaitedFor(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- e.ConsumeLogs(t.Context(), chunk(0, 5)) }()
 	require.Eventually(t, func() bool { return e.log.FilterMessageSnippet("cannot be used").Len() == 1 },
-		20*time.Second, 10*time.Millisecond)
+		2*time.Minute, 10*time.Millisecond)
 	require.Contains(t, fmt.Sprint(e.log.FilterMessageSnippet("cannot be used").All()[0].ContextMap()),
 		"run `sockeye store migrate`")
 	_, err := s.Migrate(t.Context())

@@ -189,7 +189,7 @@ func testAViewThatRefusesIsWaitedFor(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- e.ConsumeLogs(t.Context(), spoiled(100)) }()
 	require.Eventually(t, func() bool { return e.log.FilterMessageSnippet("cannot be used").Len() == 1 },
-		20*time.Second, 10*time.Millisecond)
+		2*time.Minute, 10*time.Millisecond)
 	require.Contains(t, fmt.Sprint(e.log.FilterMessageSnippet("cannot be used").All()[0].ContextMap()),
 		"a view that is not of this version refuses what its table takes (code 6")
 	exec(t, s, "DROP TABLE mine_view")

@@ -770,7 +770,7 @@ ORDER BY (id, version)
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, storage_policy = 'tiers';
 
 
--- 0011_audit sha256:1280aba211490ce8194972ee9d84f6ed3925c3e028a9c2cfee6d3b7bc807961e
+-- 0011_audit sha256:233f2234b6fa5c1136b90630686bc64da4dd7aab755427960d179c3c2f9c33ee
 
 CREATE TABLE IF NOT EXISTS `sockeye`.audit_local ON CLUSTER 'sockeye'
 (
@@ -837,7 +837,7 @@ SELECT
     e.resource AS resource,
     e.chunk_id AS chunk_id
 FROM `sockeye`.events_local AS e
-WHERE e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy', 'websocket.exclusion');
+WHERE e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy');
 
 CREATE OR REPLACE VIEW `sockeye`.connections ON CLUSTER 'sockeye' AS
 SELECT
