@@ -3,8 +3,6 @@ package alerts
 import (
 	"bytes"
 	"fmt"
-	"maps"
-	"math/big"
 	"regexp"
 	"slices"
 	"strings"
@@ -515,89 +513,6 @@ func (w *writer) step() time.Duration {
 	return scaled(step, w.options.Scale)
 }
 
-// budget records what was counted in the budget window. That of counters is summed from the steps in it: Prometheus would read
-// it whole at every evaluation otherwise.
-func (w *writer) budget(used []slo.Window) error {
-	s := w.slo
-	name := s.BudgetName()
-	if !w.budgeted() || slices.ContainsFunc(used, func(o slo.Window) bool { return o.Name == name }) {
-		return nil
-	}
-	if w.groups || w.options.Metrics == slo.Buckets || s.Slice() > 0 && s.Calendar != nil {
-		q, err := w.budgetPromQL(w.plain(recordJudged, name))
-		if err != nil {
-			return err
-		}
-		w.record(recordJudged, name, q.Judged)
-		w.record(recordBad, name, q.Bad)
-	} else {
-		step := w.step()
-		of := slo.PromDuration(step)
-		if at := slices.IndexFunc(used, func(o slo.Window) bool { return o.Length == step }); at >= 0 {
-			of = used[at].Name
-		} else {
-			q, err := s.PromQL(step, w.options.Metrics, w.plain(recordJudged, of))
-			if err != nil {
-				return err
-			}
-			w.record(recordJudged, of, q.Judged)
-			w.record(recordBad, of, q.Bad)
-		}
-		for _, record := range []string{recordJudged, recordBad} {
-			expr := slo.PromSteps(w.of(record, of), s.Longest(), step, w.start)
-			if open := s.OpenPromQL(w.options.Metrics); open != "" && record == recordJudged {
-				// Those that are open are so once, not once in every step.
-				q, err := s.Ended().PromQL(step, w.options.Metrics, "")
-				if err != nil {
-					return err
-				}
-				expr = "sum(" + slo.PromSteps("("+q.Judged+")", s.Longest(), step, w.start) + " or " + open + ")"
-			}
-			w.record(record, name, expr)
-		}
-	}
-	w.record(recordRatio, name, w.ratio(name))
-	return nil
-}
-
-func (w *writer) budgetPromQL(judged string) (slo.PromQL, error) {
-	s := w.slo
-	kept := ""
-	if w.groups {
-		kept = w.of(recordGroupKept, "")
-	}
-	switch {
-	case w.groups && s.Slice() == 0 && w.options.Metrics == slo.Counters:
-		step := w.step()
-		of := func(record string) string {
-			return slo.PromSteps(w.whole(record, slo.PromDuration(step)), s.Longest(), step, w.start)
-		}
-		all := of(recordGroupJudged)
-		if open := s.OpenPromQL(w.options.Metrics); open != "" {
-			all += " or " + open
-		}
-		return slo.PromQL{Judged: s.PromFold(all, kept), Bad: s.PromFold(of(recordGroupBad), kept) + " or 0 * " + judged}, nil
-	case w.sliced():
-		of := func(record string) string { return slo.PromSteps(w.ended(record), s.Longest(), s.Slice(), w.start) }
-		return slo.PromQL{Judged: of(recordSliceJudged), Bad: "sum(" + of(recordSliceBad) + ") or 0 * " + judged}, nil
-	default:
-		return s.BudgetPromQL(w.options.Metrics, w.start, judged, kept)
-	}
-}
-
-// remaining records what is left of the budget.
-func (w *writer) remaining() {
-	if !w.budgeted() {
-		return
-	}
-	name := w.slo.BudgetName()
-	if len(w.slo.Members) > 0 {
-		w.record(recordRemaining, name, "1 - "+w.of(recordBurn, name))
-		return
-	}
-	w.record(recordRemaining, name, "1 - "+w.of(recordRatio, name)+" / "+w.slo.Budget().String())
-}
-
 // worst is the severity of what nothing else can tell of.
 func (w *writer) worst() slo.Severity {
 	worst := slo.SeverityTicket
@@ -691,83 +606,4 @@ func (w *writer) burning(severity slo.Severity, windows []string) string {
 	}
 	fmt.Fprintf(&b, ". It fires above %s. Objective %s %%.", strings.Join(rules, ", or "), w.slo.Objective.Percent(10))
 	return b.String()
-}
-
-// percent moves the point of an exact decimal.
-func percent(ratio string) string {
-	n, err := slo.Decimal(ratio)
-	if err != nil {
-		r, _ := new(big.Rat).SetString(ratio)
-		return strings.TrimRight(strings.TrimRight(r.Mul(r, big.NewRat(100, 1)).FloatString(24), "0"), ".")
-	}
-	return n.Percent(12)
-}
-
-// span names a window, with its real length if it is scaled.
-func (w *writer) span(name string) string {
-	for _, window := range slo.BurnWindows() {
-		if window.Name == name && w.options.Scale > 1 {
-			return fmt.Sprintf("%s (scaled to %s)", name, slo.PromDuration(scaled(window.Length, w.options.Scale)))
-		}
-	}
-	return name
-}
-
-func (w *writer) annotations(alert string, severity slo.Severity, summary, description string) map[string]string {
-	a := map[string]string{"summary": literal(summary), "description": description}
-	if alert != Burn {
-		a["description"] = literal(description)
-	}
-	p := burnPanel
-	if alert == Absent {
-		p = agePanel
-	}
-	var labels []string
-	if w.groups {
-		a["summary"] += ": {{ $labels.slo }}"
-		labels = append(labels, "slo")
-	}
-	w.options.link(a, alert, w.slo, severity, p, labels...)
-	return a
-}
-
-// ofAlert and a label stand in a link for what the alert turns out to be about.
-const ofAlert = "OF-ALERT-"
-
-// link adds the links. Labels are those that only the alert itself knows.
-func (o *Options) link(
-	annotations map[string]string, alert string, s *slo.SLO, severity slo.Severity, p panel, labels ...string,
-) {
-	runbook := o.RunbookURL
-	values := map[string]string{"alertname": alert, "severity": string(severity)}
-	if s != nil {
-		values["service"], values["slo"] = s.Service, s.Name
-		if s.RunbookURL != "" {
-			runbook = s.RunbookURL
-		}
-	}
-	fill := func(template string) string {
-		text := literal(expand(template, values))
-		for _, label := range labels {
-			text = strings.ReplaceAll(text, ofAlert+label, "{{ urlquery $labels."+label+" }}")
-		}
-		return text
-	}
-	known := maps.Clone(values)
-	for _, label := range labels {
-		values[label] = ofAlert + label
-	}
-	if runbook != "" {
-		annotations["runbook_url"] = fill(runbook)
-	}
-	if o.DashboardURL != "" {
-		annotations["dashboard_url"] = fill(o.DashboardURL)
-	} else if link := o.opened(p, known, labels...); link != "" {
-		annotations["dashboard_url"] = link
-	}
-}
-
-// literal keeps a template from taking text of a document for its own.
-func literal(text string) string {
-	return strings.ReplaceAll(text, "{{", `{{ "{{" }}`)
 }
