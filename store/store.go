@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,10 @@ type Options struct {
 	// Compression of inserts and results: "none", "lz4" or "zstd". Empty means the DSN's, and where that names none,
 	// lz4, or none for an engine on this machine.
 	Compression string
-	// DialTimeout bounds connecting; 0 means 5 s.
+	// DialTimeout bounds connecting; 0 means the DSN's dial_timeout, and where that names none, 5 s.
 	DialTimeout time.Duration
-	// MaxConnections bounds how many connections are open at once; 0 means 8.
+	// MaxConnections bounds how many connections are open at once; 0 means the DSN's max_open_conns, and where that names
+	// none, 8.
 	MaxConnections int
 	// KeepDatabase refuses a database that does not exist instead of creating it.
 	KeepDatabase bool
@@ -142,20 +144,11 @@ func parseHost(dsn string, o Options) (*clickhouse.Options, error) {
 	default:
 		return nil, fmt.Errorf("compression: must be none, lz4 or zstd, got %q", o.Compression)
 	}
-	opts.DialTimeout = o.DialTimeout
-	if opts.DialTimeout == 0 {
-		opts.DialTimeout = 5 * time.Second
-	}
-	opts.MaxOpenConns = o.MaxConnections
-	if opts.MaxOpenConns == 0 {
-		opts.MaxOpenConns = 8
-	}
+	opts.DialTimeout = cmp.Or(o.DialTimeout, opts.DialTimeout, 5*time.Second)
+	opts.MaxOpenConns = cmp.Or(o.MaxConnections, opts.MaxOpenConns, 8)
 	opts.MaxIdleConns = opts.MaxOpenConns
-	client := o.Client
-	if client == "" {
-		client = "sockeye"
-	}
-	opts.ClientInfo.Products = append(opts.ClientInfo.Products, struct{ Name, Version string }{client, ""})
+	opts.ClientInfo.Products = append(opts.ClientInfo.Products,
+		struct{ Name, Version string }{cmp.Or(o.Client, "sockeye"), ""})
 	return opts, nil
 }
 
@@ -165,8 +158,8 @@ func CheckDSN(dsn string, o Options) error {
 	return err
 }
 
-// Open connects, to the first of several hosts that answers, checks name and password, and creates the database if it is absent. The error, if any, is an [*Error]
-// or a fault of dsn.
+// Open connects, to the first of several hosts that answers, checks name and password, and creates the database if it is
+// absent. The error, if any, is an [*Error] or a fault of dsn.
 func Open(ctx context.Context, dsn string, o Options) (*Store, error) {
 	opts, err := parse(dsn, o)
 	if err != nil {
