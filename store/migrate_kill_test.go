@@ -50,9 +50,18 @@ var changes = regexp.MustCompile(`^\s*(CREATE|ALTER|INSERT)\b`)
 // runner is a program that migrates through a proxy, and dies by SIGKILL at its nth statement that changes something:
 // before the engine gets it, or when the engine has run it and the program does not know yet.
 type runner struct {
-	cmd    *exec.Cmd
-	stderr bytes.Buffer
-	killed atomic.Bool
+	cmd     *exec.Cmd
+	started chan struct{} // closed when cmd has a process
+	stderr  bytes.Buffer
+	killed  atomic.Bool
+}
+
+func (r *runner) run() error {
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	close(r.started)
+	return r.cmd.Wait()
 }
 
 func startRunner(t *testing.T, dsn string, at int, after bool) *runner {
@@ -60,10 +69,11 @@ func startRunner(t *testing.T, dsn string, at int, after bool) *runner {
 	target, err := url.Parse(dsn)
 	require.NoError(t, err)
 	engine := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: target.Scheme, Host: target.Host})
-	r := &runner{}
+	r := &runner{started: make(chan struct{})}
 	var statements atomic.Int64
 	kill := func() {
 		r.killed.Store(true)
+		<-r.started
 		_ = r.cmd.Process.Kill()
 	}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
@@ -113,7 +123,7 @@ func TestRunnersThatAreKilledLeaveWhatOthersComplete(t *testing.T) {
 			errs := make([]error, len(runners))
 			var wait sync.WaitGroup
 			for i, r := range runners {
-				wait.Go(func() { errs[i] = r.cmd.Run() })
+				wait.Go(func() { errs[i] = r.run() })
 			}
 			wait.Wait()
 			dead := 0
@@ -140,7 +150,7 @@ func TestWhatNobodyCompletedIsCompletedNextTime(t *testing.T) {
 	dsn := embeddedtest.Database(t)
 	for i, at := range []int{2, 5, 9, 13, 16, 3, 4} {
 		r := startRunner(t, dsn, at, i%2 == 1)
-		require.Error(t, r.cmd.Run(), &r.stderr)
+		require.Error(t, r.run(), &r.stderr)
 		require.True(t, r.killed.Load(), &r.stderr)
 	}
 	requireWhole(t, dsn)
