@@ -37,7 +37,8 @@ const service = "s07"
 func (m *month) named(ctx context.Context) ([]question, error) {
 	// A client and a connection that are there in each of them.
 	values := map[string]string{
-		query.Until: m.end().Format(time.DateTime), query.Limit: "20", query.Declared: "['" + service + ".example.com/ws/*']",
+		query.Until: m.end().Format(time.DateTime), query.At: m.end().Format(time.DateTime), query.Limit: "20",
+		query.Declared: "['" + service + ".example.com/ws/*']",
 	}
 	var client, connection string
 	err := m.db.Conn().QueryRow(ctx, "SELECT any(client_hash), any(connection_id) FROM events "+
