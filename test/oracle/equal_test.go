@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sockeye-project/sockeye/alerts"
 	"github.com/sockeye-project/sockeye/event"
 	"github.com/sockeye-project/sockeye/slo"
 	"github.com/sockeye-project/sockeye/store"
@@ -259,26 +258,7 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 				`deployment_environment_name=%q}`, env)] = []sample{{report, 70}}
 		}
 		p.add(series)
-		file, notes := alerts.Prometheus(slos, alerts.Options{Metrics: slo.Buckets})
-		require.Empty(t, notes)
-		text, err := file.YAML()
-		require.NoError(t, err)
-		p.load(string(text))
-
-		q := slo.Plan(slos, asof.Add(42*time.Second), slo.Timing{})
-		answer, err := s.Conn().Query(context.Background(), q.SQL)
-		require.NoError(t, err)
-		counts, err := q.Read(answer)
-		require.NoError(t, err)
-		require.NoError(t, answer.Close())
-		// Rules are evaluated at any moment of the minute.
-		at := asof.Add(time.Duration(random.IntN(60_000)) * time.Millisecond)
-		firing := map[string]bool{}
-		for _, l := range p.evaluate(at) {
-			if l.Get("alertname") == alerts.Burn {
-				firing[l.Get("service")+"\x00"+l.Get("slo")+"\x00"+l.Get("severity")] = true
-			}
-		}
+		counts, at, fires := p.beside(t, s, slos, asof, random)
 		for i := range slos {
 			one := &slos[i]
 			for _, c := range append(slices.Clone(counts[i].Windows), counts[i].Budget) {
@@ -305,7 +285,7 @@ func TestPrometheusCountsWhatTheEngineCounts(t *testing.T) {
 			st := slo.Evaluate(one, asof, counts[i], true)
 			for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
 				want := slices.ContainsFunc(st.Rules, func(r slo.RuleStatus) bool { return r.Firing && r.Severity == severity })
-				require.Equal(t, want, firing[one.Service+"\x00"+one.Name+"\x00"+string(severity)], "seed %d, %s of %s, %s", seed,
+				require.Equal(t, want, fires(one, severity), "seed %d, %s of %s, %s", seed,
 					one.Name, one.Service, severity)
 				if want {
 					fired++

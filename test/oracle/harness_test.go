@@ -5,6 +5,7 @@ package oracle
 import (
 	"cmp"
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,9 @@ import (
 	"github.com/prometheus/prometheus/util/teststorage"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sockeye-project/sockeye/alerts"
+	"github.com/sockeye-project/sockeye/slo"
+	"github.com/sockeye-project/sockeye/store"
 	"github.com/sockeye-project/sockeye/store/embedded/embeddedtest"
 )
 
@@ -129,4 +133,34 @@ func (p *prom) evaluate(at time.Time) []labels.Labels {
 		}
 	}
 	return firing
+}
+
+// beside loads the rules of SLOs and evaluates them at any moment of the minute, and has the engine count the SLOs by its SQL.
+func (p *prom) beside(t testing.TB, s *store.Store, slos []slo.SLO, asof time.Time, random *rand.Rand,
+) (counts []slo.Counts, at time.Time, fires func(one *slo.SLO, severity slo.Severity) bool) {
+	t.Helper()
+	file, notes := alerts.Prometheus(slos, alerts.Options{Metrics: slo.Buckets})
+	require.Empty(t, notes)
+	text, err := file.YAML()
+	require.NoError(t, err)
+	p.load(string(text))
+
+	q := slo.Plan(slos, asof.Add(42*time.Second), slo.Timing{})
+	answer, err := s.Conn().Query(context.Background(), q.SQL)
+	require.NoError(t, err)
+	counts, err = q.Read(answer)
+	require.NoError(t, err)
+	require.NoError(t, answer.Close())
+
+	type alert struct{ service, slo, severity string }
+	at = asof.Add(time.Duration(random.IntN(60_000)) * time.Millisecond)
+	firing := map[alert]bool{}
+	for _, l := range p.evaluate(at) {
+		if l.Get("alertname") == alerts.Burn {
+			firing[alert{l.Get("service"), l.Get("slo"), l.Get("severity")}] = true
+		}
+	}
+	return counts, at, func(one *slo.SLO, severity slo.Severity) bool {
+		return firing[alert{one.Service, one.Name, string(severity)}]
+	}
 }

@@ -230,25 +230,7 @@ func TestPrometheusCountsEveryShape(t *testing.T) {
 		maps.Copy(series, said(t, dsn, random, asof, 1500))
 		maps.Copy(series, moved(t, dsn, random, asof, 1500))
 		p.add(series)
-		file, notes := alerts.Prometheus(slos, alerts.Options{Metrics: slo.Buckets})
-		require.Empty(t, notes)
-		text, err := file.YAML()
-		require.NoError(t, err)
-		p.load(string(text))
-
-		q := slo.Plan(slos, asof.Add(42*time.Second), slo.Timing{})
-		answer, err := s.Conn().Query(context.Background(), q.SQL)
-		require.NoError(t, err)
-		counts, err := q.Read(answer)
-		require.NoError(t, err)
-		require.NoError(t, answer.Close())
-		at := asof.Add(time.Duration(random.IntN(60_000)) * time.Millisecond)
-		firing := map[string]bool{}
-		for _, l := range p.evaluate(at) {
-			if l.Get("alertname") == alerts.Burn {
-				firing[l.Get("service")+"\x00"+l.Get("slo")+"\x00"+l.Get("severity")] = true
-			}
-		}
+		counts, at, fires := p.beside(t, s, slos, asof, random)
 		recorded := func(name, window string, one *slo.SLO) (float64, bool) {
 			return p.query(fmt.Sprintf("%s%s{service=%q,slo=%q}", name, window, one.Service, one.Name), at)
 		}
@@ -291,7 +273,7 @@ func TestPrometheusCountsEveryShape(t *testing.T) {
 			st := slo.Evaluate(one, asof, c, true)
 			for _, severity := range []slo.Severity{slo.SeverityPage, slo.SeverityTicket} {
 				want := slices.ContainsFunc(st.Rules, func(r slo.RuleStatus) bool { return r.Firing && r.Severity == severity })
-				require.Equal(t, want, firing[one.Service+"\x00"+one.Name+"\x00"+string(severity)], "seed %d, %s of %s, %s", seed,
+				require.Equal(t, want, fires(one, severity), "seed %d, %s of %s, %s", seed,
 					one.Name, one.Service, severity)
 				if want {
 					fired++
