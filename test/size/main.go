@@ -84,6 +84,10 @@ func open(ctx context.Context, s settings, events int) (m *month, err error) {
 		return nil, err
 	}
 	defer db.Close()
+	// A month that was kept may be of an earlier schema.
+	if _, err := db.Migrate(ctx); err != nil {
+		return nil, err
+	}
 	m = &month{engine: engine, db: db}
 	if err := m.recall(); err != nil {
 		return nil, err

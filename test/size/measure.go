@@ -68,8 +68,14 @@ func (m *month) measure(ctx context.Context, s settings) error {
 			continue
 		}
 		a, err := m.one(ctx, q, s.runs)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", q.name, err)
+			// That it is not answered is what was measured.
+			m.refused = append(m.refused, fmt.Sprintf("%s %s%s: %v", q.group, q.board, q.name, err))
+			fmt.Fprintf(os.Stderr, "%s %s%s: %v\n", time.Now().Format(time.TimeOnly), q.board, q.name, err)
+			continue
 		}
 		m.answers = append(m.answers, a)
 		fmt.Fprintf(os.Stderr, "%s %s%s: %d ms, %d CPU-ms\n", time.Now().Format(time.TimeOnly), q.board, q.name,
@@ -173,6 +179,9 @@ func printAnswers(w io.Writer, months []*month) {
 		i = next
 	}
 	for _, m := range months {
+		for _, text := range m.refused {
+			fmt.Fprintf(w, "\nNot answered at %.0f million: %s.", float64(m.events())/1e6, text)
+		}
 		for _, a := range m.answers {
 			if a.median() > a.limit {
 				fmt.Fprintf(w, "\nOver its limit at %.0f million: %s %s: %d ms of %d.", float64(m.events())/1e6, a.board, a.name,

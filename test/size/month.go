@@ -42,6 +42,8 @@ type month struct {
 	made
 	tables  []table
 	answers []answer
+	// refused says which questions were not answered, and why.
+	refused []string
 }
 
 // made is what is remembered of how a month is made. It is written after each statement, so that one who was stopped goes on.
@@ -65,9 +67,6 @@ func (m *month) end() time.Time { return m.Start.Add(minutesInAll * time.Minute)
 
 // make fills the store. Events are kept for 60 days instead of 7, so that a month is there to ask; all else is as by default.
 func (m *month) make(ctx context.Context, events int) error {
-	if _, err := m.db.Migrate(ctx); err != nil {
-		return err
-	}
 	retention := store.DefaultRetention()
 	retention.Events = 60 * 24 * time.Hour
 	if _, err := m.db.ApplyRetention(ctx, retention); err != nil {
