@@ -101,7 +101,8 @@ FROM
 (
     SELECT rule.2 AS service,
         if(grp = '', rule.3, concat(rule.3, '{', if(grp = '%[15]s', grp, arrayStringConcat(arrayMap(
-            (d, v) -> concat(d, '="', replaceRegexpAll(unhex(v), '["\\\\]', '\\\\\\0'), '"'), rule.17, values), ',')), '}')) AS slo,
+            (d, v) -> concat(d, '="', replaceRegexpAll(unhex(v), '["\\\\]', '\\\\\\0'), '"'),
+            rule.17, values), ',')), '}')) AS slo,
         rule.4 AS severity, rule.13 AS budget,
         arraySum(c -> if(c.1 = rule.10, c.4, 0), cells) AS open,
         arraySum(c -> if(c.1 = rule.5 AND c.2 >= rule.6, c.3, 0), cells) AS hits_long,
@@ -185,7 +186,8 @@ func (q *Query) firingSlot(s *SLO, grouped bool) {
 	}
 	step := max(s.slice(), time.Minute)
 	sc := scan{
-		kind: ofRollup, table: schema.Rollup1m, slice: s.slice(), end: floor(q.AsOf, step).Unix(), asof: "asof", grouped: grouped,
+		kind: ofRollup, table: schema.Rollup1m, slice: s.slice(), end: floor(q.AsOf, step).Unix(), asof: "asof",
+		grouped: grouped,
 	}
 	if step > time.Minute {
 		sc.asof = fmt.Sprintf("toDateTime(intDiv(toUnixTimestamp(asof), %[1]d) * %[1]d)", step/time.Second)

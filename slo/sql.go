@@ -294,7 +294,8 @@ func (p *part) left(second string) (columns, key string) {
 	step := p.step() / time.Second
 	return fmt.Sprintf(`,
     roundDown(%s, %s) AS piece,
-    arrayMap(e -> e.2, arrayFilter(e -> e.1 = %s AND e.3 < piece + %d AND e.4 > piece, exclusions)) AS out`, second, cuts(p.step()),
+    arrayMap(e -> e.2, arrayFilter(e -> e.1 = %s AND e.3 < piece + %d AND e.4 > piece,
+        exclusions)) AS out`, second, cuts(p.step()),
 		schema.Service, step), ", piece"
 }
 
