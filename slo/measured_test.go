@@ -64,7 +64,7 @@ func TestWhatWasMeasured(t *testing.T) {
 		}
 	}
 	require.Greater(t, durations, 3)
-	require.Greater(t, values, 100)
+	require.Greater(t, values, 50) // how many depends on the hour of the day
 }
 
 // requireQuantiles compares quantiles with the durations themselves: each is between its bounds, and next to none is neither.
