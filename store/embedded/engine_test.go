@@ -213,6 +213,9 @@ func TestMemoryLimit(t *testing.T) {
 	require.ErrorAs(t, openNative(t, native, clickhouse.CompressionNone, "").Exec(t.Context(), hungry), &exception)
 	require.EqualValues(t, 241, exception.Code)
 	require.Equal(t, "1\n", get(t, u, "query", "SELECT 1").body)
+	// So little memory leaves a query its threads.
+	plan := get(t, u, "query", "EXPLAIN PIPELINE SELECT sum(cityHash64(number)) FROM numbers_mt(100000000)", "max_threads", "2")
+	require.Contains(t, plan.body, "× 2")
 }
 
 // Every way of not starting is one sentence that names the thing and the remedy.

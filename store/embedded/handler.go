@@ -213,6 +213,8 @@ func (s *server) settings(q *request) []setting {
 		add("memory_overcommit_ratio_denominator_for_user", "0")
 	} else {
 		add("max_memory_usage", strconv.FormatInt(s.engine.reads, 10))
+		// The engine's default of 1 GiB for a thread would leave one of them to every query of an engine with 2 GiB.
+		add("max_threads_min_free_memory_per_thread", strconv.FormatInt(s.engine.reads/4, 10))
 	}
 	return settings
 }
