@@ -37,7 +37,7 @@ var questions = []string{
 }
 
 const (
-	orderBy                   = `ORDER BY \(service, event, counted_at\)`
+	orderBy                   = `ORDER BY \(event, outcome, service, counted_at\)`
 	noIndexes, noColumnsAfter = `(?s),\n    INDEX .*\n\)\nENGINE`, "\n)\nENGINE"
 	granule                   = `index_granularity = 8192`
 )
@@ -54,6 +54,7 @@ func layouts() []layout {
 		{name: "as_it_is"},
 		{name: "order/time", edits: []string{orderBy, "ORDER BY (counted_at)"}},
 		{name: "order/service_time", edits: []string{orderBy, "ORDER BY (service, counted_at)"}},
+		{name: "order/service_event_time", edits: []string{orderBy, "ORDER BY (service, event, counted_at)"}},
 		{name: "order/event_service_time", edits: []string{orderBy, "ORDER BY (event, service, counted_at)"}},
 		{name: "order/service_event_instance_time", edits: []string{orderBy, "ORDER BY (service, event, instance, counted_at)"}},
 		{name: "order/service_event_tenant_time", edits: []string{orderBy, "ORDER BY (service, event, tenant, counted_at)"}},

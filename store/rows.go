@@ -19,7 +19,8 @@ type Rows struct {
 
 	event, vantage, visibility, tenant, outcome, fault, errorType words
 	direction, policy, sourceType, evidence                       words
-	serverAddress, urlTemplate, subprotocol, closeInitiator       words
+	serverAddress, urlScheme, urlTemplate                         words
+	subprotocol, closeInitiator                                   words
 
 	connectionID, urlPath, clientAddress, clientHash, traceID, spanID text
 
@@ -66,7 +67,7 @@ func (r *Rows) nullable() []*nullable {
 func (r *Rows) words() []*words {
 	return []*words{
 		&r.event, &r.vantage, &r.visibility, &r.tenant, &r.outcome, &r.fault, &r.errorType, &r.direction, &r.policy,
-		&r.sourceType, &r.evidence, &r.serverAddress, &r.urlTemplate, &r.subprotocol, &r.closeInitiator,
+		&r.sourceType, &r.evidence, &r.serverAddress, &r.urlScheme, &r.urlTemplate, &r.subprotocol, &r.closeInitiator,
 	}
 }
 
@@ -115,11 +116,11 @@ func (r *Rows) AppendAs(tenant string, e *event.Event) {
 
 // row holds the attributes that have columns of their own until all have been seen.
 type row struct {
-	vantage, visibility, tenant, errorType, sourceType, evidence   string
-	connectionID, serverAddress, urlPath, urlTemplate, subprotocol string
-	clientAddress, clientHash, closeInitiator                      string
-	status                                                         uint16
-	closeCode, closeClean, connectionDuration, ioReceived, ioSent  event.Value
+	vantage, visibility, tenant, errorType, sourceType, evidence  string
+	connectionID, serverAddress, urlScheme, urlPath, urlTemplate  string
+	subprotocol, clientAddress, clientHash, closeInitiator        string
+	status                                                        uint16
+	closeCode, closeClean, connectionDuration, ioReceived, ioSent event.Value
 }
 
 func (r *Rows) appendAttributes(e *event.Event) {
@@ -149,6 +150,7 @@ func (r *Rows) appendAttributes(e *event.Event) {
 	r.connectionID.add(c.connectionID)
 	r.status.u16(c.status)
 	r.serverAddress.add(c.serverAddress)
+	r.urlScheme.add(c.urlScheme)
 	r.urlPath.add(c.urlPath)
 	r.urlTemplate.add(c.urlTemplate)
 	r.subprotocol.add(c.subprotocol)
@@ -204,6 +206,8 @@ func (c *row) take(k event.Key, v event.Value) bool {
 		c.connectionID = v.Str()
 	case event.ServerAddress:
 		c.serverAddress = v.Str()
+	case event.URLScheme:
+		c.urlScheme = v.Str()
 	case event.URLPath:
 		c.urlPath = v.Str()
 	case event.URLTemplate:
@@ -272,7 +276,7 @@ func (r *Rows) encode() {
 	r.null(&r.duration)
 	r.low(&r.sourceType, &r.evidence)
 	r.raw(r.connectionID, r.status)
-	r.low(&r.serverAddress)
+	r.low(&r.serverAddress, &r.urlScheme)
 	r.raw(r.urlPath)
 	r.low(&r.urlTemplate, &r.subprotocol)
 	r.raw(r.clientAddress, r.clientHash)

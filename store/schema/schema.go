@@ -68,6 +68,7 @@ const (
 	ConnectionID       = "connection_id"
 	Status             = "status"
 	ServerAddress      = "server_address"
+	URLScheme          = "url_scheme"
 	URLPath            = "url_path"
 	URLTemplate        = "url_template"
 	Subprotocol        = "subprotocol"
@@ -186,7 +187,7 @@ func EventColumns() []Column {
 		{Count, "UInt64"}, {Bytes, "UInt64"}, {Judged, "UInt64"}, {Duration, "Nullable(Float64)"},
 		{SourceType, lowCardinality}, {Evidence, lowCardinality},
 		{ConnectionID, "String"}, {Status, "UInt16"},
-		{ServerAddress, lowCardinality}, {URLPath, "String"}, {URLTemplate, lowCardinality},
+		{ServerAddress, lowCardinality}, {URLScheme, lowCardinality}, {URLPath, "String"}, {URLTemplate, lowCardinality},
 		{Subprotocol, lowCardinality}, {ClientAddress, "String"}, {ClientHash, "String"},
 		{CloseCode, "Nullable(UInt16)"}, {CloseInitiator, lowCardinality}, {CloseClean, "Nullable(Bool)"},
 		{ConnectionDuration, "Nullable(Float64)"}, {IOReceived, "Nullable(Int64)"}, {IOSent, "Nullable(Int64)"},

@@ -1,4 +1,4 @@
--- 0001_events sha256:5fa9302d67a3f56c2f961845c1a7bbea02b640427dc8b5344db11d46a43b764a
+-- 0001_events sha256:260ab50b354805212b14584b06f01dbe7f436a2e6437d51b88a355513dddb857
 
 CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
 (
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
     connection_id String CODEC(ZSTD(1)),
     status UInt16 CODEC(ZSTD(1)),
     server_address LowCardinality(String),
+    url_scheme LowCardinality(String),
     url_path String CODEC(ZSTD(1)),
     url_template LowCardinality(String),
     subprotocol LowCardinality(String),
@@ -50,7 +51,7 @@ CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
 PARTITION BY toDate(counted_at)
-ORDER BY (service, event, counted_at)
+ORDER BY (event, outcome, service, counted_at)
 TTL toDateTime(counted_at) + INTERVAL 7 DAY
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
     min_rows_for_wide_part = 100000, storage_policy = 'tiers';

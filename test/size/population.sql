@@ -5,7 +5,7 @@
 -- the identity provider of s07 and some of its connections fail.
 INSERT INTO events (time, observed, counted_at, event, severity, service, instance, environment, region, vantage, visibility, tenant,
     outcome, fault, error_type, direction, policy, count, bytes, judged, duration, source_type, evidence, connection_id, status,
-    server_address, url_path, url_template, subprotocol, client_address, client_hash, close_code, close_initiator, close_clean,
+    server_address, url_scheme, url_path, url_template, subprotocol, client_address, client_hash, close_code, close_initiator, close_clean,
     connection_duration, io_received, io_sent, trace_id, span_id, attributes, resource, chunk_id)
 WITH
     x -> intHash64(h + x) / 18446744073709551616. AS part, -- evenly from 0 up to 1
@@ -41,7 +41,9 @@ SELECT fromUnixTimestamp64Milli(at, 'UTC'), fromUnixTimestamp64Milli(counted, 'U
         kind IN ('auth', 'no auth'), 0.004 - log(part(22) + 1e-9) * if(broken, 1.5, 0.04), NULL),
     if(edge, 'nginx', 'websocketendpoint'), 'observed', lower(hex(intHash64(h + edge))), multiIf(kind IN ('edge open', 'open'), 101,
         kind IN ('edge refused', 'refused'), multiIf(error = 'unauthenticated', 401, error = 'forbidden', 403, error = 'rate_limited', 429, 503), 0),
-    concat(service, '.example.com'), concat('/ws/room/', toString(client % 500)), if(edge, '', '/ws/room/{id}'),
+    concat(service, '.example.com'),
+    if(kind IN ('received', 'sent', 'bad message', 'dropped', 'limited', 'message limited'), '', if(edge AND why < 0.005, 'ws', 'wss')),
+    concat('/ws/room/', toString(client % 500)), if(edge, '', '/ws/room/{id}'),
     if(kind IN ('open', 'close'), 'chat.v2', ''), concat('10.', toString(client % 251), '.', toString(client % 253), '.0'),
     concat('p1:k1:', lower(hex(intHash64(client)))),
     if(kind IN ('edge close', 'close') AND NOT (edge AND lost), multiIf(lost, 1006, why < 0.7, 1000, why < 0.95, 1001, 1011), NULL),
@@ -49,15 +51,13 @@ SELECT fromUnixTimestamp64Milli(at, 'UTC'), fromUnixTimestamp64Milli(counted, 'U
     if(kind = 'close', NOT lost, NULL), if(kind IN ('edge close', 'close'), seconds, NULL),
     if(kind = 'close', toInt64(seconds * 100), NULL), if(kind IN ('edge close', 'close'), toInt64(seconds * 200), NULL),
     if(edge OR h % 10 > 0, '', lower(hex(toUInt128(h) * 18446744073709551557))), if(edge OR h % 10 > 0, '', lower(hex(intHash64(h + 9)))),
-    multiIf(kind IN ('edge open', 'edge refused'), map('url.scheme', if(why < 0.005, 'ws', 'wss'), 'network.transport', 'tcp', 'client.port',
-            toString(1024 + h % 60000), 'http.request.method', 'GET', 'websocket.http.version', '1.1', 'user_agent.original', agent),
-        edge, map('url.scheme', if(why < 0.005, 'ws', 'wss'), 'network.transport', 'tcp', 'client.port', toString(1024 + h % 60000)),
-        kind IN ('auth', 'no auth'), map('websocket.auth.method', 'bearer', 'websocket.auth.idp.duration', toString(round(part(23) / 50, 4)),
-            'url.scheme', 'wss'),
+    multiIf(kind IN ('edge open', 'edge refused'), map('network.transport', 'tcp', 'client.port', toString(1024 + h % 60000), 'http.request.method', 'GET', 'websocket.http.version', '1.1', 'user_agent.original', agent),
+        edge, map('network.transport', 'tcp', 'client.port', toString(1024 + h % 60000)),
+        kind IN ('auth', 'no auth'), map('websocket.auth.method', 'bearer', 'websocket.auth.idp.duration', toString(round(part(23) / 50, 4))),
         kind IN ('received', 'sent'), map('websocket.message.type', 'text', 'websocket.interval.duration', toString(round(seconds, 1))),
         kind IN ('bad message', 'dropped'), map('websocket.message.type', 'text', 'websocket.schema.id', 'chat.v1/post'),
         kind IN ('limited', 'message limited'), map('websocket.rate_limit.scope', if(kind = 'limited', 'handshake', 'message')),
-        map('url.scheme', 'wss', 'tls.protocol.version', '1.3')),
+        map('tls.protocol.version', '1.3')),
     if(edge, map(), map('service.version', version)),
     chunk
 FROM

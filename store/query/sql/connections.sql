@@ -1,14 +1,23 @@
 -- Which connections were there, how long, what did they carry, and how did they end?
 -- Those that were opened or closed in the range; the last to change come first. Empty is unknown. coverage says what was seen in
 -- the range: whole, its open and its close; open, no close yet, or it was lost; close, its open was before or nobody told it.
-WITH chosen AS
+WITH
+    -- So many rows hold the connections that changed last: one has an open and a close, and seldom more.
+    newest AS
     (
-        SELECT service, vantage, connection_id
+        SELECT service, vantage, connection_id, time
         FROM events
         WHERE event IN ('websocket.open', 'websocket.close') AND connection_id != ''
             AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
             AND ({service:String} = '' OR service = {service:String})
             AND ({tenant:String} = '' OR tenant = {tenant:String})
+        ORDER BY time DESC
+        LIMIT 10000 + 10 * {limit:UInt32}
+    ),
+    chosen AS
+    (
+        SELECT service, vantage, connection_id
+        FROM newest
         GROUP BY service, vantage, connection_id
         ORDER BY max(time) DESC, service, vantage, connection_id
         LIMIT {limit:UInt32}

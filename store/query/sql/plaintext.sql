@@ -6,7 +6,7 @@ SELECT
     uniqIf(client_hash, client_hash != '') AS clients,
     max(time) AS last
 FROM events
-WHERE event = 'websocket.open' AND attributes['url.scheme'] IN ('ws', 'http')
+WHERE event = 'websocket.open' AND url_scheme IN ('ws', 'http')
     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
 GROUP BY service, vantage, instance, server_address, path

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS events
     -- Status of the handshake response; 0 where none was seen.
     status UInt16 CODEC(ZSTD(1)),
     server_address LowCardinality(String),
+    url_scheme LowCardinality(String),
     url_path String CODEC(ZSTD(1)),
     url_template LowCardinality(String),
     subprotocol LowCardinality(String),
@@ -65,7 +66,8 @@ CREATE TABLE IF NOT EXISTS events
 )
 ENGINE = MergeTree
 PARTITION BY toDate(counted_at)
-ORDER BY (service, event, counted_at)
+-- What failed lies together, and is a small part of what a question about failures would read otherwise; so does each rare event.
+ORDER BY (event, outcome, service, counted_at)
 TTL toDateTime(counted_at) + INTERVAL 7 DAY
 SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
     min_rows_for_wide_part = 100000;
