@@ -3,25 +3,35 @@
 -- the range: whole, its open and its close; open, no close yet, or it was lost; close, its open was before or nobody told it.
 WITH
     -- So many rows hold the connections that changed last: one has an open and a close, and seldom more.
-    newest AS
     (
-        SELECT service, vantage, connection_id, time
-        FROM events
-        WHERE event IN ('websocket.open', 'websocket.close') AND connection_id != ''
-            AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
-            AND ({service:String} = '' OR service = {service:String})
-            AND ({tenant:String} = '' OR tenant = {tenant:String})
-        ORDER BY time DESC
-        LIMIT 10000 + 10 * {limit:UInt32}
-    ),
-    chosen AS
+        SELECT min(counted_at)
+        FROM
+        (
+            SELECT counted_at
+            FROM events
+            WHERE event IN ('websocket.open', 'websocket.close') AND connection_id != ''
+                AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
+                AND ({service:String} = '' OR service = {service:String})
+                AND ({tenant:String} = '' OR tenant = {tenant:String})
+            ORDER BY counted_at DESC
+            LIMIT 10000 + 10 * {limit:UInt32}
+        )
+    ) AS changed,
     (
-        SELECT service, vantage, connection_id
-        FROM newest
-        GROUP BY service, vantage, connection_id
-        ORDER BY max(time) DESC, service, vantage, connection_id
-        LIMIT {limit:UInt32}
-    )
+        SELECT groupArray((service, vantage, connection_id))
+        FROM
+        (
+            SELECT service, vantage, connection_id
+            FROM events
+            WHERE event IN ('websocket.open', 'websocket.close') AND connection_id != ''
+                AND counted_at >= changed AND counted_at < {until:DateTime64(3)}
+                AND ({service:String} = '' OR service = {service:String})
+                AND ({tenant:String} = '' OR tenant = {tenant:String})
+            GROUP BY service, vantage, connection_id
+            ORDER BY max(counted_at) DESC, service, vantage, connection_id
+            LIMIT {limit:UInt32}
+        )
+    ) AS chosen
 SELECT
     service, vantage, connection_id, max(tenant) AS tenant,
     max(if(client_hash != '', client_hash, client_address)) AS client,
@@ -40,7 +50,7 @@ SELECT
 FROM events
 WHERE event IN ('websocket.open', 'websocket.close')
     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
-    AND (service, vantage, connection_id) GLOBAL IN chosen
+    AND (service, vantage, connection_id) IN (SELECT arrayJoin(chosen)) AND connection_id IN (SELECT arrayJoin(chosen).3)
 GROUP BY service, vantage, connection_id
-ORDER BY max(time) DESC, service, vantage, connection_id
+ORDER BY max(counted_at) DESC, service, vantage, connection_id
 LIMIT {limit:UInt32}
