@@ -200,12 +200,14 @@ func (w *workbench) tryConnections(b *testing.B, src source, before []string, on
 func BenchmarkTierOrder(b *testing.B) {
 	w := newWorkbench(b)
 	const rows = 20 * 30 * 1440
-	const key = `(?s)PRIMARY KEY .*?\nORDER BY \(bucket, service, environment, region, vantage, visibility, tenant, event, `
+	const key = `(?s)PRIMARY KEY .*?\nORDER BY \(toStartOfHour\(bucket\), service, bucket, environment, region, vantage, visibility, tenant, event, `
 	var create string
 	require.NoError(b, w.s.Conn().QueryRow(b.Context(), "SHOW CREATE TABLE reference.rollup_1m").Scan(&create))
 	create = strings.Replace(create, "reference.rollup_1m", "tier", 1)
 	for _, l := range []layout{
 		{name: "as_it_is"},
+		{name: "bucket_service", edits: []string{key,
+			"PRIMARY KEY (bucket, service)\nORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, "}},
 		{name: "service_event_bucket", edits: []string{key,
 			"PRIMARY KEY (service, event, bucket)\nORDER BY (service, event, bucket, environment, region, vantage, visibility, tenant, "}},
 		{name: "service_bucket", edits: []string{key,

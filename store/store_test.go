@@ -173,7 +173,7 @@ func TestEveryAttributeSurvivesStorage(t *testing.T) {
 		schema.Vantage: event.Vantage, schema.Visibility: event.SourceVisibility, schema.Tenant: event.TenantID,
 		schema.ErrorType: event.ErrorType, schema.Direction: event.Direction, schema.SourceType: event.SourceType,
 		schema.Evidence: event.SourceEvidence, schema.ConnectionID: event.ConnectionID,
-		schema.Status: event.HTTPResponseStatusCode, schema.ServerAddress: event.ServerAddress,
+		schema.Status: event.HTTPResponseStatusCode, schema.ServerAddress: event.ServerAddress, schema.URLScheme: event.URLScheme,
 		schema.URLPath: event.URLPath, schema.URLTemplate: event.URLTemplate, schema.Subprotocol: event.Subprotocol,
 		schema.ClientAddress: event.ClientAddress, schema.ClientHash: event.ClientHash,
 		schema.CloseCode: event.CloseCode, schema.CloseInitiator: event.CloseInitiator,

@@ -1,4 +1,4 @@
--- 0001_events sha256:260ab50b354805212b14584b06f01dbe7f436a2e6437d51b88a355513dddb857
+-- 0001_events sha256:6da84b0d876575bc4636933ae2c83d9020984486b0f2c73ae62456a8ac76ae38
 
 CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
 (
@@ -146,8 +146,8 @@ CREATE TABLE IF NOT EXISTS `sockeye`.rollup_1m_local ON CLUSTER 'sockeye'
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
 PARTITION BY toDate(bucket)
-PRIMARY KEY (bucket, service)
-ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
+PRIMARY KEY (toStartOfHour(bucket), service, bucket)
+ORDER BY (toStartOfHour(bucket), service, bucket, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 35 DAY
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
@@ -194,8 +194,8 @@ CREATE TABLE IF NOT EXISTS `sockeye`.rollup_15m_local ON CLUSTER 'sockeye'
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
 PARTITION BY toYYYYMM(bucket)
-PRIMARY KEY (bucket, service)
-ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
+PRIMARY KEY (toDate(bucket), service, bucket)
+ORDER BY (toDate(bucket), service, bucket, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 396 DAY
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
@@ -444,10 +444,11 @@ CREATE TABLE IF NOT EXISTS `sockeye`.connection_rate_1m_local ON CLUSTER 'sockey
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
 PARTITION BY toDate(bucket)
-ORDER BY (bucket, service, environment, region, vantage)
+PRIMARY KEY (toStartOfHour(bucket), service, bucket)
+ORDER BY (toStartOfHour(bucket), service, bucket, environment, region, vantage)
 TTL bucket + INTERVAL 35 DAY
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
-    min_rows_for_wide_part = 100000, storage_policy = 'tiers';
+    min_rows_for_wide_part = 100000, index_granularity = 1024, storage_policy = 'tiers';
 
 CREATE TABLE IF NOT EXISTS `sockeye`.connection_rate_1m ON CLUSTER 'sockeye' AS `sockeye`.connection_rate_1m_local
 ENGINE = Distributed('sockeye', 'sockeye', 'connection_rate_1m_local');

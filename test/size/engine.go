@@ -91,7 +91,7 @@ func (e *engine) cpu() (time.Duration, error) {
 
 // chill takes the engine's files out of the kernel's cache, as far as they are on the disk.
 func (e *engine) chill(ctx context.Context, m *month) error {
-	for _, cache := range []string{"MARK", "INDEX MARK", "UNCOMPRESSED", "INDEX UNCOMPRESSED"} {
+	for _, cache := range []string{"MARK", "INDEX MARK", "UNCOMPRESSED", "INDEX UNCOMPRESSED", "QUERY CONDITION"} {
 		if err := m.db.Conn().Exec(ctx, "SYSTEM DROP "+cache+" CACHE"); err != nil {
 			return err
 		}

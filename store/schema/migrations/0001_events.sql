@@ -74,6 +74,10 @@ SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
 
 -- The rollup, independent of any SLO: sums by the dimensions, with a cumulative duration histogram. An insert may leave
 -- several rows of one key until they are merged, so a reader always sums and groups.
+--
+-- The SLO engine asks for all services at one time, a board or `slo explain` for one over a month. So the rows of a service
+-- lie together within an hour, or a day where the tier is coarse: the first reads an hour at most for a minute, the second
+-- its own rows.
 CREATE TABLE IF NOT EXISTS rollup_10s
 (
     bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
@@ -158,8 +162,8 @@ CREATE TABLE IF NOT EXISTS rollup_1m
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(bucket)
-PRIMARY KEY (bucket, service)
-ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
+PRIMARY KEY (toStartOfHour(bucket), service, bucket)
+ORDER BY (toStartOfHour(bucket), service, bucket, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 35 DAY
 SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
@@ -203,8 +207,8 @@ CREATE TABLE IF NOT EXISTS rollup_15m
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
-PRIMARY KEY (bucket, service)
-ORDER BY (bucket, service, environment, region, vantage, visibility, tenant, event, direction,
+PRIMARY KEY (toDate(bucket), service, bucket)
+ORDER BY (toDate(bucket), service, bucket, environment, region, vantage, visibility, tenant, event, direction,
     outcome, error_type, fault, policy)
 TTL bucket + INTERVAL 396 DAY
 SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
@@ -458,10 +462,11 @@ CREATE TABLE IF NOT EXISTS connection_rate_1m
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(bucket)
-ORDER BY (bucket, service, environment, region, vantage)
+PRIMARY KEY (toStartOfHour(bucket), service, bucket)
+ORDER BY (toStartOfHour(bucket), service, bucket, environment, region, vantage)
 TTL bucket + INTERVAL 35 DAY
 SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
-    min_rows_for_wide_part = 100000;
+    min_rows_for_wide_part = 100000, index_granularity = 1024;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS connection_rate_1m_view TO connection_rate_1m AS
 WITH
