@@ -9,7 +9,9 @@ WITH
             SELECT client_hash
             FROM
             (
-                SELECT client_hash, sum(count) AS messages, sum(bytes) AS message_bytes, 0 AS close_bytes
+                SELECT
+                    client_hash, sumIf(count, direction IN ('receive', 'transmit')) AS messages,
+                    sum(bytes) AS message_bytes, 0 AS close_bytes
                 FROM events
                 WHERE event = 'websocket.message' AND client_hash != ''
                     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
