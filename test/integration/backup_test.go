@@ -71,10 +71,10 @@ func TestABackupIsRestoredWhole(t *testing.T) {
 	second := engine()
 	code, out = run("restore", archive, "--address", second, "--token-file", tokenFile)
 	require.Zero(t, code, out)
-	const everything = `SELECT 'events', count(), sum(cityHash64(time, event, connection_id, attributes)) FROM events
+	const everything = `SELECT * FROM (SELECT 'events' AS of, count(), sum(cityHash64(time, event, connection_id, attributes)) FROM events
 		UNION ALL SELECT '10s', sum(count), sum(duration_count) FROM rollup_10s UNION ALL SELECT '1m', sum(count), 0 FROM rollup_1m
 		UNION ALL SELECT 'chunks', count(), 0 FROM chunks UNION ALL SELECT 'migrations', count(), 0 FROM schema_migrations
-		UNION ALL SELECT 'tables', count(), 0 FROM system.tables WHERE database = 'sockeye' ORDER BY 1`
+		UNION ALL SELECT 'tables', count(), 0 FROM system.tables WHERE database = 'sockeye') ORDER BY of`
 	require.Equal(t, ask(first, everything, "--output", "csv"), ask(second, everything, "--output", "csv"))
 	code, out = run("restore", archive, "--address", second, "--token-file", tokenFile)
 	require.NotZero(t, code, "rows are not doubled: "+out)
