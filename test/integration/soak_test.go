@@ -136,7 +136,8 @@ func TestSoakHoldsNoMoreAfterAWhile(t *testing.T) {
 	for name, samples := range map[string][phases][]held{"collector": collected, "engine": stored} {
 		early, late := usual(samples[1]), usual(samples[phases-1])
 		require.LessOrEqual(t, late.bytes, early.bytes+early.bytes/10, "%s: resident memory", name)
-		require.LessOrEqual(t, late.threads, early.threads+2, "%s: threads", name)
+		// The engine's pool keeps as many as were once busy at the same time.
+		require.LessOrEqual(t, late.threads, early.threads+early.threads/4, "%s: threads", name)
 		require.LessOrEqual(t, late.goroutines, early.goroutines+2, "%s: goroutines", name)
 		if name == "collector" {
 			require.LessOrEqual(t, late.files, early.files+2, "%s: open files", name)

@@ -15,15 +15,15 @@ WHERE event IN ('websocket.open', 'websocket.handshake.rejected', 'websocket.aut
         'websocket.error', 'websocket.rate_limited')
     AND bucket >= {since:DateTime64(3)} AND bucket < {until:DateTime64(3)}
     AND ({service:String} = '' OR service = {service:String})
-    -- A minute has a row or more, so the answer lies within as many of the newest hours, by which the rows are sorted.
-    AND bucket >= (SELECT min(h) FROM (
-        SELECT DISTINCT toStartOfHour(bucket) AS h
-        FROM rollup_1m
+    -- A minute has a row or more, so the answer lies within as many of the newest quarters of an hour.
+    AND bucket >= (SELECT min(quarter) FROM (
+        SELECT DISTINCT bucket AS quarter
+        FROM rollup_15m
         WHERE event IN ('websocket.open', 'websocket.handshake.rejected', 'websocket.auth', 'websocket.close', 'websocket.message',
                 'websocket.error', 'websocket.rate_limited')
-            AND bucket >= {since:DateTime64(3)} AND bucket < {until:DateTime64(3)}
+            AND bucket >= toStartOfFifteenMinutes({since:DateTime64(3)}) AND bucket < {until:DateTime64(3)}
             AND ({service:String} = '' OR service = {service:String})
-        ORDER BY h DESC
+        ORDER BY quarter DESC
         LIMIT {limit:UInt32}))
 GROUP BY minute, service, vantage
 ORDER BY minute DESC, service, vantage
