@@ -50,6 +50,7 @@ SELECT
 FROM events
 WHERE event IN ('websocket.open', 'websocket.close')
     AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
+    -- The id by itself as well, for its index.
     AND (service, vantage, connection_id) IN (SELECT arrayJoin(chosen)) AND connection_id IN (SELECT arrayJoin(chosen).3)
 GROUP BY service, vantage, connection_id
 ORDER BY max(counted_at) DESC, service, vantage, connection_id
