@@ -74,19 +74,25 @@ func openShards(t *testing.T) (shards [2]*store.Store, dsn string) {
 		t.Cleanup(func() { require.NoError(t, shards[i].Close()) })
 	}
 	for i, s := range shards {
-		text, err := store.Print(schema.Cluster{Name: "sockeye"}, names[i])
-		require.NoError(t, err)
-		text = strings.ReplaceAll(text, " ON CLUSTER 'sockeye'", "")
-		text = replicated.ReplaceAllString(text, "$1(")
-		text = window.ReplaceAllString(text, "$0 100000, non_replicated_deduplication_window = ")
-		text = distributed.ReplaceAllString(text, fmt.Sprintf("ENGINE = Merge(REGEXP('^(%s|%s)$$'), '^$1$$')", names[0], names[1]))
-		require.NotContains(t, text, "Replicated")
-		require.NotContains(t, text, "Distributed")
-		for _, statement := range schema.Statements(text) {
+		for _, statement := range shardStatements(t, names[i], names[:]) {
 			execute(t, s, statement)
 		}
 	}
 	return shards, dsns[0]
+}
+
+// shardStatements makes the tables of the shard that a database stands for.
+func shardStatements(t *testing.T, database string, all []string) []string {
+	t.Helper()
+	text, err := store.Print(schema.Cluster{Name: "sockeye"}, database)
+	require.NoError(t, err)
+	text = strings.ReplaceAll(text, " ON CLUSTER 'sockeye'", "")
+	text = replicated.ReplaceAllString(text, "$1(")
+	text = window.ReplaceAllString(text, "$0 100000, non_replicated_deduplication_window = ")
+	text = distributed.ReplaceAllString(text, fmt.Sprintf("ENGINE = Merge(REGEXP('^(%s)$$'), '^$1$$')", strings.Join(all, "|")))
+	require.NotContains(t, text, "Replicated")
+	require.NotContains(t, text, "Distributed")
+	return schema.Statements(text)
 }
 
 // What every reader says works on a cluster as it stands, and sees all shards.

@@ -165,3 +165,44 @@ func ViewOf(b *dashboards.Dashboard, p *dashboard.Panel, now time.Time, values m
 	v.Interval = interval(length, int(p.GridPos.W)*60, least)
 	return v, nil
 }
+
+// Statement is what a panel asks, or a variable of a board.
+type Statement struct {
+	Board, Name, SQL string
+}
+
+// Statements are those of ClickHouse boards, each over its board's usual range.
+func Statements(boards []*dashboards.Dashboard, now time.Time, values map[string][]string) (all []Statement, err error) {
+	for _, b := range boards {
+		add := func(name, sql string, p *dashboard.Panel) error {
+			v, err := ViewOf(b, p, now, values)
+			if err == nil {
+				sql, err = Expand(sql, v)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", *b.Title, name, err)
+			}
+			all = append(all, Statement{*b.Title, name, sql})
+			return nil
+		}
+		for _, v := range b.Templating.List {
+			if v.Type != dashboard.VariableTypeQuery {
+				continue
+			}
+			if err := add("variable "+v.Name, *v.Query.String, nil); err != nil {
+				return nil, err
+			}
+		}
+		for _, p := range b.Panels {
+			if p.Panel == nil {
+				continue
+			}
+			for _, target := range p.Panel.Targets {
+				if err := add(*p.Panel.Title, target.(*dashboards.Query).RawSQL, p.Panel); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return all, nil
+}

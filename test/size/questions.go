@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
 	"github.com/sockeye-project/sockeye/dashboards"
 	"github.com/sockeye-project/sockeye/dashboards/dashboardstest"
@@ -170,40 +169,16 @@ func (m *month) panels() ([]question, error) {
 		"service": {service}, "region": all, "tenant": all, "instance": all, "slo": {"connection-availability"}, "spent": {"100"},
 		"seen_connections": {"edge"}, "seen_auth": {"app"}, "seen_messages": {"app"}, "seen_gauges": {"app"},
 	}
+	statements, err := dashboardstest.Statements(boards, m.end(), values)
+	if err != nil {
+		return nil, err
+	}
 	var questions []question
-	for _, b := range boards {
-		add := func(name, sql string, p *dashboard.Panel) error {
-			v, err := dashboardstest.ViewOf(b, p, m.end(), values)
-			if err != nil {
-				return err
-			}
-			if sql, err = dashboardstest.Expand(sql, v); err != nil {
-				return fmt.Errorf("%s: %s: %w", *b.Title, name, err)
-			}
-			questions = append(questions, question{
-				group: "Dashboards, over their usual range:", board: *b.Title, name: name, limit: limitOf(sql),
-				ask: func(ctx context.Context) error { return m.ask(ctx, sql, drain) },
-			})
-			return nil
-		}
-		for _, v := range b.Templating.List {
-			if v.Type != dashboard.VariableTypeQuery {
-				continue
-			}
-			if err := add("variable "+v.Name, *v.Query.String, nil); err != nil {
-				return nil, err
-			}
-		}
-		for _, p := range b.Panels {
-			if p.Panel == nil {
-				continue
-			}
-			for _, target := range p.Panel.Targets {
-				if err := add(*p.Panel.Title, target.(*dashboards.Query).RawSQL, p.Panel); err != nil {
-					return nil, err
-				}
-			}
-		}
+	for _, s := range statements {
+		questions = append(questions, question{
+			group: "Dashboards, over their usual range:", board: s.Board, name: s.Name, limit: limitOf(s.SQL),
+			ask: func(ctx context.Context) error { return m.ask(ctx, s.SQL, drain) },
+		})
 	}
 	return questions, nil
 }
