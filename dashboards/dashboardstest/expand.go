@@ -172,7 +172,8 @@ type Statement struct {
 }
 
 // Statements are those of ClickHouse boards, each over its board's usual range.
-func Statements(boards []*dashboards.Dashboard, now time.Time, values map[string][]string) (all []Statement, err error) {
+func Statements(boards []*dashboards.Dashboard, now time.Time, values map[string][]string) ([]Statement, error) {
+	var all []Statement
 	for _, b := range boards {
 		add := func(name, sql string, p *dashboard.Panel) error {
 			v, err := ViewOf(b, p, now, values)
