@@ -231,7 +231,7 @@ func TestTenantsAreKeptForTheirOwnTime(t *testing.T) {
 	r.Tenants = map[string]time.Duration{"acme": 30 * 24 * time.Hour, `o'h\ SETTINGS `: 12 * time.Hour, "same": r.Events}
 	changed, err := s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, []string{schema.Events, schema.Chunks, schema.PayloadSamples}, changed)
+	require.Equal(t, []string{schema.Events, schema.Chunks, schema.ClientUsage1d, schema.PayloadSamples}, changed)
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
 	require.Empty(t, changed, "applying it again changes nothing")
@@ -260,7 +260,7 @@ func TestTenantsAreKeptForTheirOwnTime(t *testing.T) {
 
 	changed, err = s.ApplyRetention(t.Context(), store.DefaultRetention())
 	require.NoError(t, err)
-	require.Equal(t, []string{schema.Events, schema.Chunks, schema.PayloadSamples}, changed)
+	require.Equal(t, []string{schema.Events, schema.Chunks, schema.ClientUsage1d, schema.PayloadSamples}, changed)
 	require.Zero(t, number(t, s, "SELECT count() FROM system.tables WHERE database = currentDatabase()"+
 		" AND engine_full LIKE '%ttl_only_drop_parts = 0%'"))
 }

@@ -67,7 +67,7 @@ func answers(t *testing.T, dsn string) map[string]string {
 	defer s.Close()
 	now := base.Add(time.Hour)
 	values := map[string]string{
-		query.Since: base.Add(-time.Hour).Format(time.DateTime), query.Until: now.Format(time.DateTime), query.At: base.Add(30 * time.Minute).Format(time.DateTime),
+		query.Since: base.AddDate(0, 0, -2).Format(time.DateTime), query.Until: base.AddDate(0, 0, 2).Format(time.DateTime), query.At: base.Add(30 * time.Minute).Format(time.DateTime),
 		query.Limit: "1000", query.Declared: "['a/*']", query.Client: "203.0.7.0", query.Connection: "0",
 	}
 	for _, q := range query.All() {

@@ -291,12 +291,12 @@ func Print(cluster schema.Cluster, database string) (string, error) {
 	return b.String(), nil
 }
 
-// Retention is how long each table keeps its rows; 0 leaves the table as it is. Chunks follow Events; of the side tables
-// Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
+// Retention is how long each table keeps its rows; 0 leaves the table as it is. Chunks and ClientUsage1d follow Events; of the side
+// tables Gauges10s follows Rollup10s, Clients1h and ConnectionRate follow Rollup1m, and Usage1h follows Rollup15m.
 type Retention struct {
 	Events, Traces, PayloadSamples, Audit, Rollup10s, Rollup1m, Rollup15m time.Duration
-	// Tenants is how long events of a tenant are kept, by its name, instead of Events. Samples of its payloads are not kept
-	// for longer than its events.
+	// Tenants is how long events of a tenant are kept, by its name, instead of Events, and what is kept of its clients. Samples of
+	// its payloads are not kept for longer than its events.
 	Tenants map[string]time.Duration
 }
 
@@ -331,7 +331,8 @@ func (r *Retention) of(table string) *time.Duration {
 func (r *Retention) byTenant(table string, keep time.Duration) map[string]time.Duration {
 	different := map[string]time.Duration{}
 	for name, d := range r.Tenants {
-		if table == schema.Events && d != keep || table == schema.PayloadSamples && d < keep {
+		follows := table == schema.Events || table == schema.ClientUsage1d
+		if follows && d != keep || table == schema.PayloadSamples && d < keep {
 			different[name] = d
 		}
 	}

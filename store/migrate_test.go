@@ -181,7 +181,7 @@ func TestRetentionFollowsTheConfiguration(t *testing.T) {
 	r.Events, r.Rollup1m = 36*time.Hour, 0
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)
-	require.Equal(t, []string{schema.Events, schema.Chunks}, changed)
+	require.Equal(t, []string{schema.Events, schema.Chunks, schema.ClientUsage1d}, changed)
 	r.Rollup15m = 24 * time.Hour
 	changed, err = s.ApplyRetention(t.Context(), r)
 	require.NoError(t, err)

@@ -25,6 +25,12 @@ type side struct {
 // sideMeasure is a measure's name, and what it is in the table t and of the events e.
 type sideMeasure struct{ name, stored, recounted string }
 
+// client is a key of no column of events.
+const (
+	client   = "client"
+	clientOf = "if(e.client_hash = '', e.client_address, e.client_hash)"
+)
+
 func sides() []side {
 	keys := func(more ...string) []string {
 		return append([]string{schema.Service, schema.Environment, schema.Region, schema.Vantage}, more...)
@@ -77,6 +83,16 @@ func sides() []side {
 				same("sum", "messages", on(message, "e.count")),
 				same("sum", "message_bytes", on(message, "e.bytes")),
 			}},
+		{schema.ClientUsage1d, 24 * time.Hour, []string{schema.Service, schema.Tenant, client}, schema.Bucket,
+			"e.event IN ('" + closed + "', '" + message + "') AND " + clientOf + " != ''",
+			[]sideMeasure{
+				same("sum", "closed", "e.event = '"+closed+"'"),
+				same("sum", "closed_bytes", "if(e.event = '"+closed+"', ifNull(e.io_received, 0) + ifNull(e.io_sent, 0), 0)"),
+				same("sum", "messages_received", "if(e.event = '"+message+"' AND e.direction = 'receive', e.count, 0)"),
+				same("sum", "messages_sent", "if(e.event = '"+message+"' AND e.direction = 'transmit', e.count, 0)"),
+				same("sum", "message_bytes", "if(e.event = '"+message+"', e.bytes, 0)"),
+				same("max", "last", "e.counted_at"),
+			}},
 		{schema.Audit, time.Hour, keys(schema.EventName, schema.Tenant, schema.ConnectionID), schema.CountedAt,
 			"e.event IN ('websocket.policy.changed', 'websocket.auth.revoked', 'websocket.deploy')",
 			[]sideMeasure{
@@ -104,6 +120,9 @@ func (d side) unlike(from, to time.Time) string {
 		texts := make([]string, len(d.keys))
 		for i, k := range d.keys {
 			texts[i] = "toString(" + alias + "." + k + ")"
+			if alias == "e" && k == client {
+				texts[i] = clientOf
+			}
 		}
 		return "[" + strings.Join(texts, ", ") + "]"
 	}

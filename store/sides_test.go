@@ -14,11 +14,10 @@ import (
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
-// checkHours is a range of whole hours around everything that events makes.
-func checkHours() store.CheckOptions {
-	return store.CheckOptions{
-		From: base.Truncate(time.Hour), To: base.Truncate(time.Hour).Add(2 * time.Hour), Now: base.Add(3 * time.Hour),
-	}
+// checkDays is a range of whole days around everything that events makes.
+func checkDays() store.CheckOptions {
+	day := base.Truncate(24 * time.Hour)
+	return store.CheckOptions{From: day, To: day.Add(48 * time.Hour), Now: day.Add(49 * time.Hour)}
 }
 
 // gauge is what an instance says of itself; a negative number is one that it does not know.
@@ -67,8 +66,8 @@ func TestSideTablesEqualARecountThroughRetriesAndLateEvents(t *testing.T) {
 	insert(t, s, "late", late)
 	insert(t, s, "chunk 1", late) // a token that is known: nothing changes, whatever comes with it
 
-	report := check(t, s, checkHours())
-	require.Len(t, report.Sides, 5)
+	report := check(t, s, checkDays())
+	require.Len(t, report.Sides, 6)
 	for _, side := range report.Sides {
 		require.True(t, side.Equal, "%s: %v", side.Table, side.First)
 		require.NotZero(t, number(t, s, "SELECT count() FROM "+side.Table), side.Table)
@@ -78,13 +77,14 @@ func TestSideTablesEqualARecountThroughRetriesAndLateEvents(t *testing.T) {
 
 func TestASideTableThatDiffersIsNamed(t *testing.T) {
 	t.Parallel()
-	hour := base.Truncate(time.Hour)
+	hour, day := base.Truncate(time.Hour), base.Truncate(24*time.Hour)
 	opened := oneEvent(base, "a")
 	opened.SetString(event.ClientHash, "p1:k1:00")
 	closed := oneEvent(base.Add(time.Second), "a")
 	closed.Name = event.Close
 	closed.SetDouble(event.ConnectionDuration, 2)
 	closed.SetInt(event.IOSent, 10)
+	closed.SetString(event.ClientHash, "p1:k1:00")
 	list := []event.Event{opened, closed, gauge(base, "a", 7, -1), changed(base, event.PolicyRevocation)}
 	const doubled = "INSERT INTO %[1]s SELECT * FROM %[1]s"
 	const deleted = "ALTER TABLE %[1]s DELETE WHERE true SETTINGS mutations_sync = 1"
@@ -108,6 +108,8 @@ func TestASideTableThatDiffersIsNamed(t *testing.T) {
 		"time is lost": {
 			schema.Usage1h, change("connection_milliseconds = 1"), hour, []string{"connection_milliseconds", "1", "2000"},
 		},
+		"a client is lost":         {schema.ClientUsage1d, deleted, day, []string{"closed", "missing", "1"}},
+		"a client is too loud":     {schema.ClientUsage1d, change("message_bytes = 7"), day, []string{"message_bytes", "7", "0"}},
 		"a revocation was removed": {schema.Audit, deleted, hour, []string{"events", "missing", "1"}},
 		"an operator was removed":  {schema.Audit, change("actor = ''"), hour, []string{"actors", "['']", "['loopback']"}},
 	} {
@@ -115,9 +117,9 @@ func TestASideTableThatDiffersIsNamed(t *testing.T) {
 			t.Parallel()
 			s := openLong(t)
 			insert(t, s, "chunk", list)
-			require.True(t, check(t, s, checkHours()).Equal)
+			require.True(t, check(t, s, checkDays()).Equal)
 			execute(t, s, fmt.Sprintf(c.tamper, c.table))
-			report := check(t, s, checkHours())
+			report := check(t, s, checkDays())
 			require.False(t, report.Equal)
 			for _, side := range report.Sides {
 				if side.Table != c.table {
@@ -148,6 +150,9 @@ func TestSideTablesHoldWhatWasSaid(t *testing.T) {
 		message.Name = event.Message
 		message.SetInt(event.MessageCount, 3)
 		message.SetInt(event.MessageSize, 30)
+		message.SetString(event.Direction, event.DirectionReceive)
+		closed.SetString(event.ClientHash, fmt.Sprint("p1:k1:", i%10))
+		message.SetString(event.ClientAddress, "203.0.113.0")
 		list = append(list, opened, closed)
 		if i < 20 {
 			list = append(list, message)
@@ -166,6 +171,10 @@ func TestSideTablesHoldWhatWasSaid(t *testing.T) {
 	require.Equal(t, "(100,100,200000,NULL,9900,60,600)", text("SELECT sum(opened), sum(closed),"+
 		" sum(connection_milliseconds), sum(bytes_received), sum(bytes_sent), sum(messages), sum(message_bytes)"+
 		" FROM usage_1h WHERE tenant = 'o''hara'"))
+	const ofClients = "SELECT arraySort(groupArray((c, o, ob, r, s, b))) FROM (SELECT client AS c, sum(closed) AS o, sum(closed_bytes) AS ob," +
+		" sum(messages_received) AS r, sum(messages_sent) AS s, sum(message_bytes) AS b FROM client_usage_1d GROUP BY c"
+	require.Equal(t, "[('203.0.113.0',0,0,60,0,600)]", text(ofClients+" HAVING c LIKE '203.%')"))
+	require.Equal(t, "[('p1:k1:7',10,1040,0,0,0)]", text(ofClients+" HAVING c = 'p1:k1:7')"))
 	require.Equal(t, "(0,100,NULL,99)", text("SELECT sum(received_count), sum(sent_count), max(received_rate_max),"+
 		" max(sent_rate_max) FROM connection_rate_1m"))
 	// 1 % of the true rates 49.5, 94 and 98, or of their neighbours.
@@ -178,7 +187,7 @@ func TestARetryCompletesWhatASideTableMissed(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	list := slices.Concat(events(3, 200), []event.Event{gauge(base, "a", 7, -1)})
-	tables := []string{schema.Gauges10s, schema.Clients1h, schema.ConnectionRate, schema.Usage1h}
+	tables := []string{schema.Gauges10s, schema.Clients1h, schema.ConnectionRate, schema.Usage1h, schema.ClientUsage1d}
 	for _, table := range tables {
 		execute(t, s, "ALTER TABLE "+table+" ADD CONSTRAINT never CHECK service = 'none'")
 		err := s.InsertChunk(t.Context(), "a", rowsOf(list))
@@ -188,6 +197,6 @@ func TestARetryCompletesWhatASideTableMissed(t *testing.T) {
 		execute(t, s, "ALTER TABLE "+table+" DROP CONSTRAINT never")
 	}
 	insert(t, s, "a", list)
-	report := check(t, s, checkHours())
+	report := check(t, s, checkDays())
 	require.True(t, report.Equal, "%+v", report)
 }

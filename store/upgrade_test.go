@@ -58,7 +58,7 @@ func TestADatabaseOfTheFirstReleaseIsUpgraded(t *testing.T) {
 
 	insert("sent twice", at.Add(-3*time.Hour))
 	insert("after", at.Add(2*time.Hour))
-	report, err := s.Check(t.Context(), store.CheckOptions{From: at.Add(-26 * time.Hour), To: at.Add(3 * time.Hour),
+	report, err := s.Check(t.Context(), store.CheckOptions{From: at.Add(-50 * time.Hour), To: at.Add(3 * time.Hour),
 		Now: at.Add(4 * time.Hour)})
 	require.NoError(t, err)
 	require.True(t, report.Equal, "%+v", report)

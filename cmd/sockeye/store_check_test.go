@@ -43,6 +43,7 @@ func TestStoreCheck(t *testing.T) {
 		"rollup_10s: equal\nrollup_1m: equal\nrollup_15m: equal\ngauges_10s: equal\nconnection_rate_1m: equal\n"+
 		"clients_1h: not compared, no bucket of it lies in the range\n"+
 		"usage_1h: not compared, no bucket of it lies in the range\n"+
+		"client_usage_1d: not compared, no bucket of it lies in the range\n"+
 		"audit: not compared, no bucket of it lies in the range\nchunks: equal\n"+
 		"not looked at: traces, payload_samples, dead_letters\n", out)
 

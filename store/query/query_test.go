@@ -143,6 +143,35 @@ func TestTenantsCountTheSameByTheHour(t *testing.T) {
 	require.Equal(t, ask(24*time.Hour), ask(25*time.Hour))
 }
 
+// Whole days are read from what is kept of clients by day, the rest from events.
+func TestTalkersCountTheSameByTheDay(t *testing.T) {
+	t.Parallel()
+	s := stored(t)
+	at := slices.IndexFunc(query.All(), func(q query.Query) bool { return q.Name == "top-talkers" })
+	require.GreaterOrEqual(t, at, 0)
+	talkers := query.All()[at]
+	begin, err := time.Parse(time.DateOnly, yesterday)
+	require.NoError(t, err)
+	ask := func(since, until time.Time) [][]any {
+		a, err := talkers.Run(t.Context(), s.Conn(), map[string]string{
+			query.Since: since.Format(time.DateTime), query.Until: until.Format(time.DateTime), query.Limit: "100",
+		})
+		require.NoError(t, err)
+		return a.Rows
+	}
+	const day = 24 * time.Hour
+	want := ask(begin.Add(time.Second), begin.Add(day))
+	require.NotEmpty(t, want)
+	require.Equal(t, want, ask(begin, begin.Add(day)))
+	require.Equal(t, want, ask(begin.Add(-36*time.Hour), begin.Add(36*time.Hour)))
+	noon := begin.Add(12*time.Hour + 20*time.Minute)
+	require.NotEqual(t, want, ask(begin, noon))
+
+	require.NoError(t, s.Conn().Exec(t.Context(), "TRUNCATE TABLE client_usage_1d"))
+	require.Equal(t, want, ask(begin.Add(time.Second), begin.Add(day)), "a part of a day is read from events")
+	require.Empty(t, ask(begin, begin.Add(day)), "and a whole one is not")
+}
+
 // write is one line a value, so that a difference is seen where it is.
 func write(a *query.Answer) string {
 	var b strings.Builder

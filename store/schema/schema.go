@@ -24,6 +24,7 @@ const (
 	Clients1h      = "clients_1h"
 	ConnectionRate = "connection_rate_1m"
 	Usage1h        = "usage_1h"
+	ClientUsage1d  = "client_usage_1d"
 	Chunks         = "chunks"
 	SourceProgress = "source_progress"
 	SLOStatus      = "slo_status"
@@ -303,6 +304,7 @@ func Expiries() []Expiry {
 	return []Expiry{
 		{Events, "toDateTime(" + CountedAt + ")", 7 * day},
 		{Chunks, "toDateTime(" + ChunkLast + ")", 7 * day},
+		{ClientUsage1d, Bucket, 7 * day},
 		{PayloadSamples, "toDateTime(" + Time + ")", day},
 		{Traces, "toDateTime(" + SpanStart + ")", 7 * day},
 		{Rollup10s, Bucket, 3 * day},

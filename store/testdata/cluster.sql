@@ -1,4 +1,4 @@
--- 0001_events sha256:6da84b0d876575bc4636933ae2c83d9020984486b0f2c73ae62456a8ac76ae38
+-- 0001_events sha256:c08c0513f9b70b4f4127c92657660fbc22605e0e02d874914e2e7bdee729e748
 
 CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
 (
@@ -519,6 +519,45 @@ SELECT
 FROM `sockeye`.events_local AS e
 WHERE e.event IN ('websocket.open', 'websocket.close', 'websocket.message')
 GROUP BY bucket, service, environment, region, vantage, tenant;
+
+CREATE TABLE IF NOT EXISTS `sockeye`.client_usage_1d_local ON CLUSTER 'sockeye'
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    tenant LowCardinality(String),
+    client String CODEC(ZSTD(1)),
+    closed SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    closed_bytes SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    messages_received SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    messages_sent SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    message_bytes SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    last SimpleAggregateFunction(max, DateTime64(3, 'UTC')) CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
+PARTITION BY toDate(bucket)
+ORDER BY (bucket, service, tenant, client)
+TTL bucket + INTERVAL 7 DAY
+SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000, storage_policy = 'tiers';
+
+CREATE TABLE IF NOT EXISTS `sockeye`.client_usage_1d ON CLUSTER 'sockeye' AS `sockeye`.client_usage_1d_local
+ENGINE = Distributed('sockeye', 'sockeye', 'client_usage_1d_local');
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `sockeye`.client_usage_1d_view ON CLUSTER 'sockeye' TO `sockeye`.client_usage_1d_local AS
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 DAY, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.tenant AS tenant,
+    if(e.client_hash = '', e.client_address, e.client_hash) AS client,
+    countIf(e.event = 'websocket.close') AS closed,
+    sumIf(ifNull(e.io_received, 0) + ifNull(e.io_sent, 0), e.event = 'websocket.close') AS closed_bytes,
+    sumIf(e.count, e.event = 'websocket.message' AND e.direction = 'receive') AS messages_received,
+    sumIf(e.count, e.event = 'websocket.message' AND e.direction = 'transmit') AS messages_sent,
+    sumIf(e.bytes, e.event = 'websocket.message') AS message_bytes,
+    max(e.counted_at) AS last
+FROM `sockeye`.events_local AS e
+WHERE e.event IN ('websocket.close', 'websocket.message') AND (e.client_hash != '' OR e.client_address != '')
+GROUP BY bucket, service, tenant, client;
 
 CREATE TABLE IF NOT EXISTS `sockeye`.source_progress ON CLUSTER 'sockeye'
 (

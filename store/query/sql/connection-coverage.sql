@@ -12,26 +12,28 @@ SELECT
     round(100 * sum(coded) / nullIf(closes, 0), 1) AS code_percent
 FROM
 (
+    -- Grouped by numbers that stand for the names, which takes half the time of the names themselves.
     SELECT
-        service, vantage, source_type, visibility, 0 AS opened, count() AS closed,
-        countIf(connection_duration >= 0) AS timed,
-        count(io_received) AS received,
-        count(io_sent) AS sent,
-        countIf(mapContains(attributes, 'websocket.io.messages_received')) AS messages,
-        count(close_clean) AS clean,
-        count(close_code) AS coded
-    FROM events
-    WHERE event = 'websocket.close'
-        AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
-        AND ({service:String} = '' OR service = {service:String})
-    GROUP BY service, vantage, source_type, visibility
+        any(e.service) AS service, any(e.vantage) AS vantage, any(e.source_type) AS source_type, any(e.visibility) AS visibility,
+        0 AS opened, count() AS closed,
+        countIf(e.connection_duration >= 0) AS timed,
+        count(e.io_received) AS received,
+        count(e.io_sent) AS sent,
+        countIf(mapContains(e.attributes, 'websocket.io.messages_received')) AS messages,
+        count(e.close_clean) AS clean,
+        count(e.close_code) AS coded
+    FROM events AS e
+    WHERE e.event = 'websocket.close'
+        AND e.counted_at >= {since:DateTime64(3)} AND e.counted_at < {until:DateTime64(3)}
+        AND ({service:String} = '' OR e.service = {service:String})
+    GROUP BY cityHash64(e.service), cityHash64(e.vantage), cityHash64(e.source_type), cityHash64(e.visibility)
     UNION ALL
-    SELECT service, vantage, source_type, visibility, count(), 0, 0, 0, 0, 0, 0, 0
-    FROM events
-    WHERE event = 'websocket.open'
-        AND counted_at >= {since:DateTime64(3)} AND counted_at < {until:DateTime64(3)}
-        AND ({service:String} = '' OR service = {service:String})
-    GROUP BY service, vantage, source_type, visibility
+    SELECT any(e.service), any(e.vantage), any(e.source_type), any(e.visibility), count(), 0, 0, 0, 0, 0, 0, 0
+    FROM events AS e
+    WHERE e.event = 'websocket.open'
+        AND e.counted_at >= {since:DateTime64(3)} AND e.counted_at < {until:DateTime64(3)}
+        AND ({service:String} = '' OR e.service = {service:String})
+    GROUP BY cityHash64(e.service), cityHash64(e.vantage), cityHash64(e.source_type), cityHash64(e.visibility)
 )
 GROUP BY service, vantage, source_type, visibility
 ORDER BY closes DESC, opens DESC, service, vantage, source_type, visibility

@@ -534,6 +534,45 @@ FROM events AS e
 WHERE e.event IN ('websocket.open', 'websocket.close', 'websocket.message')
 GROUP BY bucket, service, environment, region, vantage, tenant;
 
+-- Usage by client and day: who is loud is asked about weeks, in which events have a hundred times the rows.
+CREATE TABLE IF NOT EXISTS client_usage_1d
+(
+    bucket DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    service LowCardinality(String),
+    tenant LowCardinality(String),
+    -- Its pseudonym, or what is stored of its address where there is none.
+    client String CODEC(ZSTD(1)),
+    closed SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    -- Received and sent, as far as the source of the close knows.
+    closed_bytes SimpleAggregateFunction(sum, Int64) CODEC(T64, ZSTD(1)),
+    messages_received SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    messages_sent SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    message_bytes SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    last SimpleAggregateFunction(max, DateTime64(3, 'UTC')) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(bucket)
+ORDER BY (bucket, service, tenant, client)
+TTL bucket + INTERVAL 7 DAY
+SETTINGS non_replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
+    min_rows_for_wide_part = 100000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS client_usage_1d_view TO client_usage_1d AS
+SELECT
+    toDateTime(toStartOfInterval(e.counted_at, INTERVAL 1 DAY, 'UTC'), 'UTC') AS bucket,
+    e.service AS service,
+    e.tenant AS tenant,
+    if(e.client_hash = '', e.client_address, e.client_hash) AS client,
+    countIf(e.event = 'websocket.close') AS closed,
+    sumIf(ifNull(e.io_received, 0) + ifNull(e.io_sent, 0), e.event = 'websocket.close') AS closed_bytes,
+    sumIf(e.count, e.event = 'websocket.message' AND e.direction = 'receive') AS messages_received,
+    sumIf(e.count, e.event = 'websocket.message' AND e.direction = 'transmit') AS messages_sent,
+    sumIf(e.bytes, e.event = 'websocket.message') AS message_bytes,
+    max(e.counted_at) AS last
+FROM events AS e
+WHERE e.event IN ('websocket.close', 'websocket.message') AND (e.client_hash != '' OR e.client_address != '')
+GROUP BY bucket, service, tenant, client;
+
 -- How far each source has been read and stored; the watermark is the least read_through of the sources alive.
 CREATE TABLE IF NOT EXISTS source_progress
 (
