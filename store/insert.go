@@ -24,6 +24,8 @@ func insertSettings(token string) clickhouse.Settings {
 		"insert_deduplication_token": token,
 		"deduplicate_blocks_in_dependent_materialized_views": 1,
 		"materialized_views_ignore_errors":                   0,
+		// Two threads make a chunk's views no faster, for they wait for each other, and take more processor time.
+		"max_threads": 1,
 		// A file from the past may hold more days than the default of 100, and will hold them on every retry.
 		"max_partitions_per_insert_block": 0,
 	}

@@ -1,4 +1,4 @@
--- 0001_events sha256:c08c0513f9b70b4f4127c92657660fbc22605e0e02d874914e2e7bdee729e748
+-- 0001_events sha256:020606954aa6c89d3a320204cd3c4d84f2d271014cd89c8fe4c5f8bedbdc79c8
 
 CREATE TABLE IF NOT EXISTS `sockeye`.events_local ON CLUSTER 'sockeye'
 (
@@ -444,11 +444,11 @@ CREATE TABLE IF NOT EXISTS `sockeye`.connection_rate_1m_local ON CLUSTER 'sockey
 )
 ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')
 PARTITION BY toDate(bucket)
-PRIMARY KEY (toStartOfHour(bucket), service, bucket)
-ORDER BY (toStartOfHour(bucket), service, bucket, environment, region, vantage)
+PRIMARY KEY (toDate(bucket), service, bucket)
+ORDER BY (toDate(bucket), service, bucket, environment, region, vantage)
 TTL bucket + INTERVAL 35 DAY
 SETTINGS replicated_deduplication_window_seconds = 604800, replicated_deduplication_window = 100000, ttl_only_drop_parts = 1,
-    min_rows_for_wide_part = 100000, index_granularity = 1024, storage_policy = 'tiers';
+    min_rows_for_wide_part = 100000, index_granularity = 256, storage_policy = 'tiers';
 
 CREATE TABLE IF NOT EXISTS `sockeye`.connection_rate_1m ON CLUSTER 'sockeye' AS `sockeye`.connection_rate_1m_local
 ENGINE = Distributed('sockeye', 'sockeye', 'connection_rate_1m_local');
