@@ -233,7 +233,9 @@ statement is read from the input. A table shows at most 1,000 rows, json (an obj
 				return fmt.Errorf("query: %w", err)
 			}
 			defer resp.Body.Close()
-			err = copyResult(cmd.OutOrStdout(), resp.Body, resp.Header.Get("X-ClickHouse-Exception-Tag"))
+			body := bufio.NewReader(resp.Body)
+			_, empty := body.Peek(1)
+			err = copyResult(cmd.OutOrStdout(), body, resp.Header.Get("X-ClickHouse-Exception-Tag"))
 			switch {
 			case ctx.Err() != nil:
 				return errors.New("query: cancelled")
@@ -241,6 +243,9 @@ statement is read from the input. A table shows at most 1,000 rows, json (an obj
 				return nil // whoever reads us, such as head, has enough
 			case err != nil:
 				return fmt.Errorf("query: %w", err)
+			case output == "table" && errors.Is(empty, io.EOF):
+				// Such a table has no head either.
+				fmt.Fprintln(cmd.ErrOrStderr(), "done; there are no rows to show")
 			}
 			return nil
 		},
