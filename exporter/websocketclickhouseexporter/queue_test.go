@@ -248,17 +248,25 @@ func TestASecondDeathWhileTheQueueStartsLosesNothing(t *testing.T) {
 	first := t.TempDir()
 	images := &photographer{dir: first}
 	t.Run("the first run", func(t *testing.T) {
-		e := startOn(t, storageHost(t, first), nobody, refuse)
+		var sending atomic.Int64
+		h := batchedHost(t, first, func(ctx context.Context, c storage.Client, ops []*storage.Operation) error {
+			err := c.Batch(ctx, ops...)
+			for _, op := range ops {
+				if op.Type == storage.Get && bytes.Contains(op.Value, []byte("file:")) {
+					sending.Add(1)
+				}
+			}
+			return err
+		})
+		e := startOn(t, h, nobody, refuse)
 		e.open(t)
 		for i := range chunks {
 			require.NoError(t, e.ConsumeLogs(t.Context(), chunk(10*i, 10)))
 		}
+		require.Eventually(t, func() bool { return sending.Load() >= 3 }, time.Minute, time.Millisecond, "each consumer has one")
 	})
 	t.Run("a start", func(t *testing.T) {
-		h := storageHost(t, first).(host)
-		id := component.MustNewID("file_storage")
-		h[id] = batched{h[id].(storage.Extension), images.batch}
-		startOn(t, h, nobody, refuse).open(t)
+		startOn(t, batchedHost(t, first, images.batch), nobody, refuse).open(t)
 	})
 	require.Greater(t, len(images.taken), 4)
 	for i, image := range images.taken {
@@ -309,6 +317,16 @@ func (p *photographer) take() error {
 	return err
 }
 
+// batchedHost is a storageHost whose clients do their batches by a function.
+func batchedHost(
+	t *testing.T, dir string, batch func(context.Context, storage.Client, []*storage.Operation) error,
+) component.Host {
+	t.Helper()
+	h, id := storageHost(t, dir).(host), component.MustNewID("file_storage")
+	h[id] = batched{h[id].(storage.Extension), batch}
+	return h
+}
+
 // batched is a storage whose clients do their batches by a function.
 type batched struct {
 	storage.Extension
@@ -335,17 +353,15 @@ func (c batchedClient) Batch(ctx context.Context, ops ...*storage.Operation) err
 func testAFullQueueDiskLosesNothing(t *testing.T) {
 	dsn := database(t)
 	s := open(t, dsn)
-	h := storageHost(t, t.TempDir()).(host)
-	id := component.MustNewID("file_storage")
 	var full atomic.Bool
-	h[id] = batched{h[id].(storage.Extension), func(ctx context.Context, c storage.Client, ops []*storage.Operation) error {
+	h := batchedHost(t, t.TempDir(), func(ctx context.Context, c storage.Client, ops []*storage.Operation) error {
 		for _, op := range ops {
 			if op.Type != storage.Get && full.Load() {
 				return errors.New("no space left on device")
 			}
 		}
 		return c.Batch(ctx, ops...)
-	}}
+	})
 	e := startOn(t, h, dsn, withQueue)
 	e.open(t)
 	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 10)))
