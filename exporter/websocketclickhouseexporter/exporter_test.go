@@ -59,7 +59,7 @@ func startOn(t *testing.T, host component.Host, dsn string, change ...func(*Conf
 	set.ID = component.NewID(metadata.Type) // the same after a restart
 	set.TelemetrySettings = r.telemetry.NewTelemetrySettings()
 	core, log := observer.New(zap.InfoLevel)
-	set.Logger, r.log = zap.New(core), log
+	set.Logger, r.log = zap.New(core, zap.AddStacktrace(zap.ErrorLevel)), log
 	var err error
 	r.Logs, err = NewFactory().CreateLogs(t.Context(), set, cfg)
 	require.NoError(t, err)
@@ -188,6 +188,7 @@ func testOverAScheme(t *testing.T) {
 		"without leave the schema is waited for":           testWithoutLeaveTheSchemaIsWaitedFor,
 		"a database that vanished is made again":           testADatabaseThatVanishedIsMadeAgain,
 		"retention is applied":                             testRetentionIsApplied,
+		"a shutdown under way is no error":                 testAShutdownUnderWayIsNoError,
 		"tenants are bounded for good":                     testTenantsAreBoundedForGood,
 		"services that have tenants are bounded":           testServicesThatHaveTenantsAreBounded,
 		"two collectors share the limit":                   testTwoCollectorsShareTheLimit,
@@ -358,6 +359,81 @@ func testADatabaseThatVanishedIsMadeAgain(t *testing.T) {
 	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(5, 5)))
 	again := open(t, dsn)
 	requireStored(t, again, 5)
+}
+
+// A source that is shut down takes back what is being inserted.
+func testAShutdownUnderWayIsNoError(t *testing.T) {
+	dsn := database(t)
+	e, s := start(t, dsn), open(t, dsn)
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 1)))
+	require.NoError(t, s.Conn().Exec(t.Context(), "ALTER TABLE events ADD CONSTRAINT slow CHECK sleepEachRow(1) = 0"))
+	source, stop := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() { given <- e.ConsumeLogs(source, chunk(1, 3)) }()
+	require.Eventually(t, func() bool {
+		return number(t, s, "SELECT count() FROM system.processes WHERE query LIKE 'INSERT INTO%events%'") > 0
+	}, time.Minute, time.Millisecond)
+	stop()
+	require.ErrorIs(t, <-given, context.Canceled)
+	requireCalm(t, e, "a source stopped waiting")
+	require.NoError(t, s.Conn().Exec(t.Context(), "ALTER TABLE events DROP CONSTRAINT slow"))
+	require.NoError(t, e.ConsumeLogs(t.Context(), chunk(1, 3)))
+	requireStored(t, s, 4)
+}
+
+// requireCalm requires one line of the log, and none that is worse or promises another attempt.
+func requireCalm(t *testing.T, e *rig, says string) {
+	t.Helper()
+	require.Len(t, e.log.FilterMessageSnippet(says).All(), 1, "%v", e.log.All())
+	for _, line := range e.log.All() {
+		require.Less(t, line.Level, zap.ErrorLevel, line.Message)
+		require.Empty(t, line.Stack)
+		require.NotContains(t, fmt.Sprint(line.ContextMap()), "canceled")
+	}
+}
+
+func TestASourceThatStopsDuringAnOutageIsNoError(t *testing.T) {
+	t.Parallel()
+	e := start(t, "http://127.0.0.1:1/sockeye")
+	source, stop := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() { given <- e.ConsumeLogs(source, chunk(0, 3)) }()
+	require.Eventually(t, func() bool { return e.log.FilterMessageSnippet("Will retry").Len() > 0 }, time.Minute, time.Millisecond)
+	stop()
+	require.Error(t, <-given)
+	requireCalm(t, e, "a source stopped waiting")
+	require.Equal(t, 1, e.log.FilterMessageSnippet("ClickHouse cannot be used").Len(), "the outage itself is said")
+}
+
+// What is not stored before a shutdown is an error unless it is kept.
+func TestAQueueThatIsShutDownDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, kept := range map[string]bool{"a queue on disk keeps it": true, "a queue in memory does not": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log *observer.ObservedLogs
+			t.Run("a run", func(t *testing.T) {
+				e := startOn(t, storageHost(t, t.TempDir()), "http://127.0.0.1:1/sockeye", withQueue, func(c *Config) {
+					c.QueueConfig.Get().NumConsumers = 1
+					if !kept {
+						c.QueueConfig.Get().StorageID = nil
+					}
+				})
+				e.open(t)
+				log = e.log
+				require.NoError(t, e.ConsumeLogs(t.Context(), chunk(0, 10)))
+				require.Eventually(t, func() bool { return log.FilterMessageSnippet("Will retry").Len() > 0 },
+					time.Minute, time.Millisecond)
+			})
+			faults := log.FilterLevelExact(zap.ErrorLevel).Len()
+			calm := log.FilterMessageSnippet("stays in the sending queue").Len()
+			if kept {
+				require.Equal(t, []int{0, 1}, []int{faults, calm})
+			} else {
+				require.Equal(t, []int{1, 0}, []int{faults, calm})
+			}
+		})
+	}
 }
 
 func testRetentionIsApplied(t *testing.T) {

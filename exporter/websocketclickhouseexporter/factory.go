@@ -67,7 +67,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	return exporterhelper.NewTraces(ctx, set, cfg, e.pushTraces, append(config.senders(),
+	return exporterhelper.NewTraces(ctx, config.calmed(set), cfg, e.pushTraces, append(config.senders(),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown))...)
@@ -80,6 +80,7 @@ func createLogs(ctx context.Context, set exporter.Settings, cfg component.Config
 		return nil, err
 	}
 	options := config.senders()
+	set = config.calmed(set)
 	if !config.QueueConfig.HasValue() {
 		return exporterhelper.NewLogs(ctx, set, cfg, e.push, append(options,
 			exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
