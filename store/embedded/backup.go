@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,13 @@ func (s *server) backup(w http.ResponseWriter, r *http.Request, databases []stri
 	defer os.RemoveAll(dir)
 	dir = filepath.Join(dir, "archive")
 	statement := "BACKUP " + strings.Join(parts, ", ") + " TO File(" + quoteText(dir) + ")"
-	if err := s.maintain(r.Context(), s.reads, statement); err != nil {
+	leave, err := lane(r.Context(), s.reads, laneWait)
+	if err != nil {
+		return err
+	}
+	err = s.maintain(r.Context(), statement)
+	leave()
+	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/x-tar")
@@ -150,10 +157,101 @@ func (s *server) restore(r *http.Request) error {
 	case err != nil:
 		return uploadException(err)
 	}
-	if err := s.judgeArchive(os.DirFS(dir)); err != nil {
+	items, err := s.judgeArchive(os.DirFS(dir))
+	if err != nil {
 		return err
 	}
-	return s.maintain(r.Context(), s.writes, "RESTORE ALL FROM File("+quoteText(dir)+")")
+	s.restoring.Lock()
+	defer s.restoring.Unlock()
+	leave, err := lane(r.Context(), s.writes, laneWait)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	// As late as can be: what others make from here on cannot be told from what the restore makes.
+	before, err := s.items()
+	if err != nil {
+		return err
+	}
+	if err := s.maintain(r.Context(), "RESTORE ALL FROM File("+quoteText(dir)+")"); err != nil {
+		// What it has made would stop the next try.
+		e := asException(err)
+		return &exception{code: e.code, text: e.text + "\n" + s.undo(items, before)}
+	}
+	return nil
+}
+
+// item is a database, or a table of it.
+type item struct{ database, table string }
+
+func (i item) String() string {
+	if i.table == "" {
+		return quoteName(i.database)
+	}
+	return quoteName(i.database) + "." + quoteName(i.table)
+}
+
+// itemOf is what a file of an archive defines.
+func itemOf(file string) (i item, ok bool) {
+	path, ok := strings.CutPrefix(strings.TrimPrefix(file, "/"), "metadata/")
+	if !ok {
+		return i, false
+	}
+	database, table, _ := strings.Cut(strings.TrimSuffix(path, ".sql"), "/")
+	var faults [2]error
+	i.database, faults[0] = url.PathUnescape(database)
+	i.table, faults[1] = url.PathUnescape(table)
+	return i, errors.Join(faults[:]...) == nil
+}
+
+// items are all there are, with how many rows they have.
+func (s *server) items() (map[item]string, error) {
+	rows, err := s.engine.own("SELECT name, '', '0' FROM system.databases UNION ALL " +
+		"SELECT database, name, toString(ifNull(total_rows, 0)) FROM system.tables WHERE database != 'system'")
+	if err != nil {
+		return nil, err
+	}
+	items := map[item]string{}
+	for _, row := range rows {
+		items[item{row[0], row[1]}] = row[2]
+	}
+	return items, nil
+}
+
+// undo removes what a restore has made of an archive's items and says so, or what is left to do. What was there before
+// stays; rows in a table that was empty may be somebody else's by now.
+func (s *server) undo(made []item, before map[item]string) string {
+	var left []string
+	drop := func(kind string, i item) {
+		if _, err := s.engine.own("DROP " + kind + " IF EXISTS " + i.String() + " SYNC"); err != nil {
+			left = append(left, "DROP "+kind+" "+i.String())
+		}
+	}
+	for _, i := range made {
+		if _, was := before[i]; !was && i.table != "" {
+			drop("TABLE", i)
+		}
+	}
+	now, err := s.items()
+	if err != nil {
+		return "What it had made could not be removed; drop it before another try."
+	}
+	used := map[string]bool{}
+	for i := range now {
+		used[i.database] = used[i.database] || i.table != ""
+	}
+	for _, i := range made {
+		switch rows, was := before[i]; {
+		case !was && i.table == "" && !used[i.database]:
+			drop("DATABASE", i)
+		case was && rows == "0" && now[i] != "0" && now[i] != "":
+			left = append(left, "TRUNCATE TABLE "+i.String())
+		}
+	}
+	if len(left) > 0 {
+		return "Run before another try: " + strings.Join(left, "; ")
+	}
+	return "What it had made is removed again."
 }
 
 func errBroken(format string, args ...any) error {
@@ -162,12 +260,7 @@ func errBroken(format string, args ...any) error {
 }
 
 // maintain runs a statement of our own that takes its time.
-func (s *server) maintain(ctx context.Context, turns chan struct{}, statement string) error {
-	leave, err := lane(ctx, turns, laneWait)
-	if err != nil {
-		return err
-	}
-	defer leave()
+func (s *server) maintain(ctx context.Context, statement string) error {
 	c, err := s.engine.acquire("", nil)
 	if err != nil {
 		return err
@@ -207,8 +300,8 @@ func only(leaves []leaf, fallback string) (string, bool) {
 	return "", false
 }
 
-// judgeArchive refuses an archive that would make a table the guard does not let a client make.
-func (s *server) judgeArchive(archive fs.FS) error {
+// judgeArchive refuses an archive that would make a table the guard does not let a client make, and returns what it makes.
+func (s *server) judgeArchive(archive fs.FS) (items []item, err error) {
 	read := func(name string, most int64) ([]byte, error) {
 		f, err := archive.Open(strings.TrimPrefix(name, "/"))
 		if err != nil {
@@ -226,15 +319,15 @@ func (s *server) judgeArchive(archive fs.FS) error {
 	}
 	data, err := read(".backup", 256<<20)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var list manifest
 	if err := xml.Unmarshal(data, &list); err != nil {
-		return errBroken("%v", err)
+		return nil, errBroken("%v", err)
 	}
 	c, err := s.engine.acquire("", nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer s.engine.release(c)
 	definitions := 0
@@ -243,23 +336,26 @@ func (s *server) judgeArchive(archive fs.FS) error {
 		data, stored := only(f.Data, name)
 		switch {
 		case len(list.Base)+len(f.Base) > 0:
-			return errBroken("it builds on another one")
+			return nil, errBroken("it builds on another one")
 		case !named || !stored:
-			return errBroken("it lists a file in another form")
+			return nil, errBroken("it lists a file in another form")
 		case !strings.HasSuffix(name, ".sql"):
 			continue
 		}
 		definitions++
+		if i, ok := itemOf(name); ok {
+			items = append(items, i)
+		}
 		text, err := read(data, maxDefinitionBytes)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := s.engine.judge(c, string(text), "", nil); err != nil {
-			return fmt.Errorf("%w (in the archive's definition of a table)", err)
+			return nil, fmt.Errorf("%w (in the archive's definition of a table)", err)
 		}
 	}
 	if definitions == 0 {
-		return errBroken("it holds no tables")
+		return nil, errBroken("it holds no tables")
 	}
-	return nil
+	return items, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,6 +80,60 @@ func TestBackupAndRestore(t *testing.T) {
 	require.Equal(t, "4999950001\n", run(empty.URL, "SELECT sum(n) FROM d.total"), "the view goes on")
 }
 
+// What a restore has made before it fails would stop the next one.
+func TestARestoreThatFailsLeavesWhatWasThere(t *testing.T) {
+	send := func(engine *embeddedtest.Engine, path string, body string) answer {
+		req, err := http.NewRequest(http.MethodPost, engine.URL+path, strings.NewReader(body))
+		require.NoError(t, err)
+		return do(t, req)
+	}
+	run := func(engine *embeddedtest.Engine, statements ...string) string {
+		last := ""
+		for _, s := range statements {
+			a := send(engine, "/", s)
+			require.Equal(t, 200, a.status, "%s: %s", s, a.body)
+			last = a.body
+		}
+		return last
+	}
+	from, to := embeddedtest.StartIn(t, t.TempDir()), embeddedtest.StartIn(t, t.TempDir())
+	run(from, "CREATE DATABASE d", "CREATE TABLE d.base (k UInt8, n UInt64) ENGINE = MergeTree ORDER BY k",
+		"CREATE TABLE d.total (k UInt8, n SimpleAggregateFunction(sum, UInt64)) ENGINE = AggregatingMergeTree ORDER BY k",
+		"CREATE MATERIALIZED VIEW d.mv TO d.total AS SELECT k, sum(n) AS n FROM d.base GROUP BY k",
+		"CREATE VIEW d.v AS SELECT * FROM d.base", "INSERT INTO d.base SELECT number % 10, number FROM numbers(1000)",
+		"CREATE DATABASE `an-other`", "CREATE TABLE `an-other`.`x.y` (a UInt8) ENGINE = MergeTree ORDER BY a", "INSERT INTO `an-other`.`x.y` VALUES (1)",
+		"CREATE TABLE default.t (a UInt8) ENGINE = MergeTree ORDER BY a", "INSERT INTO default.t VALUES (7)")
+	archive := send(from, "/backup", "")
+	require.Equal(t, 200, archive.status, archive.body)
+
+	const tables = "SELECT database, name FROM system.tables WHERE database IN (SELECT name FROM system.databases WHERE engine = 'Atomic') ORDER BY ALL"
+	run(to, "CREATE TABLE default.t (a UInt8) ENGINE = MergeTree ORDER BY a", "INSERT INTO default.t VALUES (8)",
+		"CREATE DATABASE `an-other` ENGINE = Atomic", "CREATE TABLE `an-other`.mine (a UInt8) ENGINE = MergeTree ORDER BY a")
+	a := send(to, "/restore", archive.body)
+	require.NotEqual(t, 200, a.status)
+	require.Contains(t, a.body, "default.t because it already contains some data")
+	require.Contains(t, a.body, "\nWhat it had made is removed again.")
+	require.Equal(t, "an-other\tmine\ndefault\tt\n", run(to, tables))
+	require.Equal(t, "an-other\ndefault\n", run(to, "SELECT name FROM system.databases WHERE engine = 'Atomic' ORDER BY name"))
+	require.Equal(t, "8\n", run(to, "SELECT a FROM default.t"))
+
+	// A table that was empty may have the archive's rows by the time that another's cannot be read.
+	run(to, "CREATE DATABASE d", "CREATE TABLE d.base (k UInt8, n UInt64) ENGINE = MergeTree ORDER BY k")
+	run(to, "TRUNCATE TABLE default.t")
+	a = send(to, "/restore", string(replaced(t, []byte(archive.body), "default/t/all_1_1_0/data.bin",
+		func(data []byte) []byte { return data[:3] })))
+	require.NotEqual(t, 200, a.status)
+	require.Equal(t, "an-other\tmine\nd\tbase\ndefault\tt\n", run(to, tables))
+	if run(to, "SELECT count() FROM d.base") != "0\n" {
+		require.Contains(t, a.body, "\nRun before another try: TRUNCATE TABLE `d`.`base`\n")
+		run(to, "TRUNCATE TABLE d.base")
+	}
+
+	a = send(to, "/restore", archive.body)
+	require.Equal(t, 200, a.status, a.body)
+	require.Equal(t, "499500\n", run(to, "SELECT sum(n) FROM d.total"))
+}
+
 // disguised is the archive with another name of the definition of default.in_default in its list of files.
 func disguised(t *testing.T, archive []byte, as string) []byte {
 	name := regexp.MustCompile(`<name>(/?metadata/default/in_default.sql)</name>`)
@@ -109,7 +164,7 @@ func replaced(t *testing.T, archive []byte, name string, change func([]byte) []b
 		require.NoError(t, err)
 		data, err := io.ReadAll(in)
 		require.NoError(t, err)
-		if filepath.Base(header.Name) == name {
+		if strings.HasSuffix(header.Name, name) {
 			data, found = change(data), true
 		}
 		header.Size = int64(len(data))

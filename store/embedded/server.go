@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -33,6 +34,8 @@ type server struct {
 	version       string
 	timezone      string
 	reads, writes chan struct{}
+	// restoring is held while an archive's tables are made, or removed again.
+	restoring sync.Mutex
 }
 
 // Run serves until ctx ends. It calls ready with the addresses it listens on as soon as requests are answered.
