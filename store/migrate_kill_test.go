@@ -111,7 +111,7 @@ func TestRunnersThatAreKilledLeaveWhatOthersComplete(t *testing.T) {
 	for name, first := range map[string]int{"early": 1, "late": 7} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dsn := embeddedtest.Database(t)
+			dsn, _ := embeddedtest.Databases(t) // over HTTP, whose requests the runner counts
 			runners := make([]*runner, 8)
 			for i := range runners {
 				at := first + 4*i
@@ -147,7 +147,7 @@ func TestRunnersThatAreKilledLeaveWhatOthersComplete(t *testing.T) {
 // All are killed, so that the next finds a migration that nobody completed.
 func TestWhatNobodyCompletedIsCompletedNextTime(t *testing.T) {
 	t.Parallel()
-	dsn := embeddedtest.Database(t)
+	dsn, _ := embeddedtest.Databases(t) // over HTTP, whose requests the runner counts
 	for i, at := range []int{2, 5, 9, 13, 16, 3, 4} {
 		r := startRunner(t, dsn, at, i%2 == 1)
 		require.Error(t, r.run(), &r.stderr)
