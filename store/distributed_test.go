@@ -22,9 +22,7 @@ import (
 	"github.com/sockeye-project/sockeye/store/schema"
 )
 
-var (
-	merged = regexp.MustCompile(`ENGINE = Merge\(.*, '\^(\w+)\$'\)`)
-)
+var merged = regexp.MustCompile(`ENGINE = Merge\(.*, '\^(\w+)\$'\)`)
 
 // distribute makes the tables of a stopped engine that read both databases ones that read the first twice, over the
 // engine's own Distributed. No client can make such a table: the engine would go wherever it says.
@@ -66,9 +64,12 @@ func answers(t *testing.T, dsn string) map[string]string {
 	require.NoError(t, err)
 	defer s.Close()
 	now := base.Add(time.Hour)
+	var connection, client string
+	require.NoError(t, s.Conn().QueryRow(t.Context(), "SELECT connection_id, client_hash FROM events WHERE event = 'websocket.close' ORDER BY ALL LIMIT 1").
+		Scan(&connection, &client))
 	values := map[string]string{
 		query.Since: base.AddDate(0, 0, -2).Format(time.DateTime), query.Until: base.AddDate(0, 0, 2).Format(time.DateTime), query.At: base.Add(30 * time.Minute).Format(time.DateTime),
-		query.Limit: "1000", query.Declared: "['a/*']", query.Client: "203.0.7.0", query.Connection: "0",
+		query.Limit: "1000", query.Declared: "['a/*']", query.Client: client, query.Connection: connection,
 	}
 	for _, q := range query.All() {
 		requireOneStage(t, q.Name, q.SQL)
@@ -139,14 +140,25 @@ func TestAllThatIsAskedRunsOnDistributedTables(t *testing.T) {
 		insert(t, s, "chunk", list)
 		require.NoError(t, s.Close())
 	}
+	const inTwoStages = "EXPLAIN SELECT service, sum(count) FROM first.rollup_1m GROUP BY service"
+	require.NotContains(t, embeddedtest.Exec(t, engine.URL, inTwoStages), "MergingAggregated")
 	want := answers(t, engine.URL+"/first")
 	engine.Stop()
 	distribute(t, data, "first")
 	engine = embeddedtest.StartIn(t, data)
-	require.Contains(t, embeddedtest.Exec(t, engine.URL, "EXPLAIN SELECT service, sum(count) FROM first.rollup_1m GROUP BY service"), "MergingAggregated")
+	require.Contains(t, embeddedtest.Exec(t, engine.URL, inTwoStages), "MergingAggregated")
 	got := answers(t, engine.URL+"/first")
 	require.Len(t, got, len(want))
+	something := 0
 	for name := range want {
 		require.Equal(t, want[name], got[name], name)
+		if want[name] != "" && want[name] != "[]" {
+			something++
+		}
+	}
+	t.Logf("%d answers, %d of them with rows", len(want), something)
+	require.Greater(t, something, len(want)/3, "answers with something to compare")
+	for _, name := range []string{"client", "connection", "connections", "top-talkers", "refused-clients"} {
+		require.NotEqual(t, "[]", want["query "+name], name)
 	}
 }
