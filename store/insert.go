@@ -24,7 +24,7 @@ func insertSettings(token string) clickhouse.Settings {
 		"insert_deduplication_token": token,
 		"deduplicate_blocks_in_dependent_materialized_views": 1,
 		"materialized_views_ignore_errors":                   0,
-		// Two threads make a chunk's views no faster, for they wait for each other, and take more processor time.
+		// With two threads for a chunk's views a file was stored a tenth slower (docs/storage.md).
 		"max_threads": 1,
 		// A file from the past may hold more days than the default of 100, and will hold them on every retry.
 		"max_partitions_per_insert_block": 0,

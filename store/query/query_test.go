@@ -122,13 +122,18 @@ func TestEveryQueryAnswersWhatItAsks(t *testing.T) {
 	}
 }
 
+func named(t *testing.T, name string) query.Query {
+	t.Helper()
+	at := slices.IndexFunc(query.All(), func(q query.Query) bool { return q.Name == name })
+	require.GreaterOrEqual(t, at, 0, name)
+	return query.All()[at]
+}
+
 // Where more than a day is asked about, tenants are counted by the hour: the same, if all events are hours away from the ends.
 func TestTenantsCountTheSameByTheHour(t *testing.T) {
 	t.Parallel()
 	s := stored(t)
-	at := slices.IndexFunc(query.All(), func(q query.Query) bool { return q.Name == "tenants" })
-	require.GreaterOrEqual(t, at, 0)
-	tenants := query.All()[at]
+	tenants := named(t, "tenants")
 	until, err := time.Parse(time.DateOnly, yesterday)
 	require.NoError(t, err)
 	until = until.Add(24 * time.Hour)
@@ -147,9 +152,7 @@ func TestTenantsCountTheSameByTheHour(t *testing.T) {
 func TestTalkersCountTheSameByTheDay(t *testing.T) {
 	t.Parallel()
 	s := stored(t)
-	at := slices.IndexFunc(query.All(), func(q query.Query) bool { return q.Name == "top-talkers" })
-	require.GreaterOrEqual(t, at, 0)
-	talkers := query.All()[at]
+	talkers := named(t, "top-talkers")
 	begin, err := time.Parse(time.DateOnly, yesterday)
 	require.NoError(t, err)
 	ask := func(since, until time.Time) [][]any {
